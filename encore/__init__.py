@@ -1,0 +1,1 @@
+"""Encore: one-click offers after the order, charged exactly once."""
