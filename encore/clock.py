@@ -18,7 +18,7 @@ class Clock:
     def boottime(self) -> float:
         """Return seconds that never jump and also count sleep: for the send window.
 
-        On macOS CLOCK_MONOTONIC counts sleep (and `time.monotonic()` does not); elsewhere that is CLOCK_BOOTTIME.
+        On macOS CLOCK_MONOTONIC counts sleep (`time.monotonic()` does not); elsewhere CLOCK_BOOTTIME does.
         """
         if sys.platform == "darwin":
             return time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,8 +1,8 @@
 """Named places where a test ends or pauses our process; without a switch, an empty function.
 
-ENCORE_CRASH_AT=point[#n] ends the process at the n-th pass of that point, with no clean-up at all, as kill -9 would.
+ENCORE_CRASH_AT=point[#n] ends the process at the n-th pass of that point, with no clean-up, as kill -9 would.
 ENCORE_PAUSE_AT=point:seconds[#n] holds the passing thread there for that long, whatever it has in hand.
-Both act only with ENCORE_TESTING=1; web and worker also refuse to start with one set elsewhere (`armed_fault`).
+Both act only with ENCORE_TESTING=1; web and worker refuse to start with one set elsewhere (`armed_fault`).
 """
 
 import ipaddress
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import sleep
 
-_CRASH = re.compile(r"(?P<point>[a-z_.]+)(#(?P<pass>[1-9]\d*))?")
-_PAUSE = re.compile(r"(?P<point>[a-z_.]+):(?P<seconds>\d+(\.\d+)?)(#(?P<pass>[1-9]\d*))?")
+_CRASH = re.compile(r"(?P<point>[a-z0-9_.]+)(#(?P<pass>[1-9]\d*))?")
+_PAUSE = re.compile(r"(?P<point>[a-z0-9_.]+):(?P<seconds>\d+(\.\d+)?)(#(?P<pass>[1-9]\d*))?")
 _KILLED = 137  # the exit status a shell reports for kill -9
 
 

@@ -43,7 +43,7 @@ class RateLimited(NotExecuted):
 
 
 class Unavailable(ProviderError):
-    """The provider gave no usable answer: no connection, no time left, 5xx, or a body that is not its contract."""
+    """The provider gave no usable answer: no connection, no time left, 5xx, or a body off its contract."""
 
     code = "provider_unavailable"
 

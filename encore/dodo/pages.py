@@ -1,0 +1,55 @@
+"""Paging by hand: the provider's lists have no total and no "next", only a page shorter than asked."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from encore.errors import ProviderError, Unavailable
+
+T = TypeVar("T")
+
+PAGE_SIZE = 100  # the largest the provider gives
+_MOST_PAGES = 500
+
+
+@dataclass(frozen=True)
+class Look(Generic[T]):
+    """What one look at a list found. Only a clean look may count as evidence that something is absent."""
+
+    items: tuple[T, ...]
+    is_clean: bool
+
+
+def read_pages(read_page: Callable[[int], Sequence[T]]) -> Iterator[T]:
+    """Yield the rows of page 0, 1, 2 .. to the first short one. Raises what `read_page` raises."""
+    for page_number in range(_MOST_PAGES):
+        page = read_page(page_number)
+        yield from page
+        if len(page) < PAGE_SIZE:
+            return
+    raise Unavailable("list_without_end")
+
+
+def look(read_page: Callable[[int], Sequence[T]], *, key: Callable[[T], str]) -> Look[T]:
+    """Read a whole list and say whether that reading can be trusted to be complete.
+
+    Clean: every page was 200, valid and complete, and no row came twice. Rows move between pages while others
+    are added, so a list of several pages must read the same two times. Whatever was found is returned even if
+    the look is not clean: a payment that was seen is there.
+    """
+    found: dict[str, T] = {}
+    passes: list[list[T]] = []
+    while len(passes) < 2:
+        seen: list[T] = []
+        try:
+            for item in read_pages(read_page):
+                seen.append(item)
+                found[key(item)] = item
+        except ProviderError:
+            return Look(tuple(found.values()), is_clean=False)
+        if len({key(item) for item in seen}) != len(seen):
+            return Look(tuple(found.values()), is_clean=False)
+        passes.append(seen)
+        if len(seen) < PAGE_SIZE:
+            break
+    return Look(tuple(found.values()), is_clean=passes[0] == passes[-1])

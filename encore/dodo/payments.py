@@ -1,0 +1,66 @@
+"""Payments: the only place where the provider says whether money moved."""
+
+from datetime import UTC, datetime
+
+from encore.dodo.client import Budget, Client, path_of
+from encore.dodo.models import Payment, PaymentListItem, PaymentPage
+from encore.dodo.pages import PAGE_SIZE, Look, look
+
+
+class Payments:
+    """`/payments` at the provider."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, payment_id: str, *, budget: Budget) -> Payment:
+        """Read a payment in full. Raises NotExecuted (404 if unknown) or Unavailable."""
+        return self._client.get(path_of("/payments/{}", payment_id), Payment, budget=budget)
+
+    def list(
+        self,
+        *,
+        customer_id: str | None = None,
+        created_at_gte: int | None = None,
+        subscription_id: str | None = None,
+        page_number: int,
+        page_size: int,
+        budget: Budget,
+    ) -> list[PaymentListItem]:
+        """Read one page, numbered from 0; `created_at_gte` is epoch milliseconds. Raises as `get`."""
+        query = {
+            "customer_id": customer_id,
+            "subscription_id": subscription_id,
+            "created_at_gte": None if created_at_gte is None else rfc3339(created_at_gte),
+            "page_number": page_number,
+            "page_size": page_size,
+        }
+        return self._client.get("/payments", PaymentPage, query=query, budget=budget).items
+
+    def list_all(
+        self,
+        *,
+        customer_id: str | None = None,
+        created_at_gte: int | None = None,
+        subscription_id: str | None = None,
+        budget: Budget,
+    ) -> Look[PaymentListItem]:
+        """Look at all payments that match. The provider's faults do not raise: the look is then not clean."""
+
+        def read_page(page_number: int) -> list[PaymentListItem]:
+            return self.list(
+                customer_id=customer_id,
+                created_at_gte=created_at_gte,
+                subscription_id=subscription_id,
+                page_number=page_number,
+                page_size=PAGE_SIZE,
+                budget=budget,
+            )
+
+        return look(read_page, key=lambda item: item.payment_id)
+
+
+def rfc3339(moment_ms: int) -> str:
+    """Write epoch milliseconds the way the provider's filters read them."""
+    moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
