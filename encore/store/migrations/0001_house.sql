@@ -1,4 +1,4 @@
--- The whole first schema. {int} is INTEGER and {strict} is STRICT on SQLite, BIGINT and nothing on PostgreSQL.
+-- The whole first schema. The two words in braces become INTEGER and STRICT on SQLite (BIGINT and nothing on PostgreSQL).
 -- Times are epoch milliseconds, amounts minor units of the row's currency. The constraints carry the charge protocol:
 -- each named index below refuses one way of charging twice.
 

@@ -1,0 +1,5 @@
+"""The only SQL: `open_store` gives a `Store`, and each module holds the statements of one noun."""
+
+from encore.store.engine import Conflict, Row, Store, StoreFull, open_store
+
+__all__ = ["Conflict", "Row", "Store", "StoreFull", "open_store"]
