@@ -12,6 +12,9 @@ from encore.dodo.refunds import Refunds
 from encore.dodo.subscriptions import Subscriptions
 
 
+__all__ = ["Budget", "Dodo", "Timeouts"]
+
+
 class Dodo:
     """One provider account: a resource an attribute, a call a method.
 

@@ -291,7 +291,7 @@ class Client:
         # Every exception of every library below ends here, because none of them may decide about money:
         # the flag on the wire does.
         except Exception as error:
-            return None, f"connection:{type(error).__name__}"
+            return None, "deadline" if wire.is_cut else f"connection:{type(error).__name__}"
         finally:
             watchdog.cancel()
 

@@ -31,6 +31,7 @@ class Wire:
     def __init__(self, *, gate: Callable[[], bool] | None = None, is_charge: bool = False) -> None:
         self.byte_handed = False
         self.is_cut = False
+        self._is_begun = False
         self._gate = gate
         self._is_charge = is_charge
         self._lock = threading.Lock()
@@ -53,6 +54,12 @@ class Wire:
     @property
     def is_held(self) -> bool:
         return self._twin is not None
+
+    def begin(self) -> None:
+        """Note that a request starts; a wire carries one, whatever a library below thinks of retrying."""
+        if self._is_begun:
+            raise Withheld("second_request")
+        self._is_begun = True
 
     def connected(self) -> None:
         """Note that the connection stands, TLS included."""
@@ -147,6 +154,7 @@ class _Connection(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         wire = self._adapter.wire
+        wire.begin()
         if self.sock is not None and not wire.is_held:  # kept alive from an earlier call
             wire.hold(self.sock)
         super().request(*args, **kwargs)
