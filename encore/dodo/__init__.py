@@ -11,7 +11,6 @@ from encore.dodo.products import Products
 from encore.dodo.refunds import Refunds
 from encore.dodo.subscriptions import Subscriptions
 
-
 __all__ = ["Budget", "Dodo", "Timeouts"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from urllib3.util.retry import Retry
 
 from encore.clock import Clock
-from encore.dodo import Dodo
+from encore.dodo import Dodo, Timeouts
 from encore.dodo import client as client_module
 from encore.dodo import connection as connection_module
 from encore.dodo.answers import (
@@ -496,10 +496,11 @@ def bytes_flag_ignored(exchange: Exchange, *, now: int) -> Answer:
 
 def check_timeouts(dodo_of: MakeDodo, classifier: Callable[..., Answer]) -> None:
     """The same end before the first byte and after the last: two classes."""
+    early = Timeouts(connect_s=1.0, read_s=1.0, charge_s=0.2, total_s=1.0)  # the watchdog comes first
     exchanges = []
     for behaviour, scheme in ((tls_drip, "https:"), (silence, "http:")):
         with RawServer(behaviour) as server:
-            client = dodo_of(server.url.replace("http:", scheme)).client
+            client = dodo_of(server.url.replace("http:", scheme), timeouts=early).client
             exchanges.append(client.send_once("/checkouts", BODY, before_first_byte=always))
     before, after = exchanges
     assert before.fault == after.fault == "deadline"
