@@ -1,0 +1,131 @@
+"""What a buyer's page shows, as plain values: services make them from rows, templates only print them.
+
+A page is always derived from what is stored, so a reload, a second tab and the answer to a click agree.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from encore.rules.money import Money
+from encore.rules.quotes import Quote, QuotedMethod
+
+OfferState = Literal[
+    "offer",
+    "quote_changed",
+    "no_method",
+    "processing",
+    "checking",
+    "action_required",
+    "receipt",
+    "failed",
+    "not_charged",
+    "checkout_open",
+    "returned",
+    "answered",
+    "expired",
+    "withdrawn",
+    "owned",
+    "limited",
+]
+ReturnState = Literal[
+    "waiting", "offer", "thanks", "still_processing", "payment_failed", "cancelled", "other_browser"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductCard:
+    """A product as the shop shows it; `image_url` is None when there is none. Interval fields are for recurring ones."""
+
+    id: str
+    slug: str
+    name: str
+    description: str
+    image_url: str | None
+    price: Money
+    tax_inclusive: bool
+    is_recurring: bool
+    interval_count: int | None
+    interval_unit: str | None
+    is_archived: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentLine:
+    """One payment of today on the thank-you and order pages; `state` is paid, processing, checking, failed, refunded or disputed."""
+
+    payment_id: str | None
+    product_name: str
+    quantity: int
+    amount: Money
+    state: str
+    at: int
+    method: QuotedMethod | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderSummary:
+    """The order behind `/r/<ref>`; `masked_email` is where its receipt went, None when the provider names none."""
+
+    ref: str
+    number: int
+    product: ProductCard
+    quantity: int
+    total: Money
+    masked_email: str | None
+    created_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferPage:
+    """One offer instance in one of the states of `ux.md` section 4.
+
+    `words` holds the merchant's words in the page's language (`title`, `gain`, `terms`) and `words_language` the language
+    they really are in. `sum_with_order` is the quote's total plus today's earlier payments of the same currency, else None.
+    `reason` is a message key (why there is no one-click, why the card was declined, why money was returned), else None.
+    `poll_after_s` is None when nothing is to be polled; `can_cancel` is true only while nothing was sent.
+    `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
+    """
+
+    state: OfferState
+    instance_id: str
+    offer_id: str
+    order: OrderSummary
+    product: ProductCard
+    words: dict[str, str]
+    value_points: tuple[str, ...]
+    words_language: str
+    role: Literal["upsell", "downsell", "cross_sell"]
+    quote: Quote
+    quote_hash: str
+    moved_from: Quote | None
+    sum_with_order: Money | None
+    deadline_at: int
+    reason: str | None = None
+    masked_email: str | None = None
+    poll_after_s: float | None = None
+    can_cancel: bool = False
+    retry_at: int | None = None
+    returned: Money | None = None
+    next_url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnPage:
+    """The return page in one of its states; `other_browser` holds nothing of the order.
+
+    `offer` is the funnel's current step in any of its states. `settled` is the offer just paid, shown once above what
+    follows. `payments` are today's payments (thanks), `today` their sum per currency, `declined` the products a buyer may
+    still want. `reason` is a message key of a failed payment. `product` leads back to the shop (cancelled, failed).
+    """
+
+    state: ReturnState
+    ref: str
+    order: OrderSummary | None = None
+    offer: OfferPage | None = None
+    settled: OfferPage | None = None
+    payments: tuple[PaymentLine, ...] = ()
+    today: tuple[Money, ...] = ()
+    declined: tuple[ProductCard, ...] = ()
+    reason: str | None = None
+    product: ProductCard | None = None
+    checks_left: int = 0

@@ -1,0 +1,244 @@
+"""Offer instances: one offer shown to one buyer on one occasion, and what happened to it."""
+
+from dataclasses import dataclass
+
+from encore.store.engine import Store
+from encore.store.records import columns, many, one, placeholders, values
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferInstance:
+    """One offer, one buyer, one occasion. `source_ref` is the order it follows; times are epoch milliseconds."""
+
+    id: str
+    offer_id: str
+    offer_version: int
+    funnel_id: str
+    funnel_version: int
+    step_key: str
+    placement: str
+    source_ref: str
+    buyer_key: str
+    customer_id: str
+    product_id: str
+    language: str
+    quote_json: str
+    quote_hash: str
+    moved_from_json: str | None
+    no_method_reason: str | None
+    created_at: int
+    expires_at: int
+    answered_at: int | None
+    state: str
+
+
+_COLUMNS = columns(OfferInstance)
+
+
+def insert_instance(store: Store, instance: OfferInstance) -> bool:
+    """Store a shown offer; False if the order already has an instance of this offer."""
+    return bool(
+        store.rows(
+            f"INSERT INTO offer_instances ({_COLUMNS}) VALUES ({placeholders(OfferInstance)})"
+            " ON CONFLICT (source_ref, offer_id) DO NOTHING RETURNING id",
+            **values(instance),
+        )
+    )
+
+
+def get_instance(store: Store, instance_id: str) -> OfferInstance | None:
+    """Return an instance by its public id."""
+    return one(
+        OfferInstance, store.row(f"SELECT {_COLUMNS} FROM offer_instances WHERE id = :id", id=instance_id)
+    )
+
+
+def list_of_order(store: Store, order_id: str) -> list[OfferInstance]:
+    """Return the instances shown after an order, in the order they were shown."""
+    return many(
+        OfferInstance,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM offer_instances WHERE source_ref = :order_id ORDER BY created_at, id",
+            order_id=order_id,
+        ),
+    )
+
+
+def claim_instance(store: Store, instance_id: str, *, quote_hash: str | None, now: int) -> bool:
+    """Answer an instance with yes if it is still shown, in time and priced as the page said.
+
+    A hash of None claims for the hosted checkout, where no amount of ours is agreed to.
+    """
+    # The compare-and-set is the first guard of "one charge": of any number of clicks one moves the row.
+    return bool(
+        store.rows(
+            "UPDATE offer_instances SET state = 'accepted', answered_at = :now"
+            " WHERE id = :id AND state = 'shown' AND expires_at > :now"
+            " AND (:quote_hash IS NULL OR quote_hash = :quote_hash) RETURNING id",
+            id=instance_id,
+            quote_hash=quote_hash,
+            now=now,
+        )
+    )
+
+
+def mark_declined(store: Store, instance_id: str, *, now: int) -> bool:
+    """Answer a shown instance with no; False if it was answered or expired before."""
+    return bool(
+        store.rows(
+            "UPDATE offer_instances SET state = 'declined', answered_at = :now"
+            " WHERE id = :id AND state = 'shown' AND expires_at > :now RETURNING id",
+            id=instance_id,
+            now=now,
+        )
+    )
+
+
+def mark_expired(store: Store, *, now: int, limit: int) -> list[str]:
+    """Expire shown instances past their time; returns their ids."""
+    found = store.rows(
+        "UPDATE offer_instances SET state = 'expired', answered_at = :now WHERE id IN ("
+        "SELECT id FROM offer_instances WHERE state = 'shown' AND expires_at <= :now LIMIT :limit) RETURNING id",
+        now=now,
+        limit=limit,
+    )
+    return [row["id"] for row in found]
+
+
+def mark_requoted(
+    store: Store,
+    instance_id: str,
+    *,
+    old_hash: str,
+    quote_json: str,
+    quote_hash: str,
+    moved_from_json: str | None,
+    no_method_reason: str | None,
+) -> bool:
+    """Replace the quote of a shown instance, if it still is the one that was compared."""
+    return bool(
+        store.rows(
+            "UPDATE offer_instances SET quote_json = :quote_json, quote_hash = :quote_hash,"
+            " moved_from_json = :moved_from_json, no_method_reason = :no_method_reason"
+            " WHERE id = :id AND state = 'shown' AND quote_hash = :old_hash RETURNING id",
+            id=instance_id,
+            old_hash=old_hash,
+            quote_json=quote_json,
+            quote_hash=quote_hash,
+            moved_from_json=moved_from_json,
+            no_method_reason=no_method_reason,
+        )
+    )
+
+
+def insert_event(store: Store, instance_id: str, *, kind: str, now: int) -> None:
+    """Count what happened to an offer: shown, accepted, declined, failed, unknown, paid, refunded, disputed; once each."""
+    store.run(
+        "INSERT INTO offer_events (offer_instance_id, kind, created_at) VALUES (:id, :kind, :now)"
+        " ON CONFLICT (offer_instance_id, kind) DO NOTHING",
+        id=instance_id,
+        kind=kind,
+        now=now,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Why a funnel's step was or was not shown after an order; `reasons_json` lists every condition's reason."""
+
+    order_id: str
+    funnel_id: str
+    step_key: str
+    is_eligible: int
+    reasons_json: str
+    created_at: int
+
+
+def insert_decision(store: Store, decision: Decision) -> None:
+    """Store a decision; the first one stands."""
+    store.run(
+        f"INSERT INTO decisions ({columns(Decision)}) VALUES ({placeholders(Decision)})"
+        " ON CONFLICT (order_id, funnel_id, step_key) DO NOTHING",
+        **values(decision),
+    )
+
+
+def list_decisions(store: Store, order_id: str) -> list[Decision]:
+    """Return the decisions taken for an order."""
+    return many(
+        Decision,
+        store.rows(
+            f"SELECT {columns(Decision)} FROM decisions WHERE order_id = :order_id ORDER BY created_at, funnel_id",
+            order_id=order_id,
+        ),
+    )
+
+
+def insert_suppression(
+    store: Store, *, customer_id: str, product_id: str, offer_id: str, instance_id: str, now: int
+) -> None:
+    """Remember a no for good: this customer is not offered this product again."""
+    store.run(
+        "INSERT INTO suppressions (customer_id, product_id, offer_id, offer_instance_id, created_at)"
+        " VALUES (:customer_id, :product_id, :offer_id, :instance_id, :now)"
+        " ON CONFLICT (customer_id, product_id) DO NOTHING",
+        customer_id=customer_id,
+        product_id=product_id,
+        offer_id=offer_id,
+        instance_id=instance_id,
+        now=now,
+    )
+
+
+def list_suppressed_products(store: Store, customer_id: str) -> frozenset[str]:
+    """Return the products this customer has declined."""
+    found = store.rows("SELECT product_id FROM suppressions WHERE customer_id = :id", id=customer_id)
+    return frozenset(row["product_id"] for row in found)
+
+
+def is_suppressed_since(store: Store, *, customer_id: str, product_id: str, since: int) -> bool:
+    """Tell whether the customer declined the product at or after `since` (epoch milliseconds)."""
+    return (
+        store.row(
+            "SELECT offer_id FROM suppressions WHERE customer_id = :customer_id AND product_id = :product_id"
+            " AND created_at >= :since",
+            customer_id=customer_id,
+            product_id=product_id,
+            since=since,
+        )
+        is not None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedQuote:
+    """A price previewed before the buyer came back, so that their page need not wait for the provider."""
+
+    order_id: str
+    offer_id: str
+    offer_version: int
+    quote_json: str
+    previewed_at: int
+
+
+def upsert_prepared_quote(store: Store, quote: PreparedQuote) -> None:
+    """Store the newest preview of an offer for an order."""
+    store.run(
+        f"INSERT INTO prepared_quotes ({columns(PreparedQuote)}) VALUES ({placeholders(PreparedQuote)})"
+        " ON CONFLICT (order_id, offer_id) DO UPDATE SET quote_json = excluded.quote_json,"
+        " offer_version = excluded.offer_version, previewed_at = excluded.previewed_at",
+        **values(quote),
+    )
+
+
+def get_prepared_quote(store: Store, *, order_id: str, offer_id: str) -> PreparedQuote | None:
+    """Return the preview stored for an offer after an order, whatever its age."""
+    return one(
+        PreparedQuote,
+        store.row(
+            f"SELECT {columns(PreparedQuote)} FROM prepared_quotes"
+            " WHERE order_id = :order_id AND offer_id = :offer_id",
+            order_id=order_id,
+            offer_id=offer_id,
+        ),
+    )

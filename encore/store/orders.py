@@ -1,0 +1,138 @@
+"""Orders and the entitlements they grant: one order a paid checkout or a charged yes."""
+
+from dataclasses import dataclass
+
+from encore.store.engine import Store
+from encore.store.records import columns, many, one, placeholders, values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What was paid. An offer's order names the first order; `number` is the one people read."""
+
+    id: str
+    number: int
+    checkout_id: str | None
+    acceptance_id: str | None
+    attempt_id: str | None
+    payment_id: str | None
+    first_order_id: str | None
+    customer_id: str
+    buyer_key: str
+    product_id: str
+    product_name: str
+    quantity: int
+    amount: int
+    currency: str
+    language: str
+    country: str | None
+    created_at: int
+    state: str
+
+
+_COLUMNS = columns(Order)
+_FIRST_NUMBER = 1001  # so that a first order does not look like one
+
+
+def insert_order(store: Store, order: Order) -> None:
+    """Store an order; raises Conflict if the checkout, yes, attempt or payment has one."""
+    store.run(f"INSERT INTO orders ({_COLUMNS}) VALUES ({placeholders(Order)})", **values(order))
+
+
+def next_number(store: Store) -> int:
+    """Return the number the next order takes; call it in the transaction that stores the order."""
+    found = store.row("SELECT max(number) AS highest FROM orders")
+    highest = None if found is None else found["highest"]
+    return _FIRST_NUMBER if highest is None else int(highest) + 1
+
+
+def get_order(store: Store, order_id: str) -> Order | None:
+    """Return an order by id."""
+    return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE id = :id", id=order_id))
+
+
+def get_of_checkout(store: Store, checkout_id: str) -> Order | None:
+    """Return the order of a checkout."""
+    return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE checkout_id = :id", id=checkout_id))
+
+
+def get_of_acceptance(store: Store, acceptance_id: str) -> Order | None:
+    """Return the order of a yes."""
+    return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE acceptance_id = :id", id=acceptance_id))
+
+
+def get_of_payment(store: Store, payment_id: str) -> Order | None:
+    """Return the order a payment paid."""
+    return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE payment_id = :id", id=payment_id))
+
+
+def list_of_first(store: Store, first_order_id: str) -> list[Order]:
+    """Return the orders that offers added to a first order."""
+    return many(
+        Order,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM orders WHERE first_order_id = :id ORDER BY created_at, id",
+            id=first_order_id,
+        ),
+    )
+
+
+def count_of_customer(store: Store, customer_id: str) -> int:
+    """Return how many first orders a customer has."""
+    found = store.row(
+        "SELECT count(*) AS n FROM orders WHERE customer_id = :id AND checkout_id IS NOT NULL", id=customer_id
+    )
+    return 0 if found is None else int(found["n"])
+
+
+def mark_reversed(store: Store, order_id: str) -> bool:
+    """Reverse an order, once."""
+    return bool(
+        store.rows(
+            "UPDATE orders SET state = 'reversed' WHERE id = :id AND state = 'granted' RETURNING id",
+            id=order_id,
+        )
+    )
+
+
+def insert_entitlement(store: Store, *, order_id: str, product_id: str, customer_id: str, now: int) -> None:
+    """Grant a product through an order."""
+    store.run(
+        "INSERT INTO entitlements (order_id, product_id, customer_id, granted_at)"
+        " VALUES (:order_id, :product_id, :customer_id, :now)",
+        order_id=order_id,
+        product_id=product_id,
+        customer_id=customer_id,
+        now=now,
+    )
+
+
+def mark_revoked(store: Store, order_id: str, *, now: int) -> None:
+    """Revoke what an order granted; the first time stands."""
+    store.run(
+        "UPDATE entitlements SET revoked_at = :now WHERE order_id = :order_id AND revoked_at IS NULL",
+        order_id=order_id,
+        now=now,
+    )
+
+
+def list_owned_products(store: Store, customer_id: str) -> frozenset[str]:
+    """Return the products a customer has access to."""
+    found = store.rows(
+        "SELECT product_id FROM entitlements WHERE customer_id = :id AND revoked_at IS NULL", id=customer_id
+    )
+    return frozenset(row["product_id"] for row in found)
+
+
+def is_owned_by_browser(store: Store, *, buyer_key: str, product_id: str) -> bool:
+    """Tell whether an order made in this browser grants the product."""
+    return (
+        store.row(
+            "SELECT orders.id FROM orders JOIN entitlements ON entitlements.order_id = orders.id"
+            " WHERE orders.buyer_key = :buyer_key AND entitlements.product_id = :product_id"
+            " AND entitlements.revoked_at IS NULL LIMIT 1",
+            buyer_key=buyer_key,
+            product_id=product_id,
+        )
+        is not None
+    )
