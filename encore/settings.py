@@ -161,8 +161,8 @@ def load_settings(env: Mapping[str, str]) -> Settings:
     """Read and check all settings; raises SettingsError with every fault at once.
 
     Without a Dodo key the sandbox is meant: keys not given then come from ENCORE_DATA/sandbox-keys.json,
-    which the first call makes. Nothing else is written. Any secret NAME may be given as NAME_FILE, the path of
-    a file that only its owner can read.
+    which the first call makes. Nothing else is written. Any secret NAME may be given as NAME_FILE, the path
+    of a file that only its owner can read.
     """
     return _Loader(Environment(env), env).load()
 
