@@ -362,9 +362,8 @@ def test_a_closed_window_sends_no_byte(make_dodo: MakeDodo, tls: bool) -> None:
     assert not server.bytes_of_broken
 
 
-@pytest.mark.parametrize("wanted", ["send.connected", "send.window_checked", "send.written", "send.answered"])
 def test_the_window_is_checked_between_connection_and_first_byte(
-    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch, wanted: str
+    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed: list[str] = []
     monkeypatch.setattr(connection_module, "crash_point", passed.append)
@@ -377,7 +376,6 @@ def test_the_window_is_checked_between_connection_and_first_byte(
         make_dodo(server.url).checkouts.confirm(BODY, before_first_byte=gate)
 
     assert passed == ["send.connected", "gate", "send.window_checked", "send.written", "send.answered"]
-    assert wanted in passed
 
 
 def test_a_gate_that_fails_sends_no_byte(make_dodo: MakeDodo) -> None:

@@ -1,0 +1,372 @@
+"""Calls that move no money: what they read, what they raise, and what is tried again."""
+
+import json
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+
+from encore.clock import Clock
+from encore.dodo import Budget, Dodo, Timeouts
+from encore.dodo import client as client_module
+from encore.dodo.answers import NotSent, RefundAccepted, Refused, UnknownAnswer
+from encore.dodo.client import CallTimer, Client, path_of, time_calls
+from encore.errors import NotExecuted, RateLimited, Unavailable
+from tests.dodo.fixed_clock import FixedClock
+from tests.dodo.raw_server import Behaviour, RawServer, answering, answering_once, http
+from tests.dodo.test_confirm import drip, reset_after_read, reset_before_read, silence, stall_after_headers
+
+MakeDodo = Callable[..., Dodo]
+
+PAYMENT = {
+    "payment_id": "pay_1",
+    "total_amount": 2900,
+    "currency": "USD",
+    "status": "succeeded",
+    "created_at": "2025-08-04T05:36:41.609359Z",
+    "customer": {"customer_id": "cus_1", "email": "a@example.com", "name": None},
+    "product_cart": [{"product_id": "pdt_1", "quantity": 1}],
+    "metadata": {"attempt_id": "att_1", "n": 5},
+}
+NOT_FOUND = http(404, b'{"code":"NOT_FOUND","message":"Item not found"}')
+
+
+def as_json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every wait between tries, none of which is waited for."""
+    waited: list[float] = []
+    monkeypatch.setattr(client_module, "sleep", waited.append)
+    return waited
+
+
+def test_a_payment_is_read_with_what_we_need(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, as_json(PAYMENT)))) as server:
+        dodo = make_dodo(server.url)
+        payment = dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert (payment.total_amount, payment.currency, payment.status) == (2900, "USD", "succeeded")
+    assert payment.product_ids == ("pdt_1",)
+    assert payment.created_at == 1_754_285_801_609
+    assert payment.mark("attempt_id") == "att_1"
+    assert payment.mark("n") is payment.mark("other") is None
+
+
+def test_filters_and_pages_reach_the_provider(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, b'{"items":[]}'))) as server:
+        dodo = make_dodo(server.url)
+        dodo.payments.list(
+            customer_id="cus_1",
+            created_at_gte=1_754_285_801_609,
+            page_number=0,
+            page_size=10,
+            budget=dodo.budget(),
+        )
+
+    assert server.requests[0].path == (
+        "/payments?customer_id=cus_1&created_at_gte=2025-08-04T05%3A36%3A41.609Z&page_number=0&page_size=10"
+    )
+
+
+def test_connections_are_kept_for_ordinary_calls(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, as_json(PAYMENT)))) as server:
+        dodo = make_dodo(server.url)
+        for _ in range(3):
+            dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert len(server.requests) == 3
+    assert server.connections == 1
+
+
+def test_threads_do_not_share_a_connection(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, as_json(PAYMENT)))) as server:
+        dodo = make_dodo(server.url)
+        for _ in range(2):
+            thread = threading.Thread(target=lambda: dodo.payments.get("pay_1", budget=dodo.budget()))
+            thread.start()
+            thread.join()
+
+    assert server.connections == 2
+
+
+REFUSALS = [(status, NotExecuted) for status in (400, 401, 403, 404, 405, 410, 413, 415, 422)]
+
+
+@pytest.mark.parametrize(("status", "kind"), [*REFUSALS, (429, RateLimited)])
+@pytest.mark.usefixtures("waits")
+def test_a_well_formed_refusal_is_not_executed(
+    make_dodo: MakeDodo, status: int, kind: type[NotExecuted]
+) -> None:
+    with RawServer(answering(http(status, b'{"code":"WHY","message":"Because."}'))) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(kind) as raised:
+            dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert (raised.value.code, raised.value.status, raised.value.message) == ("WHY", status, "Because.")
+
+
+UNAVAILABLE: dict[str, Behaviour] = {
+    **{f"status_{s}": answering(http(s, b'{"code":"X"}')) for s in (201, 202, 302, 307, 408, 409, 500, 503)},
+    "html_404": answering(http(404, b"<html>")),
+    "empty": answering(http(200, b"")),
+    "html": answering(http(200, b"<html>")),
+    "cut": answering_once(http(200, as_json(PAYMENT)[:-9])),
+    "too_short": answering_once(http(200, as_json(PAYMENT), length=9999)),
+    "list": answering(http(200, b"[]")),
+    "wrong_type": answering(http(200, as_json({**PAYMENT, "total_amount": "2900"}))),
+    "float_amount": answering(http(200, as_json({**PAYMENT, "total_amount": 2900.0}))),
+    "amount_beyond_64_bits": answering(http(200, as_json({**PAYMENT, "total_amount": 2**63}))),
+    "negative": answering(http(200, as_json({**PAYMENT, "total_amount": -1}))),
+    "null_amount": answering(http(200, as_json({**PAYMENT, "total_amount": None}))),
+    "repeated_key": answering(http(200, as_json(PAYMENT)[:-1] + b',"status":"failed"}')),
+    "nan": answering(http(200, as_json({**PAYMENT, "metadata": {"x": float("nan")}}))),
+    "over_1_mib": answering(http(200, as_json({**PAYMENT, "pad": "x" * (1 << 20)}))),
+    "reset_before_read": reset_before_read,
+    "reset_after_read": reset_after_read,
+    "silence": silence,
+    "drip": drip,
+    "stall_after_headers": stall_after_headers,
+}
+
+
+@pytest.mark.parametrize("behaviour", UNAVAILABLE.values(), ids=UNAVAILABLE.keys())
+@pytest.mark.usefixtures("waits")
+def test_anything_else_is_unavailable_within_the_budget(make_dodo: MakeDodo, behaviour: Behaviour) -> None:
+    quick = Timeouts(connect_s=0.1, read_s=0.1, charge_s=1.0, total_s=0.8)
+    began = Clock().monotonic()
+    with RawServer(behaviour) as server:
+        dodo = make_dodo(server.url, timeouts=quick)
+        with pytest.raises(Unavailable):
+            dodo.payments.get("pay_1", budget=dodo.budget())
+
+        assert Clock().monotonic() - began < 1.2
+        assert len(server.requests) <= 4
+
+
+@pytest.mark.parametrize("behaviour", UNAVAILABLE.values(), ids=UNAVAILABLE.keys())
+def test_an_unconfirmed_post_is_not_tried_again(make_dodo: MakeDodo, behaviour: Behaviour) -> None:
+    quick = Timeouts(connect_s=0.1, read_s=0.1, charge_s=1.0, total_s=0.8)
+    with RawServer(behaviour) as server:
+        dodo = make_dodo(server.url, timeouts=quick)
+        with pytest.raises(Unavailable):
+            dodo.checkouts.preview({"product_cart": []}, budget=dodo.budget())
+        with pytest.raises(Unavailable):
+            dodo.checkouts.create({"product_cart": []}, budget=dodo.budget())
+
+        assert server.posts <= 2
+        assert server.connections <= 2
+
+
+def test_a_get_recovers_from_a_short_outage(make_dodo: MakeDodo, waits: list[float]) -> None:
+    busy, fine = http(503, b"busy"), http(200, as_json(PAYMENT))
+    with RawServer(answering(busy, busy, fine)) as server:
+        dodo = make_dodo(server.url)
+        payment = dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert payment.payment_id == "pay_1"
+    assert len(server.requests) == 3
+    assert waits == [0.2, 0.4]
+
+
+def test_a_get_gives_up_after_four_tries(make_dodo: MakeDodo, waits: list[float]) -> None:
+    with RawServer(answering(http(502, b""))) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(Unavailable, match="status_502"):
+            dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert len(server.requests) == 4
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "tries"),
+    [("Retry-After: 86400", 1), ("Retry-After: 1", 4), ("Retry-After: -1", 4), ("Retry-After: soon", 4)],
+)
+def test_a_wait_beyond_the_budget_ends_the_call(
+    make_dodo: MakeDodo, waits: list[float], header: str, tries: int
+) -> None:
+    with RawServer(answering(http(429, b'{"code":"TOO_MANY_REQUESTS"}', header))) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(RateLimited):
+            dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert len(server.requests) == tries
+    assert all(wait <= 1.0 for wait in waits)
+
+
+def test_a_spent_budget_makes_no_call() -> None:
+    clock = FixedClock()
+    with RawServer(silence) as server:
+        dodo = Dodo(base_url=server.url, api_key="k", clock=clock, timeouts=Timeouts(), forbid=lambda: None)
+        budget = dodo.budget()
+        clock.advance(19.0)
+        with pytest.raises(Unavailable, match="no_time_left"):
+            dodo.payments.get("pay_1", budget=budget)
+
+    assert server.connections == 0
+
+
+def test_a_budget_is_shared_and_never_negative() -> None:
+    clock = FixedClock()
+    budget = Budget(clock, 19.0)
+
+    clock.advance(16.5)
+    assert budget.remaining() == budget.cap(4.0) == 2.5
+    assert budget.cap(1.0) == 1.0
+
+    clock.advance(10.0)
+    assert budget.remaining() == budget.cap(4.0) == 0.0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_reaches_no_other_host(make_dodo: MakeDodo, status: int) -> None:
+    with RawServer(answering(http(200, as_json(PAYMENT)))) as other:
+        moved = http(status, b"", f"Location: {other.url}/payments/pay_1")
+        with RawServer(answering(moved)) as server:
+            dodo = make_dodo(server.url)
+            with pytest.raises(Unavailable):
+                dodo.payments.get("pay_1", budget=dodo.budget())
+            dodo.checkouts.confirm({"confirm": True}, before_first_byte=lambda: True)
+            assert len(server.requests) == 2
+
+    assert other.connections == 0
+
+
+def test_cookies_of_the_provider_are_not_sent_back(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, as_json(PAYMENT), "Set-Cookie: a=b; Path=/"))) as server:
+        dodo = make_dodo(server.url)
+        for _ in range(2):
+            dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert "cookie" not in server.requests[1].headers
+
+
+def test_the_environment_cannot_replace_our_key(
+    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login thief password thief")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with RawServer(answering(http(200, as_json(PAYMENT)))) as server:
+        dodo = make_dodo(server.url)
+        dodo.payments.get("pay_1", budget=dodo.budget())
+
+    assert server.requests[0].headers["authorization"] == "Bearer key"
+
+
+@pytest.mark.parametrize(
+    "object_id", ["", ".", "..", "../customers", "a/b", "a?b", "a#b", "a%2fb", "a b", "é"]
+)
+def test_an_id_that_would_change_the_path_is_not_found(object_id: str) -> None:
+    with pytest.raises(NotExecuted) as raised:
+        path_of("/payments/{}", object_id)
+
+    assert raised.value.status == 404
+
+
+# Each resource asks the address it stands for.
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        (lambda d, b: d.checkouts.get("cks_1", budget=b), "/checkouts/cks_1"),
+        (lambda d, b: d.payments.get("pay_1", budget=b), "/payments/pay_1"),
+        (lambda d, b: d.customers.get("cus_1", budget=b), "/customers/cus_1"),
+        (lambda d, b: d.customers.payment_methods("cus_1", budget=b), "/customers/cus_1/payment-methods"),
+        (lambda d, b: d.products.get("pdt_1", budget=b), "/products/pdt_1"),
+        (lambda d, b: d.products.list_all(budget=b), "/products?page_number=0&page_size=100"),
+        (lambda d, b: d.refunds.get("ref_1", budget=b), "/refunds/ref_1"),
+        (lambda d, b: d.subscriptions.get("sub_1", budget=b), "/subscriptions/sub_1"),
+    ],
+)
+def test_a_missing_object_is_a_404_for_every_resource(
+    make_dodo: MakeDodo, call: Callable[[Dodo, Budget], object], path: str
+) -> None:
+    with RawServer(answering(NOT_FOUND)) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(NotExecuted) as raised:
+            call(dodo, dodo.budget())
+
+    assert (raised.value.status, raised.value.code) == (404, "NOT_FOUND")
+    assert [request.path for request in server.requests] == [path]
+
+
+# Refunds are sent as charges are.
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (http(200, b'{"refund_id":"ref_1","status":"succeeded"}'), RefundAccepted("ref_1", "done")),
+        (http(200, b'{"refund_id":"ref_1","status":"pending"}'), RefundAccepted("ref_1", "pending")),
+        (http(200, b'{"refund_id":"ref_1","status":"review"}'), RefundAccepted("ref_1", "pending")),
+        (http(200, b'{"refund_id":"ref_1","status":null}'), RefundAccepted("ref_1", "pending")),
+        (http(200, b'{"refund_id":"ref_1","status":"failed"}'), RefundAccepted("ref_1", "failed")),
+        (http(200, b'{"status":"succeeded"}'), UnknownAnswer("refund_id_missing")),
+        (http(422, b'{"code":"PAYMENT_ALREADY_REFUNDED"}'), Refused("PAYMENT_ALREADY_REFUNDED", 422, "")),
+        (http(503, b""), UnknownAnswer("status_503")),
+    ],
+)
+def test_a_refund_is_sent_once_and_classified(make_dodo: MakeDodo, answer: bytes, expected: object) -> None:
+    with RawServer(answering(answer)) as server:
+        found = make_dodo(server.url).refunds.create({"payment_id": "pay_1"})
+
+    assert found == expected
+    assert server.posts == 1
+
+
+def test_a_refund_without_a_connection_is_not_sent(make_dodo: MakeDodo) -> None:
+    with RawServer(silence) as server:
+        url = server.url
+
+    assert isinstance(make_dodo(url).refunds.create({"payment_id": "pay_1"}), NotSent)
+
+
+# Time with a call open.
+
+
+def test_overlapping_calls_are_timed_once() -> None:
+    clock = FixedClock()
+    timer = CallTimer(clock)
+
+    with timer.call():
+        clock.advance(1.0)
+        with timer.call():
+            clock.advance(0.5)
+    clock.advance(10.0)
+    with timer.call():
+        clock.advance(0.25)
+
+    assert timer.open_ms == 1750
+
+
+def test_calls_in_threads_of_a_request_are_timed(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, as_json(PAYMENT)))) as server:
+        dodo = make_dodo(server.url)
+
+        def read() -> object:
+            return dodo.payments.get("pay_1", budget=dodo.budget())
+
+        with time_calls(Clock()) as timer:
+            thread = threading.Thread(target=copy_context().run, args=(read,))
+            thread.start()
+            thread.join()
+        seen_ms = timer.open_ms
+        read()
+
+    assert seen_ms > 0
+    assert timer.open_ms == seen_ms
+
+
+def test_a_fork_does_not_inherit_the_session(make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch) -> None:
+    client: Client = make_dodo("http://127.0.0.1:9").client
+    before = client._session()
+    monkeypatch.setattr("os.getpid", lambda: -1)
+
+    assert client._session() is not before
