@@ -28,9 +28,7 @@ class Checkouts:
         """
         if body.get("confirm") is not True:
             raise ValueError("an unconfirmed checkout charges nothing: use create()")
-        exchange = self._client.send_once(
-            "/checkouts", body, before_first_byte=before_first_byte, is_charge=True
-        )
+        exchange = self._client.send_once("/checkouts", body, before_first_byte=before_first_byte, is_charge=True)
         return classify(exchange, now=self._client.clock.now())
 
     def get(self, session_id: str, *, budget: Budget) -> CheckoutSession:

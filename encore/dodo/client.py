@@ -286,8 +286,8 @@ class Client:
             wire.answered()
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body_read), ""
-        except Withheld as withheld:
-            return None, str(withheld)
+        except (Withheld, BadBody) as error:
+            return None, str(error)
         # Every exception of every library below ends here, because none of them may decide about money:
         # the flag on the wire does.
         except Exception as error:

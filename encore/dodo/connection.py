@@ -7,7 +7,6 @@ import struct
 import threading
 from collections.abc import Callable
 from functools import partial
-from http.client import NotConnected
 from typing import Any, cast
 
 from requests.adapters import HTTPAdapter
@@ -155,18 +154,15 @@ class _Connection(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         wire = self._adapter.wire
         wire.begin()
-        if self.sock is not None and not wire.is_held:  # kept alive from an earlier call
+        if self.sock is None:
+            self.connect()
+        elif not wire.is_held:  # kept alive from an earlier call
             wire.hold(self.sock)
         super().request(*args, **kwargs)
         wire.written()
 
     def send(self, data: Any) -> None:
-        wire = self._adapter.wire
-        if self.sock is None:
-            if wire.byte_handed:
-                raise NotConnected("lost in mid-request")
-            self.connect()
-        wire.hand_over()
+        self._adapter.wire.hand_over()
         super().send(data)
 
 

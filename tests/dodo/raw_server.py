@@ -36,9 +36,7 @@ class Peer:
                 return None
         head, _, _ = bytes(self.seen).partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
-        }
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         whole = len(head) + 4 + int(headers.get("content-length", "0"))
         while len(self.seen) < whole:
             if not self._read_some():

@@ -36,9 +36,7 @@ TEXTS = ["pay_1", "X", "PREVIOUS_PAYMENT_PENDING", "", " ", "pay 1", "\ud800", "
 JUNK = [b"", b"\xff", b"NaN", b"1e400", b'"payment_id":"pay_2",', b"<html>", b"\x00", b"[" * 5000]
 KEYS = ["payment_id", "session_id", "code", "message", "refund_id", "status", "x"]
 
-documents = st.dictionaries(
-    st.sampled_from(KEYS), st.sampled_from([*TEXTS, *NESTED]) | st.text(max_size=4), max_size=4
-)
+documents = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([*TEXTS, *NESTED]) | st.text(max_size=4), max_size=4)
 
 
 def damaged(document: object, cut: int, inserted: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The charging POST against every way a connection can go wrong (proof.md, section 5)."""
 
+import http.client as http_client
 import json
 import socket
 from collections.abc import Callable
@@ -175,9 +176,7 @@ def _unknown_bodies() -> list[Case]:
         "two_documents": OK + OK,
         "over_1_mib": OK[:-1] + b" " * (1 << 20) + b"}",
     }
-    return [
-        Case(f"body_{name}", answering_once(http(200, body)), UnknownAnswer) for name, body in bodies.items()
-    ]
+    return [Case(f"body_{name}", answering_once(http(200, body)), UnknownAnswer) for name, body in bodies.items()]
 
 
 CASES = [
@@ -511,11 +510,34 @@ def test_a_timeout_is_judged_by_the_bytes_handed_over(make_dodo: MakeDodo) -> No
 
 
 @pytest.mark.parametrize("broken", [exception_type_classifier, bytes_flag_ignored])
-def test_guards_off_a_classifier_by_exception_is_caught(
-    make_dodo: MakeDodo, broken: Callable[..., Answer]
-) -> None:
+def test_guards_off_a_classifier_by_exception_is_caught(make_dodo: MakeDodo, broken: Callable[..., Answer]) -> None:
     with pytest.raises(AssertionError):
         check_timeouts(make_dodo, broken)
+
+
+def test_a_connection_lost_in_mid_request_is_not_opened_again(
+    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_send = http_client.HTTPConnection.send
+
+    def lose_after(self: http_client.HTTPConnection, data: bytes) -> None:
+        plain_send(self, data)
+        self.close()
+
+    monkeypatch.setattr(http_client.HTTPConnection, "send", lose_after)
+    with RawServer(silence) as server:
+        answer = confirm(make_dodo(server.url))
+
+    assert isinstance(answer, UnknownAnswer)
+    assert server.connections == 1
+
+
+def test_the_body_of_a_redirect_is_not_read_without_limit(make_dodo: MakeDodo) -> None:
+    endless = http(307, b" " * 3_000_000, "Location: http://127.0.0.2:9/", length=10**12)
+    with RawServer(answering_once(endless)) as server:
+        answer = confirm(make_dodo(server.url))
+
+    assert answer == UnknownAnswer("no_answer:too_large")
 
 
 # 429.
@@ -535,9 +557,7 @@ def test_guards_off_a_classifier_by_exception_is_caught(
         ("X-RateLimit-Reset: 0", None),
     ],
 )
-def test_a_429_is_refused_once_and_tells_its_end(
-    make_dodo: MakeDodo, header: str, expected_ms: int | None
-) -> None:
+def test_a_429_is_refused_once_and_tells_its_end(make_dodo: MakeDodo, header: str, expected_ms: int | None) -> None:
     with RawServer(answering(http(429, SAID_NO, header))) as server:
         before = Clock().now()
         answer = confirm(make_dodo(server.url))

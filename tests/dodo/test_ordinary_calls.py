@@ -7,15 +7,17 @@ from contextvars import copy_context
 from typing import Any
 
 import pytest
+import requests
 
 from encore.clock import Clock
 from encore.dodo import Budget, Dodo, Timeouts
 from encore.dodo import client as client_module
 from encore.dodo.answers import NotSent, RefundAccepted, Refused, UnknownAnswer
 from encore.dodo.client import CallTimer, Client, path_of, time_calls
+from encore.dodo.connection import Wire
 from encore.errors import NotExecuted, RateLimited, Unavailable
 from tests.dodo.fixed_clock import FixedClock
-from tests.dodo.raw_server import Behaviour, RawServer, answering, answering_once, http
+from tests.dodo.raw_server import Behaviour, Peer, RawServer, answering, answering_once, http
 from tests.dodo.test_confirm import drip, reset_after_read, reset_before_read, silence, stall_after_headers
 
 MakeDodo = Callable[..., Dodo]
@@ -83,6 +85,24 @@ def test_connections_are_kept_for_ordinary_calls(make_dodo: MakeDodo) -> None:
     assert server.connections == 1
 
 
+def drip_from_the_second(server: RawServer, peer: Peer) -> None:
+    server.take(peer)
+    peer.send(http(200, as_json(PAYMENT)))
+    drip(server, peer)
+
+
+def test_a_kept_connection_that_drips_is_cut_in_time(make_dodo: MakeDodo) -> None:
+    with RawServer(drip_from_the_second) as server:
+        dodo = make_dodo(server.url)
+        dodo.payments.get("pay_1", budget=dodo.budget())
+        began = Clock().monotonic()
+        with pytest.raises(Unavailable, match="deadline"):
+            dodo.payments.get("pay_1", budget=dodo.budget(0.2))
+
+    assert server.connections == 1
+    assert Clock().monotonic() - began < 0.6
+
+
 def test_threads_do_not_share_a_connection(make_dodo: MakeDodo) -> None:
     with RawServer(answering(http(200, as_json(PAYMENT)))) as server:
         dodo = make_dodo(server.url)
@@ -99,9 +119,7 @@ REFUSALS = [(status, NotExecuted) for status in (400, 401, 403, 404, 405, 410, 4
 
 @pytest.mark.parametrize(("status", "kind"), [*REFUSALS, (429, RateLimited)])
 @pytest.mark.usefixtures("waits")
-def test_a_well_formed_refusal_is_not_executed(
-    make_dodo: MakeDodo, status: int, kind: type[NotExecuted]
-) -> None:
+def test_a_well_formed_refusal_is_not_executed(make_dodo: MakeDodo, status: int, kind: type[NotExecuted]) -> None:
     with RawServer(answering(http(status, b'{"code":"WHY","message":"Because."}'))) as server:
         dodo = make_dodo(server.url)
         with pytest.raises(kind) as raised:
@@ -125,6 +143,7 @@ UNAVAILABLE: dict[str, Behaviour] = {
     "null_amount": answering(http(200, as_json({**PAYMENT, "total_amount": None}))),
     "repeated_key": answering(http(200, as_json(PAYMENT)[:-1] + b',"status":"failed"}')),
     "nan": answering(http(200, as_json({**PAYMENT, "metadata": {"x": float("nan")}}))),
+    "lone_surrogate": answering(http(200, as_json({**PAYMENT, "error_code": "\ud800"}))),
     "over_1_mib": answering(http(200, as_json({**PAYMENT, "pad": "x" * (1 << 20)}))),
     "reset_before_read": reset_before_read,
     "reset_after_read": reset_after_read,
@@ -223,8 +242,7 @@ def test_a_budget_is_shared_and_never_negative() -> None:
     assert budget.remaining() == budget.cap(4.0) == 0.0
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_reaches_no_other_host(make_dodo: MakeDodo, status: int) -> None:
+def check_redirect(make_dodo: MakeDodo, status: int) -> None:
     with RawServer(answering(http(200, as_json(PAYMENT)))) as other:
         moved = http(status, b"", f"Location: {other.url}/payments/pay_1")
         with RawServer(answering(moved)) as server:
@@ -235,6 +253,43 @@ def test_a_redirect_reaches_no_other_host(make_dodo: MakeDodo, status: int) -> N
             assert len(server.requests) == 2
 
     assert other.connections == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_reaches_no_other_host(make_dodo: MakeDodo, status: int) -> None:
+    check_redirect(make_dodo, status)
+
+
+def look_at_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = requests.Session.get_redirect_target
+    monkeypatch.setattr(client_module._Session, "get_redirect_target", plain)
+
+
+def follow_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = requests.Session.request
+
+    def following(self: requests.Session, *args: Any, **kwargs: Any) -> requests.Response:
+        return plain(self, *args, **{**kwargs, "allow_redirects": True})
+
+    monkeypatch.setattr(client_module._Session, "request", following)
+
+
+@pytest.mark.parametrize("build", [look_at_redirects, follow_redirects])
+def test_one_of_two_guards_keeps_redirects_unfollowed(
+    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch, build: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    build(monkeypatch)
+
+    check_redirect(make_dodo, 307)
+
+
+def test_guards_off_a_followed_redirect_is_caught(make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_at_redirects(monkeypatch)
+    follow_redirects(monkeypatch)
+    monkeypatch.setattr(Wire, "begin", lambda self: None)  # the third guard: one request a wire
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        check_redirect(make_dodo, 307)
 
 
 def test_cookies_of_the_provider_are_not_sent_back(make_dodo: MakeDodo) -> None:
@@ -259,9 +314,7 @@ def test_the_environment_cannot_replace_our_key(
     assert server.requests[0].headers["authorization"] == "Bearer key"
 
 
-@pytest.mark.parametrize(
-    "object_id", ["", ".", "..", "../customers", "a/b", "a?b", "a#b", "a%2fb", "a b", "é"]
-)
+@pytest.mark.parametrize("object_id", ["", ".", "..", "../customers", "a/b", "a?b", "a#b", "a%2fb", "a b", "é"])
 def test_an_id_that_would_change_the_path_is_not_found(object_id: str) -> None:
     with pytest.raises(NotExecuted) as raised:
         path_of("/payments/{}", object_id)

@@ -20,9 +20,7 @@ BODY = b'{"type":"payment.succeeded","business_id":"bus_1","data":{"payment_id":
 Verifier = Callable[[Mapping[str, str], bytes, Sequence[str]], Verified]
 
 
-def sign(
-    body: bytes = BODY, *, secret: str = SECRET, age_s: int = 0, webhook_id: str = "msg_1"
-) -> dict[str, str]:
+def sign(body: bytes = BODY, *, secret: str = SECRET, age_s: int = 0, webhook_id: str = "msg_1") -> dict[str, str]:
     """Sign as the provider does."""
     from datetime import UTC, datetime
 
