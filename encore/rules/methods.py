@@ -70,7 +70,8 @@ MethodCheck = Usable | Unusable
 def pre_check(method: SavedMethod | None, *, currency: str, now: int) -> MethodCheck:
     """Decide whether the method that paid may be charged `currency` with one click.
 
-    `now` is epoch milliseconds. None means that no method matched the payment. A card is good on the last day of its month, in UTC.
+    `now` is epoch milliseconds. None means that no method matched the payment. A card is good on the last day of
+    its month, in UTC.
     """
     if method is None:
         return Unusable(MethodReason.NO_CARD)
