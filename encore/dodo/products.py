@@ -17,15 +17,24 @@ class Products:
         """Read a product. Raises NotExecuted (404 if unknown) or Unavailable."""
         return self._client.get(path_of("/products/{}", product_id), Product, budget=budget)
 
-    def list(self, *, page_number: int, page_size: int, budget: Budget) -> list[ProductListItem]:
-        """Read one page of the products on sale, numbered from 0. Raises NotExecuted or Unavailable."""
-        query = {"page_number": page_number, "page_size": page_size}
+    def list(
+        self, *, archived: bool = False, page_number: int, page_size: int, budget: Budget
+    ) -> list[ProductListItem]:
+        """Read one page, numbered from 0, of the products on sale or of the archived ones.
+
+        Raises NotExecuted or Unavailable.
+        """
+        query = {
+            "archived": "true" if archived else None,
+            "page_number": page_number,
+            "page_size": page_size,
+        }
         return self._client.get("/products", ProductPage, query=query, budget=budget).items
 
-    def list_all(self, *, budget: Budget) -> Sequence[ProductListItem]:
-        """Read all products on sale; raises as `list`, as a part would look as if the rest were gone."""
+    def list_all(self, *, archived: bool = False, budget: Budget) -> Sequence[ProductListItem]:
+        """Read all products on sale, or all archived ones; raises as `list`: a part would look like the whole."""
 
         def read_page(page_number: int) -> Sequence[ProductListItem]:
-            return self.list(page_number=page_number, page_size=PAGE_SIZE, budget=budget)
+            return self.list(archived=archived, page_number=page_number, page_size=PAGE_SIZE, budget=budget)
 
         return tuple(read_pages(read_page))
