@@ -84,6 +84,7 @@ class RawServer:
         self.bytes_of_broken = bytearray()
         self._behaviour = behaviour
         self._stopping = threading.Event()
+        self._last_address: object = None
         self._context = None
         if tls:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -106,9 +107,13 @@ class RawServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Connections are accepted in turn, so when this last one is, `connections` counts all before it.
+        with socket.socket() as last:
+            last.bind(("127.0.0.1", 0))
+            self._last_address = last.getsockname()
+            last.connect(self._listener.getsockname())
+            self._threads[0].join(5)
         self._stopping.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(5)
         self._listener.close()
         for sock in self._socks:
             try:
@@ -121,9 +126,9 @@ class RawServer:
 
     def _accept(self) -> None:
         while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
+            sock, address = self._listener.accept()
+            if address == self._last_address:
+                sock.close()
                 return
             self.connections += 1
             self._socks.append(sock)

@@ -3,6 +3,7 @@
 import http.client as http_client
 import json
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ SAID_NO = b'{"code":"SOME_CODE","message":"No."}'
 
 MakeDodo = Callable[..., Dodo]
 
+# For a provider that never answers: its time-out is what is tested.
+QUICK = Timeouts(connect_s=0.3, read_s=0.3, charge_s=0.5, total_s=1.5)
+
 
 def always() -> bool:
     return True
@@ -42,6 +46,7 @@ def confirm(dodo: Dodo) -> Answer:
 
 
 def reset_before_read(server: RawServer, peer: Peer) -> None:
+    peer.sock.recv(1, socket.MSG_PEEK)  # it has come, so it was sent; it is not taken
     peer.reset()
 
 
@@ -104,6 +109,7 @@ class Case:
     behaviour: Behaviour
     kind: type
     code_or_reason: str | None = None
+    never_ends: bool = False
 
 
 def ok_with(**changes: Any) -> bytes:
@@ -188,10 +194,10 @@ CASES = [
     Case("reset_in_read", reset_in_read, UnknownAnswer),
     Case("reset_after_read", reset_after_read, UnknownAnswer),
     Case("close_after_read", close_after_read, UnknownAnswer),
-    Case("silence", silence, UnknownAnswer),
-    Case("drip", drip, UnknownAnswer),
-    Case("drip_without_length", drip_without_length, UnknownAnswer),
-    Case("stall_after_headers", stall_after_headers, UnknownAnswer),
+    Case("silence", silence, UnknownAnswer, never_ends=True),
+    Case("drip", drip, UnknownAnswer, never_ends=True),
+    Case("drip_without_length", drip_without_length, UnknownAnswer, never_ends=True),
+    Case("stall_after_headers", stall_after_headers, UnknownAnswer, never_ends=True),
     Case("reset_in_answer", reset_in_answer, UnknownAnswer),
     Case("endless_header", endless_header, UnknownAnswer),
     Case("not_http", not_http, UnknownAnswer),
@@ -211,7 +217,7 @@ def check_case(case: Case, dodo: Dodo, server: RawServer) -> Answer:
     answer = confirm(dodo)
 
     assert isinstance(answer, case.kind), answer
-    assert Clock().monotonic() - began < 1.0
+    assert Clock().monotonic() - began < 4.0
     assert answer.socket_closed
     assert server.connections == 1
     assert server.posts <= 1
@@ -221,7 +227,8 @@ def check_case(case: Case, dodo: Dodo, server: RawServer) -> Answer:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_fault_has_its_class_and_one_post(case: Case, make_dodo: MakeDodo) -> None:
     with RawServer(case.behaviour) as server:
-        answer = check_case(case, make_dodo(server.url), server)
+        dodo = make_dodo(server.url, timeouts=QUICK) if case.never_ends else make_dodo(server.url)
+        answer = check_case(case, dodo, server)
 
     match answer:
         case Accepted(payment_id=found) | Refused(code=found):
@@ -270,7 +277,7 @@ def test_connect_timeout_is_not_sent(make_dodo: MakeDodo) -> None:
             sock.setblocking(False)
             sock.connect_ex(address)
 
-        answer = confirm(make_dodo(f"http://127.0.0.1:{address[1]}"))
+        answer = confirm(make_dodo(f"http://127.0.0.1:{address[1]}", timeouts=QUICK))
 
         for sock in waiting:
             sock.close()
@@ -301,12 +308,12 @@ def tls_drip(server: RawServer, peer: Peer) -> None:
 def test_broken_tls_handshake_is_not_sent(behaviour: Behaviour, make_dodo: MakeDodo) -> None:
     began = Clock().monotonic()
     with RawServer(behaviour) as server:
-        answer = confirm(make_dodo(server.url.replace("http:", "https:")))
+        answer = confirm(make_dodo(server.url.replace("http:", "https:"), timeouts=QUICK))
 
     assert isinstance(answer, NotSent)
     assert answer.socket_closed
     assert server.connections == 1
-    assert Clock().monotonic() - began < 1.0
+    assert Clock().monotonic() - began < 4.0
 
 
 def test_untrusted_certificate_is_not_sent(make_dodo: MakeDodo) -> None:
@@ -339,7 +346,7 @@ def test_a_charge_over_tls_is_accepted(make_dodo: MakeDodo) -> None:
 @pytest.mark.usefixtures("trusted_loopback")
 def test_a_lost_answer_over_tls_is_unknown(make_dodo: MakeDodo) -> None:
     with RawServer(silence, tls=True) as server:
-        answer = confirm(make_dodo(server.url))
+        answer = confirm(make_dodo(server.url, timeouts=QUICK))
 
     assert isinstance(answer, UnknownAnswer)
     assert answer.socket_closed
@@ -402,6 +409,27 @@ def test_a_watchdog_that_came_first_sends_no_byte() -> None:
     assert wire.close(drop_unsent=True)
     ours.close()
     theirs.close()
+
+
+def test_a_stuck_request_is_dropped_not_delivered_later(make_dodo: MakeDodo) -> None:
+    given_up = threading.Event()
+    ends: list[type | None] = []
+
+    def wake_too_late(server: RawServer, peer: Peer) -> None:
+        given_up.wait(5)
+        try:
+            peer.wait_for_end()
+            ends.append(None)  # all that the kernel still held arrived after all
+        except OSError as error:
+            ends.append(type(error))
+
+    with RawServer(wake_too_late) as server:
+        long = {"confirm": True, "metadata": {"pad": "x" * 20_000_000}}
+        answer = make_dodo(server.url, timeouts=QUICK).checkouts.confirm(long, before_first_byte=always)
+        given_up.set()
+
+    assert isinstance(answer, UnknownAnswer)
+    assert ends == [ConnectionResetError]
 
 
 # Guards of the client, each seen failing with the guard off.
