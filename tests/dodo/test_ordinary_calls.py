@@ -16,9 +16,9 @@ from encore.dodo.answers import NotSent, RefundAccepted, Refused, UnknownAnswer
 from encore.dodo.client import CallTimer, Client, path_of, time_calls
 from encore.dodo.connection import Wire
 from encore.errors import NotExecuted, RateLimited, Unavailable
+from tests.dodo.broken_conversations import drip, reset_after_read, reset_before_read, silence, stall_after_headers
 from tests.dodo.fixed_clock import FixedClock
 from tests.dodo.raw_server import Behaviour, Peer, RawServer, answering, answering_once, http
-from tests.dodo.test_confirm import drip, reset_after_read, reset_before_read, silence, stall_after_headers
 
 MakeDodo = Callable[..., Dodo]
 
