@@ -138,6 +138,11 @@ class Settings:
         return self.public_url.startswith("https://")
 
     @property
+    def checkout_hosts(self) -> frozenset[str]:
+        """The hosts (with port, if any) that a buyer may be sent to for paying."""
+        return frozenset(urlsplit(origin).netloc for origin in self.checkout_origins)
+
+    @property
     def public_host(self) -> str:
         """The only host name (without port) that requests may ask for."""
         return urlsplit(self.public_url).hostname or ""

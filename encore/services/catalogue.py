@@ -77,6 +77,12 @@ def get_product(shop: Shop, slug: str) -> ProductCard | None:
     return to_card(shop, product) if product is not None and product.trial_days == 0 else None
 
 
+def get_by_id(shop: Shop, product_id: str) -> ProductCard | None:
+    """Return a product by the provider's id, archived ones too."""
+    product = catalogue.get_product(shop.store, product_id)
+    return to_card(shop, product) if product is not None else None
+
+
 def is_sold(product: Product) -> bool:
     """Tell whether the shop sells a product: on sale at the provider, and no free trial (R1d)."""
     return product.archived_at is None and product.trial_days == 0

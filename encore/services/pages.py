@@ -27,14 +27,12 @@ OfferState = Literal[
     "owned",
     "limited",
 ]
-ReturnState = Literal[
-    "waiting", "offer", "thanks", "still_processing", "payment_failed", "cancelled", "other_browser"
-]
+ReturnState = Literal["waiting", "offer", "thanks", "still_processing", "payment_failed", "cancelled", "other_browser"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProductCard:
-    """A product as the shop shows it; `image_url` is None when there is none. Interval fields are for recurring ones."""
+    """A product as the shop shows it; interval fields are for recurring ones."""
 
     id: str
     slug: str
@@ -51,7 +49,7 @@ class ProductCard:
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentLine:
-    """One payment of today on the thank-you and order pages; `state` is paid, processing, checking, failed, refunded or disputed."""
+    """One payment of today; `state` is paid, processing, checking, refunded or disputed."""
 
     payment_id: str | None
     product_name: str
@@ -79,9 +77,9 @@ class OrderSummary:
 class OfferPage:
     """One offer instance in one of the states of `ux.md` section 4.
 
-    `words` holds the merchant's words in the page's language (`title`, `gain`, `terms`) and `words_language` the language
-    they really are in. `sum_with_order` is the quote's total plus today's earlier payments of the same currency, else None.
-    `reason` is a message key (why there is no one-click, why the card was declined, why money was returned), else None.
+    `words` holds the merchant's words in the page's language (`title`, `gain`, `terms`), `words_language` the language
+    they really are in. `sum_with_order` is the quote's total plus today's earlier payments, None if currencies differ.
+    `reason` is a message key (why there is no one-click, why the card was declined), else None.
     `poll_after_s` is None when nothing is to be polled; `can_cancel` is true only while nothing was sent.
     `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
     """
@@ -113,9 +111,9 @@ class OfferPage:
 class ReturnPage:
     """The return page in one of its states; `other_browser` holds nothing of the order.
 
-    `offer` is the funnel's current step in any of its states. `settled` is the offer just paid, shown once above what
-    follows. `payments` are today's payments (thanks), `today` their sum per currency, `declined` the products a buyer may
-    still want. `reason` is a message key of a failed payment. `product` leads back to the shop (cancelled, failed).
+    `offer` is the funnel's current step in any of its states. `settled` is the offer just paid, shown above what
+    follows. `payments` are today's payments (thanks), `today` their sum per currency, `declined` the products a buyer
+    may still want. `reason` is a message key of a failed payment. `product` leads back to the shop.
     """
 
     state: ReturnState

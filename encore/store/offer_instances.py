@@ -48,9 +48,7 @@ def insert_instance(store: Store, instance: OfferInstance) -> bool:
 
 def get_instance(store: Store, instance_id: str) -> OfferInstance | None:
     """Return an instance by its public id."""
-    return one(
-        OfferInstance, store.row(f"SELECT {_COLUMNS} FROM offer_instances WHERE id = :id", id=instance_id)
-    )
+    return one(OfferInstance, store.row(f"SELECT {_COLUMNS} FROM offer_instances WHERE id = :id", id=instance_id))
 
 
 def list_of_order(store: Store, order_id: str) -> list[OfferInstance]:
@@ -132,7 +130,7 @@ def mark_requoted(
 
 
 def insert_event(store: Store, instance_id: str, *, kind: str, now: int) -> None:
-    """Count what happened to an offer: shown, accepted, declined, failed, unknown, paid, refunded, disputed; once each."""
+    """Count what happened to an offer, once each: shown, accepted, declined, failed, unknown, paid, refunded."""
     store.run(
         "INSERT INTO offer_events (offer_instance_id, kind, created_at) VALUES (:id, :kind, :now)"
         " ON CONFLICT (offer_instance_id, kind) DO NOTHING",
@@ -155,10 +153,11 @@ class Decision:
 
 
 def insert_decision(store: Store, decision: Decision) -> None:
-    """Store a decision; the first one stands."""
+    """Store a decision; the latest one for a step of an order stands."""
     store.run(
         f"INSERT INTO decisions ({columns(Decision)}) VALUES ({placeholders(Decision)})"
-        " ON CONFLICT (order_id, funnel_id, step_key) DO NOTHING",
+        " ON CONFLICT (order_id, funnel_id, step_key) DO UPDATE SET is_eligible = excluded.is_eligible,"
+        " reasons_json = excluded.reasons_json, created_at = excluded.created_at",
         **values(decision),
     )
 
@@ -236,8 +235,7 @@ def get_prepared_quote(store: Store, *, order_id: str, offer_id: str) -> Prepare
     return one(
         PreparedQuote,
         store.row(
-            f"SELECT {columns(PreparedQuote)} FROM prepared_quotes"
-            " WHERE order_id = :order_id AND offer_id = :offer_id",
+            f"SELECT {columns(PreparedQuote)} FROM prepared_quotes WHERE order_id = :order_id AND offer_id = :offer_id",
             order_id=order_id,
             offer_id=offer_id,
         ),

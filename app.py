@@ -1,0 +1,61 @@
+"""The composition root: settings, then the shop, then blueprints, errors and commands.
+
+`python app.py` is the parent that starts sandbox, worker and web; a WSGI server takes `app:create_app()`.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from flask import Flask
+
+from encore import logs
+from encore.clock import Clock
+from encore.services.shop import Shop, open_shop
+from encore.settings import Settings, load_settings
+from encore.store import schema
+
+# In a wheel this file is encore/app.py and the blueprints are encore.blueprints; in a checkout both stand alone.
+if __package__:
+    from . import blueprints
+else:
+    import blueprints
+
+_HERE = Path(__file__).parent
+
+
+class PendingMigrations(RuntimeError):
+    """The schema is older than the code."""
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> Flask:
+    """Build the application for these settings, by default the environment's.
+
+    Raises SettingsError with every fault at once, and PendingMigrations unless the command is about to apply them.
+    """
+    settings = settings or load_settings(os.environ)
+    logs.configure_logs(secrets=settings.secret_values())
+    shop = open_shop(settings, clock=clock)
+    _require_schema(shop)
+    app = Flask("encore", root_path=str(_HERE), template_folder="templates", static_folder="static")
+    app.extensions["encore"] = shop
+    blueprints.register(app)
+    return app
+
+
+def _require_schema(shop: Shop) -> None:
+    if _is_upgrading():
+        return
+    missing = schema.pending(shop.store)
+    if missing:
+        raise PendingMigrations(f"Run 'flask --app app db upgrade' first: {', '.join(missing)} not applied.")
+
+
+def _is_upgrading() -> bool:
+    return "db" in sys.argv[1:]
+
+
+if __name__ == "__main__":
+    from encore import parent
+
+    sys.exit(parent.main())

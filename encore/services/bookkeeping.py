@@ -1,0 +1,177 @@
+"""What every use case of the charge protocol writes beside its own change: ledger, attribution, next look.
+
+Call these inside `store.write()`, so that a fact and its record commit together.
+"""
+
+from typing import Any
+
+from encore import tokens
+from encore.rules.attempts import AttemptEvent, AttemptKind, Outcome, leaving, transition
+from encore.rules.money import Money
+from encore.services.shop import Shop
+from encore.store import (
+    acceptances,
+    alarms,
+    attempts,
+    budgets,
+    checkouts,
+    customers,
+    ledger,
+    offer_instances,
+    orders,
+    outbox,
+)
+from encore.store.attempts import Attempt
+from encore.store.offer_instances import OfferInstance
+
+OWNER = "owner"
+
+
+def record(shop: Shop, event: str, **facts: Any) -> None:
+    """Append a fact to the ledger."""
+    ledger.insert_entry(shop.store, {"event": event, **facts}, now=shop.now())
+
+
+# An outcome is entered from these only: a yes that was paid never falls back to "needs the checkout".
+_ENTERED_FROM: dict[Outcome, tuple[str, ...]] = {
+    "open": (),
+    "needs_checkout": ("open",),
+    "closed": ("open", "needs_checkout"),
+    "charged": ("open", "needs_checkout", "closed"),
+    "refunded": ("open", "needs_checkout", "closed"),
+}
+
+
+def apply_event(
+    shop: Shop,
+    attempt: Attempt,
+    event: AttemptEvent,
+    *,
+    reason: str | None = None,
+    decline_code: str | None = None,
+    next_check_at: int | None = None,
+) -> bool:
+    """Do to an attempt and its yes what the table says of `event`, and record it.
+
+    False if the attempt has meanwhile left every state the event may leave, which is never an error: read it again.
+    """
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    kind: AttemptKind = "hosted" if attempt.kind == "hosted" else "one_click"
+    allowed = leaving(kind, event)
+    move = transition(
+        kind, allowed[0], event=event, undo_asked=acceptance is not None and acceptance.undo_at is not None
+    )
+    if acceptance is None or move is None or move.to is None:
+        return False
+    # Seen again in the state it has is no news; only a new reason for a failure is worth a row.
+    states = allowed if decline_code else tuple(state for state in allowed if state != move.to)
+    now = shop.now()
+    if not attempts.mark_state(
+        shop.store,
+        attempt.id,
+        state=move.to,
+        leaving=states,
+        now=now,
+        reason=reason,
+        decline_code=decline_code,
+        next_check_at=next_check_at,
+    ):
+        return False
+    record(shop, "attempt.moved", attempt_id=attempt.id, state=move.to, cause=event, reason=reason)
+    if move.outcome is not None:
+        acceptances.mark_outcome(
+            shop.store,
+            acceptance.id,
+            outcome=move.outcome,
+            leaving=_ENTERED_FROM[move.outcome],
+            now=now,
+            reason=reason or event,
+        )
+    if move.outcome in ("needs_checkout", "closed"):
+        offer_instances.insert_event(shop.store, acceptance.offer_instance_id, kind="failed", now=now)
+    if move.to == "unknown":
+        offer_instances.insert_event(shop.store, acceptance.offer_instance_id, kind="unknown", now=now)
+    return True
+
+
+def take_spend(shop: Shop, customer_id: str, amount: Money) -> bool:
+    """Count a one-click charge against the customer's day; False if a cap is reached."""
+    return budgets.take_spend(
+        shop.store,
+        customer_id=customer_id,
+        currency=amount.currency,
+        amount=amount.minor,
+        now=shop.now(),
+        most_charges=shop.settings.one_click_per_day,
+        most_amount=shop.settings.one_click_cap(amount.currency),
+    )
+
+
+def look_after_ms(shop: Shop, looks: int) -> int:
+    """How long to wait before the next look after this many looks, in milliseconds."""
+    schedule = shop.settings.looks_s
+    return int(1000 * (schedule[looks] if looks < len(schedule) else shop.settings.look_every_s))
+
+
+def return_url(shop: Shop, order_id: str) -> str:
+    """The one address a buyer comes back to from any page of the provider: that of the first order."""
+    return f"{shop.settings.public_url}/r/{order_ref(shop, order_id)}"
+
+
+def order_ref(shop: Shop, order_id: str) -> str:
+    """Return the reference of the checkout that made a first order."""
+    order = orders.get_order(shop.store, order_id)
+    if order is None or order.checkout_id is None:
+        raise ValueError(f"{order_id} is not a first order")
+    checkout = checkouts.get_checkout(shop.store, order.checkout_id)
+    if checkout is None:
+        raise ValueError(f"{order.checkout_id} is gone")
+    return checkout.ref
+
+
+def attribution(shop: Shop, instance: OfferInstance, *, attempt_id: str, customer_id: str) -> dict[str, str]:
+    """Return the metadata that goes with a charge: where it comes from, and the signed mark that it is ours."""
+    return {
+        "attempt_id": attempt_id,
+        "attempt_sig": tokens.sign_mark(shop.settings.attempt_sig_keys, attempt_id, customer_id),
+        "offer_id": instance.offer_id,
+        "offer_version": str(instance.offer_version),
+        "funnel_id": instance.funnel_id,
+        "funnel_version": str(instance.funnel_version),
+        "step": instance.step_key,
+        "first_order": instance.source_ref,
+        "placement": instance.placement,
+    }
+
+
+def tell_buyer(shop: Shop, kind: str, *, dedup: str, customer_id: str, language: str, facts: dict[str, Any]) -> None:
+    """Queue a message to a buyer, once; without a known address there is nobody to tell."""
+    customer = customers.get_customer(shop.store, customer_id)
+    if customer is None or not customer.email:
+        return
+    outbox.insert_message(
+        shop.store,
+        kind=kind,
+        dedup_key=f"{kind}:{dedup}",
+        recipient=customer.email,
+        language=language,
+        payload=facts,
+        now=shop.now(),
+    )
+
+
+def raise_alarm(shop: Shop, kind: str, *, object_id: str, detail: str) -> None:
+    """Raise an alarm and queue its e-mail to the owner, once until it is cleared."""
+    now = shop.now()
+    if not alarms.raise_alarm(shop.store, kind=kind, object_id=object_id, detail=detail, now=now):
+        return
+    record(shop, "alarm.raised", kind=kind, object_id=object_id)
+    outbox.insert_message(
+        shop.store,
+        kind="alarm",
+        dedup_key=f"alarm:{kind}:{object_id}:{now}",
+        recipient=shop.settings.owner_email or OWNER,
+        language=shop.settings.language,
+        payload={"alarm": kind, "object": object_id, "detail": detail, "at": now},
+        now=now,
+    )

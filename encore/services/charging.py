@@ -1,0 +1,331 @@
+"""Charging a yes with one click: claim (commit), one POST with no transaction open, settle (commit).
+
+The protocol is `charging.md`. Nothing here repeats a charging POST, and nothing calls an unknown outcome a failure.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, assert_never
+
+from encore.crash_point import crash_point
+from encore.dodo.answers import Accepted, Answer, NotSent, Refused, UnknownAnswer
+from encore.errors import ProviderError
+from encore.ids import new_id
+from encore.rules.card_declines import HARD, SOFT
+from encore.rules.quotes import Quote, thaw
+from encore.services import bookkeeping, budgets, observe, quoting
+from encore.services.consent import Consent
+from encore.services.kinds import one_time
+from encore.services.shop import Shop
+from encore.store import StoreFull, acceptances, attempts, offer_instances, orders, processes
+from encore.store.acceptances import Acceptance
+from encore.store.attempts import Attempt
+from encore.store.offer_instances import OfferInstance
+
+# A queued yes that could not be sent for this long is not sent any more: the buyer has been told to wait, not to guess.
+QUEUE_LIFE_MS = 30_000
+# Without a worker that spoke in this time, a queued yes would wait for nobody.
+WORKER_SILENT_MS = 15_000
+# Five unknowns among ten sends in a minute: the provider is in trouble, so no more money is put at stake for a minute.
+_STORM_SENDS, _STORM_UNKNOWNS, _STORM_MS = 10, 5, 60_000
+_STATUS_READ_S = 2.0
+
+AcceptResult = Literal["taken", "moved", "limited", "unavailable"]
+
+
+class _NotTaken(Exception):
+    """Rolls a claim back; `result` is what the page is told."""
+
+    def __init__(self, result: AcceptResult) -> None:
+        self.result: AcceptResult = result
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What a committed claim left to do; `attempt` is None when the yes goes to the standard checkout."""
+
+    attempt: Attempt | None
+    boottime: float
+
+
+def accept(
+    shop: Shop, instance_id: str, *, buyer_key: str, quote_hash: str, consent: Consent, buy_again: bool = False
+) -> AcceptResult:
+    """Charge a shown offer once, whoever else clicks; the page is then derived from the rows.
+
+    `quote_hash` is the hash of the quote that the posted page showed. Returns `taken` (answered, by this click or an
+    earlier one), `moved` (another price: nothing was charged), `limited` or `unavailable` (nothing was done).
+    """
+    instance = offer_instances.get_instance(shop.store, instance_id)
+    if instance is None or instance.buyer_key != buyer_key or instance.state != "shown":
+        return "taken"
+    if quote_hash != instance.quote_hash:
+        return "moved"
+    try:
+        fresh = quoting.recheck(shop, instance)
+    except ProviderError:
+        return "unavailable"
+    if fresh != "same":
+        return "moved"
+    crash_point("claim.checked")
+    quote = thaw(instance.quote_json)
+    if quote.method is None:
+        return "taken"
+    return _claim_and_send(shop, instance, quote, consent=consent, buy_again=buy_again)
+
+
+def _claim_and_send(
+    shop: Shop, instance: OfferInstance, quote: Quote, *, consent: Consent, buy_again: bool
+) -> AcceptResult:
+    has_slot = shop.send_slots.acquire(blocking=False)
+    try:
+        try:
+            claim = _claim(shop, instance, quote, consent=consent, buy_again=buy_again, may_send=has_slot)
+        except _NotTaken as refusal:
+            return refusal.result
+        except StoreFull:
+            # If COMMIT was not acknowledged nothing is sent; should the row have survived, it counts as a dead
+            # sender's (charging.md, section 1, step 3).
+            return "unavailable"
+        crash_point("claim.committed")
+        if claim.attempt is not None and claim.attempt.state == "sending":
+            send(shop, claim.attempt, boottime=claim.boottime)
+    finally:
+        if has_slot:
+            shop.send_slots.release()
+    crash_point("claim.before_reply")
+    return "taken"
+
+
+def _claim(
+    shop: Shop, instance: OfferInstance, quote: Quote, *, consent: Consent, buy_again: bool, may_send: bool
+) -> _Claim:
+    if not shop.store.has_room():
+        raise _NotTaken("unavailable")
+    sender_id = shop.presence.join("web")
+    boottime = shop.clock.boottime()
+    with shop.store.write():
+        crash_point("claim.begun")
+        now = shop.now()
+        if not offer_instances.claim_instance(shop.store, instance.id, quote_hash=instance.quote_hash, now=now):
+            raise _NotTaken("taken")
+        acceptance = _new_acceptance(instance, quote, consent=consent, now=now)
+        # Second guard: one open yes a customer and product, whatever the tab, order or placement. The loser rolls
+        # back, so that its page leads to the first yes.
+        if not acceptances.insert_acceptance(shop.store, acceptance):
+            raise _NotTaken("taken")
+        if not is_still_offered(shop, instance, buy_again=buy_again):
+            raise _NotTaken("taken")
+        attempt = _stake(shop, acceptance, quote, sender_id=sender_id, may_send=may_send, now=now)
+        bookkeeping.record(shop, "offer.accepted", instance_id=instance.id, acceptance_id=acceptance.id)
+        offer_instances.insert_event(shop.store, instance.id, kind="accepted", now=now)
+        crash_point("claim.uncommitted")
+    return _Claim(attempt=attempt, boottime=boottime)
+
+
+def _new_acceptance(instance: OfferInstance, quote: Quote, *, consent: Consent, now: int) -> Acceptance:
+    return Acceptance(
+        id=new_id("acc"),
+        consent_json=json.dumps({**asdict(consent), "at": now}, sort_keys=True, ensure_ascii=False),
+        offer_instance_id=instance.id,
+        customer_id=instance.customer_id,
+        product_id=quote.product_id,
+        quantity=quote.quantity,
+        amount=quote.total.minor,
+        currency=quote.currency,
+        undo_at=None,
+        created_at=now,
+        closed_at=None,
+        close_reason=None,
+        outcome="open",
+    )
+
+
+def is_still_offered(shop: Shop, instance: OfferInstance, *, buy_again: bool) -> bool:
+    """Tell whether the offer may still be taken: live, product not archived, not owned, not declined since shown.
+
+    Asked again inside the claim's own transaction: a page may be half an hour old.
+    """
+    if not quoting.is_offer_live(shop, instance):
+        return False
+    if not buy_again and instance.product_id in orders.list_owned_products(shop.store, instance.customer_id):
+        return False
+    return not offer_instances.is_suppressed_since(
+        shop.store, customer_id=instance.customer_id, product_id=instance.product_id, since=instance.created_at
+    )
+
+
+def _stake(
+    shop: Shop, acceptance: Acceptance, quote: Quote, *, sender_id: str, may_send: bool, now: int
+) -> Attempt | None:
+    """Count the charge against every budget and store its attempt; None if the yes must go to the checkout."""
+    if _is_storm(shop, now=now) or not bookkeeping.take_spend(shop, acceptance.customer_id, quote.total):
+        acceptances.mark_outcome(shop.store, acceptance.id, outcome="needs_checkout", leaving=("open",), now=now)
+        return None
+    has_token = budgets.take(shop, "charge")
+    if not has_token and not _has_worker(shop, now=now):
+        raise _NotTaken("limited")
+    goes_now = has_token and may_send
+    attempt = Attempt(
+        id=new_id("att"),
+        acceptance_id=acceptance.id,
+        kind="one_click",
+        state="sending" if goes_now else "queued",
+        # Counted before the POST: a process that dies between this commit and the first byte must not leave room
+        # for a second request.
+        post_count=1 if goes_now else 0,
+        sender_id=sender_id if goes_now else None,
+        claimed_at=now if goes_now else None,
+        next_check_at=now + bookkeeping.look_after_ms(shop, 0) if goes_now else None,
+        created_at=now,
+        changed_at=now,
+    )
+    if not attempts.insert_attempt(shop.store, attempt):
+        raise _NotTaken("taken")
+    return attempt
+
+
+def _is_storm(shop: Shop, *, now: int) -> bool:
+    sends, unknowns = attempts.count_recent_sends(shop.store, since=now - _STORM_MS, latest=_STORM_SENDS)
+    return sends >= _STORM_SENDS and unknowns >= _STORM_UNKNOWNS
+
+
+def _has_worker(shop: Shop, *, now: int) -> bool:
+    latest = processes.get_latest_heartbeat(shop.store, "worker")
+    return latest is not None and now - latest <= WORKER_SILENT_MS
+
+
+def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:
+    """Send the one request of a claimed attempt, settle it, and read the payment once if there is one.
+
+    `boottime` is `Clock.boottime()` from before the claim was committed.
+    """
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    if acceptance is None or attempt.claimed_at is None:
+        raise ValueError(f"{attempt.id} is not claimed")
+    claimed_at = attempt.claimed_at
+    body = _request(shop, attempt, acceptance)
+
+    def is_in_window() -> bool:
+        # On either clock: a process that was stopped, or a machine that slept, must not charge a buyer who has long
+        # been told something else (charging.md, section 1, step 4).
+        window_s = shop.settings.send_window_s
+        return (
+            shop.now() - claimed_at <= window_s * 1000
+            and shop.now() >= claimed_at - window_s * 1000
+            and shop.clock.boottime() - boottime <= window_s
+        )
+
+    with shop.presence.sending(attempt.id):
+        answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
+    settle(shop, attempt, answer)
+    if isinstance(answer, Accepted):
+        observe.try_payment(shop, answer.payment_id, within_s=_STATUS_READ_S)
+        crash_point("settle.status_read")
+
+
+def _request(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> dict[str, object]:
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
+    if instance is None:
+        raise ValueError(f"{acceptance.id} has no offer instance")
+    return one_time.charge_request(
+        thaw(instance.quote_json),
+        customer_id=acceptance.customer_id,
+        billing=quoting.billing_of(shop, instance.source_ref),
+        return_url=bookkeeping.return_url(shop, instance.source_ref),
+        metadata=bookkeeping.attribution(shop, instance, attempt_id=attempt.id, customer_id=acceptance.customer_id),
+    )
+
+
+def settle(shop: Shop, attempt: Attempt, answer: Answer) -> None:
+    """Write down what the one POST came to; a state reached meanwhile by a webhook is never overwritten."""
+    with shop.store.write():
+        if answer.socket_closed:
+            attempts.mark_sender_ended(shop.store, attempt.id, now=shop.now())
+        match answer:
+            case NotSent():
+                bookkeeping.apply_event(shop, attempt, "not_written", reason=answer.reason)
+            case Refused():
+                code = answer.code if answer.code in SOFT or answer.code in HARD else None
+                bookkeeping.apply_event(shop, attempt, "refused", reason=answer.code, decline_code=code)
+                if answer.status == 429:
+                    budgets.block(shop, answer.reset_at_ms)
+            case Accepted():
+                _note_accepted(shop, attempt, answer)
+            case UnknownAnswer():
+                _note_unknown(shop, attempt, reason=answer.reason)
+            case _:
+                assert_never(answer)
+        crash_point("settle.uncommitted")
+    crash_point("settle.committed")
+
+
+def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted) -> None:
+    other = attempts.get_by_payment(shop.store, answer.payment_id)
+    if other is not None and other.id != attempt.id:
+        # Another attempt's payment id: the answer is not about us, so it tells nothing about our charge.
+        _note_unknown(shop, attempt, reason="other_payment_id")
+        return
+    session = attempts.get_by_session(shop.store, answer.session_id) if answer.session_id else None
+    attempts.mark_ids(
+        shop.store, attempt.id, payment_id=answer.payment_id, session_id=None if session else answer.session_id
+    )
+    bookkeeping.apply_event(shop, attempt, "accepted", next_check_at=shop.now() + bookkeeping.look_after_ms(shop, 0))
+
+
+def _note_unknown(shop: Shop, attempt: Attempt, *, reason: str) -> None:
+    bookkeeping.apply_event(
+        shop, attempt, "answer_unclear", reason=reason, next_check_at=shop.now() + bookkeeping.look_after_ms(shop, 0)
+    )
+
+
+def send_queued(shop: Shop) -> int:
+    """Send what waits in the queue, oldest first, and give up on what waited too long; returns how many moved."""
+    moved = 0
+    for attempt in attempts.list_queued(shop.store, limit=20):
+        if shop.now() - attempt.created_at >= QUEUE_LIFE_MS:
+            moved += _expire_queued(shop, attempt)
+        elif _send_one_queued(shop, attempt):
+            moved += 1
+        else:
+            break
+    return moved
+
+
+def _send_one_queued(shop: Shop, attempt: Attempt) -> bool:
+    sender_id = shop.presence.join("worker")
+    boottime = shop.clock.boottime()
+    with shop.store.write():
+        now = shop.now()
+        if not budgets.take(shop, "charge"):
+            return False
+        claimed = attempts.claim_queued(
+            shop.store, attempt.id, sender_id=sender_id, now=now, next_check_at=now + bookkeeping.look_after_ms(shop, 0)
+        )
+        crash_point("queue.uncommitted")
+    crash_point("queue.claimed")
+    current = attempts.get_attempt(shop.store, attempt.id)
+    if claimed and current is not None:
+        send(shop, current, boottime=boottime)
+    return True
+
+
+def _expire_queued(shop: Shop, attempt: Attempt) -> int:
+    with shop.store.write():
+        expired = bookkeeping.apply_event(shop, attempt, "queue_expired", reason="queue_expired")
+    crash_point("queue.expired")
+    return int(expired)
+
+
+def cancel(shop: Shop, instance_id: str, *, buyer_key: str) -> None:
+    """Take back a yes whose request was not sent yet; once it is sent this does nothing."""
+    instance = offer_instances.get_instance(shop.store, instance_id)
+    if instance is None or instance.buyer_key != buyer_key:
+        return
+    acceptance = acceptances.get_of_instance(shop.store, instance_id)
+    if acceptance is None:
+        return
+    with shop.store.write():
+        for attempt in attempts.list_of_acceptance(shop.store, acceptance.id):
+            if attempt.state == "queued":
+                bookkeeping.apply_event(shop, attempt, "queue_cancelled", reason="buyer_cancelled")

@@ -1,0 +1,202 @@
+"""The shop's own checkout: started here, paid at the provider, and told on the return page.
+
+What the return page says comes from the provider for the session stored behind its reference, never from the address
+the buyer arrived with.
+"""
+
+from dataclasses import dataclass
+
+from encore import tokens
+from encore.crash_point import crash_point
+from encore.dodo.urls import is_checkout_url
+from encore.errors import NotExecuted, ProviderError
+from encore.ids import new_id, random_ref
+from encore.rules.attempts import sight
+from encore.services import budgets, observe
+from encore.services.kinds import one_time
+from encore.services.shop import Shop
+from encore.store import catalogue, checkouts
+from encore.store.checkouts import Checkout
+
+# A hosted session lives this long at the provider; so does what the browser that began it may do. Source: dodo-api.md.
+SESSION_LIFE_MS = 24 * 3_600_000
+# An open session is offered again for most of that life: the buyer needs time left to pay it.
+_REUSE_MS = 20 * 3_600_000
+_FIRST_LOOK_MS = 60_000
+_STATUS_BUDGET_S = 6.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """Send the browser to `url`, the provider's hosted checkout."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class CheckoutDown:
+    """The provider made no session: nothing was charged, and the buyer may try again."""
+
+
+@dataclass(frozen=True)
+class NotSold:
+    """There is no such product on sale."""
+
+
+StartResult = Started | CheckoutDown | NotSold
+
+
+def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str) -> StartResult:
+    """Begin a checkout of one product for this browser; one that is still payable is used again."""
+    product = catalogue.get_by_slug(shop.store, slug)
+    if product is None or product.archived_at is not None or product.trial_days:
+        return NotSold()
+    payable = checkouts.get_payable(
+        shop.store,
+        buyer_key=buyer_key,
+        product_id=product.id,
+        quantity=quantity,
+        language=language,
+        since=shop.now() - _REUSE_MS,
+    )
+    if payable is not None and payable.checkout_url and _is_untouched(shop, payable):
+        return Started(payable.checkout_url)
+    return _open(shop, product_id=product.id, quantity=quantity, buyer_key=buyer_key, language=language)
+
+
+def _is_untouched(shop: Shop, checkout: Checkout) -> bool:
+    """Ask whether a session still waits for its buyer; one with a payment under way is not offered twice."""
+    try:
+        session = shop.dodo.checkouts.get(checkout.provider_session_id or "", budget=shop.dodo.budget(2.0))
+    except ProviderError:
+        return False
+    return session.payment_id is None
+
+
+def _open(shop: Shop, *, product_id: str, quantity: int, buyer_key: str, language: str) -> StartResult:
+    now = shop.now()
+    checkout = Checkout(
+        id=new_id("co"),
+        ref=random_ref(),
+        buyer_key=buyer_key,
+        product_id=product_id,
+        quantity=quantity,
+        language=language,
+        state="opening",
+        created_at=now,
+        authority_until=now + SESSION_LIFE_MS,
+    )
+    with shop.store.write():
+        if not budgets.take(shop, "checkout"):
+            return CheckoutDown()
+        checkouts.insert_checkout(shop.store, checkout)
+    crash_point("checkout.opening_committed")
+    try:
+        # An unconfirmed session charges nothing, so one that is lost on the way costs nothing either.
+        created = shop.dodo.checkouts.create(_request(shop, checkout), budget=shop.dodo.budget())
+    except ProviderError:
+        return CheckoutDown()
+    crash_point("checkout.posted")
+    url = created.checkout_url
+    if url is None or not is_checkout_url(url, shop.settings.checkout_hosts):
+        return CheckoutDown()
+    with shop.store.write():
+        checkouts.mark_open(
+            shop.store, checkout.id, session_id=created.session_id, url=url, next_check_at=shop.now() + _FIRST_LOOK_MS
+        )
+    crash_point("checkout.stored")
+    return Started(url)
+
+
+def _request(shop: Shop, checkout: Checkout) -> dict[str, object]:
+    address = f"{shop.settings.public_url}/r/{checkout.ref}"
+    return {
+        "product_cart": [{"product_id": checkout.product_id, "quantity": checkout.quantity}],
+        "minimal_address": True,
+        "feature_flags": one_time.REDIRECT_AT_ONCE,
+        "customization": {"force_language": checkout.language},
+        "return_url": address,
+        "cancel_url": address,
+        "metadata": {
+            "checkout_id": checkout.id,
+            "checkout_sig": tokens.sign_mark(shop.settings.attempt_sig_keys, "checkout", checkout.id),
+        },
+    }
+
+
+def bound_checkout(shop: Shop, ref: str, *, buyer_key: str | None) -> Checkout | None:
+    """Return the checkout behind a reference for the browser that began it, for a day; None for everybody else."""
+    checkout = checkouts.get_by_ref(shop.store, ref)
+    if checkout is None or buyer_key is None or checkout.buyer_key != buyer_key:
+        return None
+    return checkout if shop.now() <= checkout.authority_until else None
+
+
+def pay_again(shop: Shop, ref: str, *, buyer_key: str | None) -> StartResult:
+    """Lead back to the checkout after a failure or a way out: the same session while it lives, else a new one."""
+    checkout = bound_checkout(shop, ref, buyer_key=buyer_key)
+    if checkout is None:
+        return NotSold()
+    look(shop, checkout)
+    current = checkouts.get_checkout(shop.store, checkout.id) or checkout
+    if current.state == "paid" or sight_of(current) == "processing":
+        return Started(f"{shop.settings.public_url}/r/{ref}")
+    # The provider cannot cancel a session, so a living one is always the one to pay (charging.md, section 3).
+    if current.state == "open" and current.checkout_url and shop.now() - current.created_at < _REUSE_MS:
+        return Started(current.checkout_url)
+    return _open(
+        shop,
+        product_id=current.product_id,
+        quantity=current.quantity,
+        buyer_key=current.buyer_key,
+        language=current.language,
+    )
+
+
+def sight_of(checkout: Checkout) -> str | None:
+    """Return what the latest payment of an unpaid checkout means, or None if there was none."""
+    return sight(checkout.payment_status) if checkout.payment_id else None
+
+
+def look(shop: Shop, checkout: Checkout) -> bool:
+    """Ask the provider for the session of an unpaid checkout and settle by its payment; False if it gave no answer."""
+    if checkout.state == "paid" or checkout.provider_session_id is None:
+        return False
+    budget = shop.dodo.budget(_STATUS_BUDGET_S)
+    try:
+        session = shop.dodo.checkouts.get(checkout.provider_session_id, budget=budget)
+        if session.payment_id is not None:
+            observe.observe_payment(shop, session.payment_id, budget=budget)
+    except NotExecuted as refusal:
+        if refusal.status == 404:
+            with shop.store.write():
+                checkouts.mark_closed(shop.store, checkout.id)
+    except ProviderError:
+        return False
+    crash_point("checkout.return_read")
+    return True
+
+
+def look_due(shop: Shop) -> int:
+    """Look at open checkouts whose buyer has not come back; an old one without a payment is closed."""
+    due = checkouts.list_due(shop.store, now=shop.now(), limit=10)
+    for checkout in due:
+        if not budgets.take(shop, "reconcile"):
+            break
+        look(shop, checkout)
+        _plan_next_look(shop, checkout.id)
+    return len(due)
+
+
+def _plan_next_look(shop: Shop, checkout_id: str) -> None:
+    checkout = checkouts.get_checkout(shop.store, checkout_id)
+    if checkout is None or checkout.state not in ("opening", "open"):
+        return
+    age_ms = shop.now() - checkout.created_at
+    with shop.store.write():
+        if age_ms > SESSION_LIFE_MS and sight_of(checkout) != "processing":
+            checkouts.mark_closed(shop.store, checkout.id)
+        else:
+            # Ever less often: a session nobody pays costs the shared call budget.
+            next_check_at = shop.now() + max(_FIRST_LOOK_MS, min(age_ms // 2, 3_600_000))
+            checkouts.mark_looked(shop.store, checkout.id, now=shop.now(), next_check_at=next_check_at)

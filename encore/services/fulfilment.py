@@ -1,0 +1,280 @@
+"""What a payment gives and takes back: orders, entitlements, receipts. Call these inside `store.write()`."""
+
+import json
+from typing import Any
+
+from encore.dodo.models import Payment
+from encore.ids import new_id
+from encore.rules.methods import read_expiry
+from encore.services import bookkeeping
+from encore.services.shop import Shop
+from encore.store import acceptances, catalogue, checkouts, customers, offer_instances, orders
+from encore.store import payments as payment_rows
+from encore.store.acceptances import Acceptance
+from encore.store.attempts import Attempt
+from encore.store.checkouts import Checkout
+from encore.store.offer_instances import OfferInstance
+from encore.store.orders import Order
+
+
+def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
+    """Grant what a shop checkout paid for: one order, its entitlement, one receipt."""
+    order = _grant(
+        shop,
+        payment,
+        checkout_id=checkout.id,
+        buyer_key=checkout.buyer_key,
+        product_id=checkout.product_id,
+        quantity=checkout.quantity,
+        language=checkout.language,
+    )
+    _send_receipt(shop, order, payment, ref=checkout.ref)
+    return order
+
+
+def grant_acceptance(
+    shop: Shop, acceptance: Acceptance, attempt: Attempt, instance: OfferInstance, payment: Payment
+) -> Order:
+    """Grant what a charged yes paid for, linked to the first order."""
+    order = _grant(
+        shop,
+        payment,
+        acceptance_id=acceptance.id,
+        attempt_id=attempt.id,
+        first_order_id=instance.source_ref,
+        buyer_key=instance.buyer_key,
+        product_id=acceptance.product_id,
+        quantity=acceptance.quantity,
+        language=instance.language,
+        customer_id=acceptance.customer_id,
+    )
+    _send_receipt(shop, order, payment, ref=bookkeeping.order_ref(shop, instance.source_ref))
+    return order
+
+
+def _grant(
+    shop: Shop,
+    payment: Payment,
+    *,
+    buyer_key: str,
+    product_id: str,
+    quantity: int,
+    language: str,
+    customer_id: str | None = None,
+    checkout_id: str | None = None,
+    acceptance_id: str | None = None,
+    attempt_id: str | None = None,
+    first_order_id: str | None = None,
+) -> Order:
+    now = shop.now()
+    product = catalogue.get_product(shop.store, product_id)
+    order = Order(
+        id=new_id("ord"),
+        number=orders.next_number(shop.store),
+        checkout_id=checkout_id,
+        acceptance_id=acceptance_id,
+        attempt_id=attempt_id,
+        payment_id=payment.payment_id,
+        first_order_id=first_order_id,
+        customer_id=customer_id or payment.customer.customer_id,
+        buyer_key=buyer_key,
+        product_id=product_id,
+        product_name=product.name if product else product_id,
+        quantity=quantity,
+        amount=payment.total_amount,
+        currency=payment.currency,
+        language=language,
+        country=payment.billing.country if payment.billing else None,
+        created_at=now,
+        state="granted",
+    )
+    orders.insert_order(shop.store, order)
+    orders.insert_entitlement(
+        shop.store, order_id=order.id, product_id=product_id, customer_id=order.customer_id, now=now
+    )
+    bookkeeping.record(
+        shop,
+        "order.granted",
+        order_id=order.id,
+        payment_id=payment.payment_id,
+        amount=payment.total_amount,
+        currency=payment.currency,
+    )
+    return order
+
+
+def remember_customer(shop: Shop, payment: Payment, *, language: str | None) -> None:
+    """Store whom the provider says has paid, for receipts."""
+    customers.upsert_customer(
+        shop.store,
+        customers.Customer(
+            id=payment.customer.customer_id,
+            email=payment.customer.email,
+            name=payment.customer.name,
+            language=language,
+            first_seen_at=shop.now(),
+        ),
+    )
+
+
+def reverse(shop: Shop, payment_id: str, *, reason: str) -> None:
+    """Take back what a payment gave, after its full refund or a lost dispute; a second time does nothing."""
+    order = orders.get_of_payment(shop.store, payment_id)
+    if order is None or not orders.mark_reversed(shop.store, order.id):
+        return
+    orders.mark_revoked(shop.store, order.id, now=shop.now())
+    bookkeeping.record(
+        shop, "order.reversed", order_id=order.id, payment_id=payment_id, amount=order.amount, currency=order.currency
+    )
+    if order.acceptance_id is not None:
+        acceptances.mark_outcome(
+            shop.store, order.acceptance_id, outcome="refunded", leaving=("charged",), now=shop.now(), reason=reason
+        )
+        acceptance = acceptances.get_acceptance(shop.store, order.acceptance_id)
+        if acceptance is not None:
+            offer_instances.insert_event(shop.store, acceptance.offer_instance_id, kind="refunded", now=shop.now())
+
+
+def message_facts(
+    *,
+    product_name: str,
+    amount: int,
+    currency: str,
+    card: dict[str, Any] | None,
+    order_number: int | None,
+    url: str,
+    at: int,
+) -> dict[str, Any]:
+    """Return the facts a message to a buyer states in full: its link may open elsewhere."""
+    return {
+        "product_name": product_name,
+        "amount": amount,
+        "currency": currency,
+        "card": card,
+        "order_number": order_number,
+        "order_url": url,
+        "at": at,
+    }
+
+
+def card_of(payment: Payment) -> dict[str, Any] | None:
+    """Return the masked card that paid, or None: brand, last four and expiry are all we keep."""
+    if not payment.card_last_four:
+        return None
+    expiry = read_expiry(payment.card_exp_month, payment.card_exp_year)
+    return {
+        "payment_method_id": payment.payment_method_id or "",
+        "kind": payment.payment_method or "card",
+        "network": payment.card_network,
+        "last4": payment.card_last_four,
+        "expiry_month": expiry[0] if expiry else None,
+        "expiry_year": expiry[1] if expiry else None,
+    }
+
+
+def order_url(shop: Shop, ref: str) -> str:
+    """Return the address of an order's page."""
+    return f"{shop.settings.public_url}/orders/{ref}"
+
+
+def message_about_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str) -> None:
+    """Queue a message about a payment we hold a row of: refund done, or the outcome of a checked payment."""
+    row = payment_rows.get_payment(shop.store, payment_id)
+    if row is None:
+        return
+    order = orders.get_of_payment(shop.store, payment_id)
+    source = _first_order_of(shop, order, acceptance_id=row.acceptance_id)
+    product_name, language = _named(shop, order, acceptance_id=row.acceptance_id)
+    bookkeeping.tell_buyer(
+        shop,
+        kind,
+        dedup=dedup,
+        customer_id=order.customer_id if order else row.customer_id,
+        language=language,
+        facts=message_facts(
+            product_name=product_name,
+            amount=row.amount,
+            currency=row.currency,
+            card=json.loads(row.method_json) if row.method_json else None,
+            order_number=source.number if source else None,
+            url=order_url(shop, bookkeeping.order_ref(shop, source.id)) if source else shop.settings.public_url,
+            at=shop.now(),
+        ),
+    )
+
+
+def message_about_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: str) -> None:
+    """Queue a message about a yes that left no payment: what was not charged, and that the order is complete."""
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
+    first = orders.get_order(shop.store, instance.source_ref) if instance else None
+    if instance is None or first is None or acceptance.amount is None:
+        return
+    product = catalogue.get_product(shop.store, acceptance.product_id)
+    bookkeeping.tell_buyer(
+        shop,
+        kind,
+        dedup=dedup,
+        customer_id=acceptance.customer_id,
+        language=instance.language,
+        facts=message_facts(
+            product_name=product.name if product else acceptance.product_id,
+            amount=acceptance.amount,
+            currency=str(acceptance.currency),
+            card=None,
+            order_number=first.number,
+            url=order_url(shop, bookkeeping.order_ref(shop, first.id)),
+            at=shop.now(),
+        ),
+    )
+
+
+def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> Order | None:
+    if order is not None and order.checkout_id is not None:
+        return order
+    if order is not None and order.first_order_id is not None:
+        return orders.get_order(shop.store, order.first_order_id)
+    instance = _instance_of(shop, acceptance_id)
+    return orders.get_order(shop.store, instance.source_ref) if instance else None
+
+
+def _named(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> tuple[str, str]:
+    if order is not None:
+        return order.product_name, order.language
+    instance = _instance_of(shop, acceptance_id)
+    if instance is None:
+        return shop.settings.shop_name, shop.settings.language
+    product = catalogue.get_product(shop.store, instance.product_id)
+    return (product.name if product else instance.product_id), instance.language
+
+
+def _instance_of(shop: Shop, acceptance_id: str | None) -> OfferInstance | None:
+    acceptance = acceptances.get_acceptance(shop.store, acceptance_id) if acceptance_id else None
+    return offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
+
+
+def _send_receipt(shop: Shop, order: Order, payment: Payment, *, ref: str) -> None:
+    number = order.number
+    if order.first_order_id is not None:
+        first = orders.get_order(shop.store, order.first_order_id)
+        number = first.number if first else order.number
+    bookkeeping.tell_buyer(
+        shop,
+        "receipt",
+        dedup=order.id,
+        customer_id=order.customer_id,
+        language=order.language,
+        facts=message_facts(
+            product_name=order.product_name,
+            amount=order.amount,
+            currency=order.currency,
+            card=card_of(payment),
+            order_number=number,
+            url=order_url(shop, ref),
+            at=payment.created_at,
+        ),
+    )
+
+
+def checkout_of(shop: Shop, order: Order) -> Checkout | None:
+    """Return the checkout that made a first order."""
+    return checkouts.get_checkout(shop.store, order.checkout_id) if order.checkout_id else None

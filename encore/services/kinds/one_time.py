@@ -1,0 +1,128 @@
+"""The kind `one_time`: a product bought once, previewed and charged through `/checkouts`."""
+
+from typing import Any
+
+from encore.dodo.models import CheckoutPreview
+from encore.rules.money import Money
+from encore.rules.quotes import Quote, QuotedMethod, QuoteLine
+
+# One-click, fallback and shop sessions alike: no thank-you page of the provider's between ours.
+REDIRECT_AT_ONCE = {"redirect_immediately": True}
+
+
+def preview_request(
+    *, product_id: str, quantity: int, discount_code: str | None, billing: dict[str, str]
+) -> dict[str, Any]:
+    """Return the body of `POST /checkouts/preview` for an offer to a buyer with this billing address."""
+    return {
+        "product_cart": [{"product_id": product_id, "quantity": quantity}],
+        "billing_address": billing,
+        "minimal_address": True,
+        **_discounts(discount_code),
+    }
+
+
+def read_quote(
+    preview: CheckoutPreview,
+    *,
+    product_id: str,
+    quantity: int,
+    discount_code: str | None,
+    country: str,
+    method: QuotedMethod | None,
+    now: int,
+) -> Quote:
+    """Turn the provider's preview into the quote we show and later compare; every amount is the provider's.
+
+    Source: Dodo API, `POST /checkouts/preview`, `current_breakup` (total_amount includes tax).
+    """
+    currency, breakup = preview.currency, preview.current_breakup
+    return Quote(
+        product_id=product_id,
+        quantity=quantity,
+        discount_code=discount_code,
+        lines=tuple(
+            QuoteLine(
+                product_id=item.product_id,
+                name=item.name or item.product_id,
+                quantity=item.quantity,
+                amount=Money(item.og_price, currency).times(item.quantity),
+            )
+            for item in preview.product_cart
+        ),
+        subtotal=Money(breakup.subtotal, currency),
+        discount=Money(breakup.discount, currency),
+        tax=Money(breakup.tax or 0, currency),
+        total=Money(breakup.total_amount, currency),
+        tax_inclusive=all(bool(item.tax_inclusive) for item in preview.product_cart),
+        country=preview.billing_country or country,
+        method=method,
+        previewed_at=now,
+    )
+
+
+def charge_request(
+    quote: Quote,
+    *,
+    customer_id: str,
+    billing: dict[str, str],
+    return_url: str,
+    metadata: dict[str, str],
+) -> dict[str, Any]:
+    """Return the body of the one charging POST: the quoted product, on the quoted method, and nothing else.
+
+    Source: charging.md, section 1; with `confirm` the provider wants country and zip, so all known fields are sent.
+    """
+    if quote.method is None:
+        raise ValueError("a quote without a method cannot be charged with one click")
+    return {
+        "product_cart": [{"product_id": quote.product_id, "quantity": quote.quantity}],
+        "customer": {"customer_id": customer_id},
+        "billing_address": billing,
+        "minimal_address": True,
+        "payment_method_id": quote.method.payment_method_id,
+        "confirm": True,
+        "feature_flags": REDIRECT_AT_ONCE,
+        "return_url": return_url,
+        "metadata": metadata,
+        **_discounts(quote.discount_code),
+    }
+
+
+def checkout_request(
+    quote: Quote,
+    *,
+    email: str | None,
+    name: str | None,
+    billing: dict[str, str],
+    return_url: str,
+    metadata: dict[str, str],
+    is_currency_the_reason: bool,
+) -> dict[str, Any]:
+    """Return the body of the fallback's hosted session: same product, discount and attribution, no customer id.
+
+    A browser that has only paid has proven one card and no address, so the session names the order's e-mail, shows no
+    saved methods and lets nobody edit the address. Source: dodo-api.md, section 6.1.
+    """
+    customer = {"customer": {"email": email, **({"name": name} if name else {})}} if email else {}
+    return {
+        "product_cart": [{"product_id": quote.product_id, "quantity": quote.quantity}],
+        **customer,
+        "billing_address": billing,
+        "minimal_address": True,
+        "show_saved_payment_methods": False,
+        "feature_flags": {
+            **REDIRECT_AT_ONCE,
+            "allow_discount_code": False,
+            "allow_currency_selection": is_currency_the_reason,
+            "allow_customer_editing_email": False,
+        },
+        "return_url": return_url,
+        "cancel_url": return_url,
+        "metadata": metadata,
+        **_discounts(quote.discount_code),
+    }
+
+
+def _discounts(code: str | None) -> dict[str, list[str]]:
+    return {"discount_codes": [code]} if code else {}

@@ -1,0 +1,179 @@
+"""Observe: read the provider's payment again and turn what it says into states, the only way states are made.
+
+Settle, status page, webhooks, reconciler and poller all end here, so their order cannot matter: a payment is stored
+as seen, its owner is found by proof, and the change is one transaction that names the states it may leave.
+"""
+
+import json
+from dataclasses import dataclass
+
+from encore import tokens
+from encore.crash_point import crash_point
+from encore.dodo import Budget
+from encore.dodo.models import Payment
+from encore.errors import ProviderError
+from encore.rules.attempts import Sighting, sight
+from encore.services import fulfilment, refunds, settling
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, checkouts
+from encore.store import payments as payment_rows
+from encore.store.acceptances import Acceptance
+from encore.store.attempts import Attempt
+from encore.store.checkouts import Checkout
+
+
+@dataclass(frozen=True)
+class _AttemptOwner:
+    attempt: Attempt
+    acceptance: Acceptance
+
+
+@dataclass(frozen=True)
+class _CheckoutOwner:
+    checkout: Checkout
+
+
+@dataclass(frozen=True)
+class _LostRow:
+    """The mark is ours but the row is not there: an older backup was restored."""
+
+    attempt_id: str
+
+
+_Owner = _AttemptOwner | _CheckoutOwner | _LostRow
+
+
+def observe_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
+    """Read one payment and settle by it; False if it belongs to nothing we know (yet).
+
+    Raises NotExecuted or Unavailable when the provider gives no answer.
+    """
+    return settle_payment(shop, shop.dodo.payments.get(payment_id, budget=budget))
+
+
+def try_payment(shop: Shop, payment_id: str, *, within_s: float) -> None:
+    """Read one payment within `within_s` seconds; no answer changes nothing, the worker asks again."""
+    try:
+        observe_payment(shop, payment_id, budget=shop.dodo.budget(within_s))
+    except ProviderError:
+        return
+
+
+def settle_payment(shop: Shop, payment: Payment) -> bool:
+    """Store a payment as just read and settle whatever owns it; False if nothing of ours does.
+
+    Safe to call with any payment, any number of times, in any order.
+    """
+    if shop.settings.business_id and payment.business_id not in (None, shop.settings.business_id):
+        return False
+    with shop.store.write():
+        owner = find_owner(shop, payment)
+        match owner:
+            case None:
+                return False
+            case _LostRow(attempt_id=attempt_id):
+                settling.note_lost_row(shop, payment, attempt_id=attempt_id)
+            case _CheckoutOwner(checkout=checkout):
+                _store(shop, payment, checkout_id=checkout.id)
+                fulfilment.remember_customer(shop, payment, language=checkout.language)
+                settling.settle_checkout(shop, checkout, payment, sighting=_sighting(payment))
+            case _AttemptOwner(attempt=attempt, acceptance=acceptance):
+                _store(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
+                settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
+        refunds.observe_refunds(shop, payment)
+        refunds.observe_disputes(shop, payment)
+        crash_point("observe.uncommitted")
+    crash_point("observe.committed")
+    return True
+
+
+def find_owner(shop: Shop, payment: Payment) -> _Owner | None:
+    """Find whose payment this is, by proof: a signed mark with the right customer, or a session only we know.
+
+    A payment link lets anyone write metadata and renewals may inherit it, so an id alone is never believed
+    (charging.md, section 1, "Whose payment is it?").
+    """
+    if payment.charge_type not in (None, "new"):
+        return None
+    marked = _marked_attempt(shop, payment)
+    if marked is not None:
+        return marked
+    if payment.checkout_session_id is None:
+        return None
+    attempt = attempts.get_by_session(shop.store, payment.checkout_session_id)
+    if attempt is not None and attempt.kind == "hosted":
+        return _with_acceptance(shop, attempt)
+    checkout = checkouts.get_by_session(shop.store, payment.checkout_session_id)
+    return _CheckoutOwner(checkout) if checkout else _marked_checkout(shop, payment)
+
+
+def _marked_attempt(shop: Shop, payment: Payment) -> _Owner | None:
+    attempt_id = payment.mark("attempt_id")
+    if attempt_id is None:
+        return None
+    attempt = attempts.get_attempt(shop.store, attempt_id)
+    keys, signature = shop.settings.attempt_sig_keys, payment.mark("attempt_sig")
+    if attempt is None:
+        is_ours = tokens.is_mark(keys, signature, attempt_id, payment.customer.customer_id)
+        return _LostRow(attempt_id) if is_ours else None
+    owner = _with_acceptance(shop, attempt)
+    if owner is None or not tokens.is_mark(keys, signature, attempt_id, owner.acceptance.customer_id):
+        return None
+    if attempt.kind == "hosted":
+        # A hosted session carries no customer id of ours, so the session itself must be the one we made.
+        is_session = attempt.provider_session_id in (None, payment.checkout_session_id)
+        return owner if is_session else None
+    return owner if payment.customer.customer_id == owner.acceptance.customer_id else None
+
+
+def _marked_checkout(shop: Shop, payment: Payment) -> _CheckoutOwner | None:
+    """Find a checkout whose session was made but not stored: the process died between the two."""
+    checkout_id = payment.mark("checkout_id")
+    if checkout_id is None:
+        return None
+    if not tokens.is_mark(shop.settings.attempt_sig_keys, payment.mark("checkout_sig"), "checkout", checkout_id):
+        return None
+    checkout = checkouts.get_checkout(shop.store, checkout_id)
+    return _CheckoutOwner(checkout) if checkout else None
+
+
+def _with_acceptance(shop: Shop, attempt: Attempt) -> _AttemptOwner | None:
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    return _AttemptOwner(attempt, acceptance) if acceptance else None
+
+
+def _sighting(payment: Payment) -> Sighting:
+    return sight(payment.status)
+
+
+def _store(
+    shop: Shop,
+    payment: Payment,
+    *,
+    attempt_id: str | None = None,
+    acceptance_id: str | None = None,
+    checkout_id: str | None = None,
+) -> None:
+    card = fulfilment.card_of(payment)
+    payment_rows.upsert_observed(
+        shop.store,
+        payment_rows.Payment(
+            id=payment.payment_id,
+            attempt_id=attempt_id,
+            acceptance_id=acceptance_id,
+            checkout_id=checkout_id,
+            customer_id=payment.customer.customer_id,
+            charge_type=payment.charge_type,
+            provider_session_id=payment.checkout_session_id,
+            status=payment.status or "processing",
+            amount=payment.total_amount,
+            currency=payment.currency,
+            tax=payment.tax,
+            decline_code=payment.error_code,
+            payment_link=payment.payment_link,
+            method_json=json.dumps(card, sort_keys=True) if card else None,
+            billing_json=json.dumps(payment.billing.known_fields(), sort_keys=True) if payment.billing else None,
+            created_at=payment.created_at,
+            observed_at=shop.now(),
+        ),
+    )

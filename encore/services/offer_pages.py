@@ -1,0 +1,178 @@
+"""Offer pages: what an offer instance's rows mean to its buyer, as one of the states of `ux.md` section 4.
+
+Nothing here writes or calls the provider: whatever was clicked, lost or killed, the page follows from the rows.
+"""
+
+from dataclasses import replace
+
+from encore.rules.card_declines import read_card_decline
+from encore.rules.money import Money
+from encore.rules.quotes import thaw
+from encore.services import bookkeeping, catalogue, funnels, order_pages, quoting
+from encore.services.pages import OfferPage, OfferState
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, customers, offer_instances, orders, payments
+from encore.store.acceptances import Acceptance
+from encore.store.attempts import Attempt
+from encore.store.offer_instances import OfferInstance
+
+_FAST_POLL_S = 2.0
+_SLOW_POLL_S = 5.0
+# A checking page polls for two minutes, a processing one for twenty seconds; then only "Check again" is left.
+_CHECKING_POLLS_FOR_MS = 120_000
+_PROCESSING_POLLS_FOR_MS = 20_000
+
+
+def render_instance(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
+    """Return the page of an instance for the browser it is bound to (the caller has checked that)."""
+    acceptance = acceptances.get_of_instance(shop.store, instance.id)
+    base = _base(shop, instance, language=language)
+    if acceptance is None:
+        return _unanswered(shop, instance, base)
+    return _answered(shop, acceptance, base)
+
+
+def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
+    order = orders.get_order(shop.store, instance.source_ref)
+    offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
+    product = catalogue.get_by_id(shop, instance.product_id)
+    if order is None or offer is None or product is None:
+        raise ValueError(f"{instance.id} names rows that are gone")
+    quote = thaw(instance.quote_json)
+    words, words_language = offer.words_in(language, fallback=shop.settings.language)
+    customer = customers.get_customer(shop.store, instance.customer_id)
+    return OfferPage(
+        state="offer",
+        instance_id=instance.id,
+        offer_id=instance.offer_id,
+        order=order_pages.summarise(shop, order),
+        product=product,
+        words=words,
+        value_points=offer.value_points_in(words_language),
+        words_language=words_language,
+        role=offer.role,
+        quote=quote,
+        quote_hash=instance.quote_hash,
+        moved_from=thaw(instance.moved_from_json) if instance.moved_from_json else None,
+        sum_with_order=_sum_with_order(shop, order_id=order.id, total=quote.total),
+        deadline_at=instance.expires_at,
+        masked_email=order_pages.mask(customer.email) if customer and customer.email else None,
+        next_url=f"/r/{bookkeeping.order_ref(shop, order.id)}",
+    )
+
+
+def _sum_with_order(shop: Shop, *, order_id: str, total: Money) -> Money | None:
+    first = orders.get_order(shop.store, order_id)
+    paid = [order for order in (first, *orders.list_of_first(shop.store, order_id)) if order is not None]
+    if any(order.currency != total.currency for order in paid):
+        return None
+    earlier = [Money(order.amount, order.currency) for order in paid if order.state == "granted"]
+    return sum(earlier, start=total)
+
+
+def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPage:
+    if instance.state == "declined":
+        return replace(base, state="answered")
+    if instance.state == "expired" or shop.now() >= instance.expires_at:
+        return replace(base, state="expired")
+    if not quoting.is_offer_live(shop, instance):
+        return replace(base, state="withdrawn")
+    if instance.product_id in orders.list_owned_products(shop.store, instance.customer_id):
+        return replace(base, state="owned")
+    if _is_declined_elsewhere(shop, instance):
+        return replace(base, state="answered")
+    if base.quote.method is None:
+        return replace(base, state="no_method", reason=instance.no_method_reason)
+    return replace(base, state="quote_changed" if base.moved_from else "offer")
+
+
+def _is_declined_elsewhere(shop: Shop, instance: OfferInstance) -> bool:
+    return offer_instances.is_suppressed_since(
+        shop.store, customer_id=instance.customer_id, product_id=instance.product_id, since=instance.created_at
+    )
+
+
+def _answered(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
+    tries = attempts.list_of_acceptance(shop.store, acceptance.id)
+    match acceptance.outcome:
+        case "charged":
+            return _receipt(shop, acceptance, base)
+        case "refunded":
+            return _returned(shop, acceptance, base)
+        case "closed":
+            returned = [
+                p for p in payments.list_of_acceptance(shop.store, acceptance.id) if p.disposition == "returned"
+            ]
+            if returned:
+                return replace(base, state="returned", returned=Money(returned[-1].amount, returned[-1].currency))
+            return replace(base, state="answered")
+        case "open" | "needs_checkout":
+            return _under_way(shop, tries, base)
+        case unexpected:
+            raise ValueError(f"{acceptance.id} has outcome {unexpected}")
+
+
+def _receipt(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
+    kept = payments.get_kept(shop.store, acceptance.id)
+    if kept is None:
+        return replace(base, state="receipt")
+    method = order_pages.method_of(kept)
+    # Paid on the provider's own page: what stood there is what was paid.
+    quote = replace(base.quote, method=method)
+    if Money(kept.amount, kept.currency) != quote.total:
+        quote = order_pages.quote_as_paid(quote, kept)
+    return replace(base, state="receipt", quote=quote)
+
+
+def _returned(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
+    kept = payments.get_kept(shop.store, acceptance.id)
+    amount = Money(kept.amount, kept.currency) if kept else base.quote.total
+    return replace(base, state="returned", returned=amount)
+
+
+def _under_way(shop: Shop, tries: list[Attempt], base: OfferPage) -> OfferPage:
+    """Return the state of the newest try; without any, the standard checkout is all there is."""
+    if not tries:
+        return replace(base, state="not_charged")
+    newest = tries[-1]
+    match newest.state:
+        case "queued":
+            return _polling(shop, newest, base, state="processing", can_cancel=True)
+        case "sending" | "pending":
+            return _polling(shop, newest, base, state="processing")
+        case "unknown":
+            return _polling(shop, newest, base, state="checking")
+        case "action_required":
+            return replace(base, state="action_required")
+        case "opening" | "hosted_open" | "hosted_closed":
+            return replace(base, state="checkout_open", reason=_reason_of(_last_declined(tries)))
+        case "failed":
+            return replace(base, state="failed", reason=_reason_of(newest))
+        case "rejected":
+            state: OfferState = "failed" if newest.decline_code else "not_charged"
+            return replace(base, state=state, reason=_reason_of(newest))
+        case "absent" | "not_sent" | "dropped":
+            return replace(base, state="not_charged")
+        case _:
+            return _polling(shop, newest, base, state="processing")
+
+
+def _last_declined(tries: list[Attempt]) -> Attempt | None:
+    declined = [attempt for attempt in tries if attempt.decline_code]
+    return declined[-1] if declined else None
+
+
+def _reason_of(attempt: Attempt | None) -> str | None:
+    if attempt is None or attempt.decline_code is None:
+        return None
+    return read_card_decline(attempt.decline_code).words
+
+
+def _polling(
+    shop: Shop, attempt: Attempt, base: OfferPage, *, state: OfferState, can_cancel: bool = False
+) -> OfferPage:
+    age_ms = shop.now() - attempt.created_at
+    is_checking = state == "checking"
+    still_polls = age_ms < (_CHECKING_POLLS_FOR_MS if is_checking else _PROCESSING_POLLS_FOR_MS)
+    wait_s = _SLOW_POLL_S if is_checking else _FAST_POLL_S
+    return replace(base, state=state, poll_after_s=wait_s if still_polls else None, can_cancel=can_cancel)

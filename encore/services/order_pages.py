@@ -1,0 +1,111 @@
+"""Order pages: an order and today's payments as the return, thank-you and order pages show them."""
+
+import json
+from dataclasses import replace
+
+from encore.rules.money import Money
+from encore.rules.quotes import Quote, QuotedMethod
+from encore.services import bookkeeping, catalogue
+from encore.services.pages import OrderSummary, PaymentLine, ProductCard
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, customers, offer_instances, orders, payments
+from encore.store.orders import Order
+from encore.store.payments import Payment
+
+
+def summarise(shop: Shop, order: Order) -> OrderSummary:
+    """Return a first order as a page shows it."""
+    customer = customers.get_customer(shop.store, order.customer_id)
+    return OrderSummary(
+        ref=bookkeeping.order_ref(shop, order.id),
+        number=order.number,
+        product=product_of(shop, order),
+        quantity=order.quantity,
+        total=Money(order.amount, order.currency),
+        masked_email=mask(customer.email) if customer and customer.email else None,
+        created_at=order.created_at,
+    )
+
+
+def product_of(shop: Shop, order: Order) -> ProductCard:
+    """Return the product of an order, by the name it was bought under."""
+    card = catalogue.get_by_id(shop, order.product_id)
+    if card is None:
+        raise ValueError(f"{order.product_id} was never in the catalogue")
+    return replace(card, name=order.product_name)
+
+
+def list_payments(shop: Shop, order: Order) -> tuple[PaymentLine, ...]:
+    """Return the payments of an order and of the offers taken after it, those under way included."""
+    lines = [_paid(shop, order), *(_paid(shop, other) for other in orders.list_of_first(shop.store, order.id))]
+    return (*lines, *_under_way(shop, order))
+
+
+def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
+    """Return what the paid lines add up to, per currency, in the order the currencies appear."""
+    sums: dict[str, Money] = {}
+    for line in lines:
+        if line.state == "paid":
+            code = line.amount.currency
+            sums[code] = sums[code] + line.amount if code in sums else line.amount
+    return tuple(sums.values())
+
+
+def _paid(shop: Shop, order: Order) -> PaymentLine:
+    payment = payments.get_payment(shop.store, order.payment_id) if order.payment_id else None
+    return PaymentLine(
+        payment_id=order.payment_id,
+        product_name=order.product_name,
+        quantity=order.quantity,
+        amount=Money(order.amount, order.currency),
+        state=_state_of(order, payment),
+        at=payment.created_at if payment else order.created_at,
+        method=method_of(payment) if payment else None,
+    )
+
+
+def _state_of(order: Order, payment: Payment | None) -> str:
+    if order.state == "reversed":
+        return "refunded"
+    return "disputed" if payment is not None and payment.dispute_status == "dispute_opened" else "paid"
+
+
+def _under_way(shop: Shop, order: Order) -> list[PaymentLine]:
+    lines = []
+    for instance in offer_instances.list_of_order(shop.store, order.id):
+        acceptance = acceptances.get_of_instance(shop.store, instance.id)
+        if acceptance is None or acceptance.outcome != "open" or acceptance.amount is None:
+            continue
+        tries = attempts.list_of_acceptance(shop.store, acceptance.id)
+        is_unknown = bool(tries) and tries[-1].state == "unknown"
+        product = catalogue.get_by_id(shop, acceptance.product_id)
+        lines.append(
+            PaymentLine(
+                payment_id=tries[-1].provider_payment_id if tries else None,
+                product_name=product.name if product else acceptance.product_id,
+                quantity=acceptance.quantity,
+                amount=Money(acceptance.amount, str(acceptance.currency)),
+                state="checking" if is_unknown else "processing",
+                at=acceptance.created_at,
+                method=None,
+            )
+        )
+    return lines
+
+
+def method_of(payment: Payment) -> QuotedMethod | None:
+    """Return the masked method that paid."""
+    return QuotedMethod(**json.loads(payment.method_json)) if payment.method_json else None
+
+
+def quote_as_paid(quote: Quote, payment: Payment) -> Quote:
+    """Return a quote with the figures of a payment made on the provider's own page."""
+    currency = payment.currency
+    total, tax = Money(payment.amount, currency), Money(payment.tax or 0, currency)
+    return replace(quote, lines=(), subtotal=total - tax, discount=Money(0, currency), tax=tax, total=total)
+
+
+def mask(email: str) -> str:
+    """Return an address a passer-by cannot read: its first letter and its domain."""
+    name, _, domain = email.partition("@")
+    return f"{name[:1]}•••@{domain}"

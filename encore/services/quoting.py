@@ -1,0 +1,205 @@
+"""Quoting: what an offer costs this buyer now, and which saved method would pay it; both only from the provider."""
+
+import contextvars
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Literal, TypeVar
+
+import msgspec
+
+from encore.dodo import Budget
+from encore.dodo.models import PaymentMethod
+from encore.errors import NotExecuted, ProviderError
+from encore.rules.methods import MethodCheck, SavedMethod, Unusable, Usable, method_that_paid, pre_check, read_expiry
+from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, compare, freeze, is_stale, quote_hash, thaw
+from encore.services import funnels
+from encore.services.kinds import one_time
+from encore.services.shop import Shop
+from encore.store import catalogue, customers, offer_instances, orders, payments
+from encore.store.offer_instances import OfferInstance, PreparedQuote
+from encore.store.orders import Order
+
+T = TypeVar("T")
+
+# Two reads side by side before a claim: together they may hold the buyer for this long (charging.md, section 1).
+_RECHECK_S = 4.0
+
+
+def aside(shop: Shop, call: Callable[[], T]) -> "Future[T]":
+    """Run a read of the provider beside this thread, timed with the request it belongs to."""
+    return shop.pool.submit(contextvars.copy_context().run, call)
+
+
+def is_offer_live(shop: Shop, instance: OfferInstance) -> bool:
+    """Tell whether an instance's offer, funnel and product may still be sold."""
+    product = catalogue.get_product(shop.store, instance.product_id)
+    return (
+        product is not None
+        and product.archived_at is None
+        and funnels.is_live(shop, offer_id=instance.offer_id, funnel_id=instance.funnel_id)
+    )
+
+
+def billing_of(shop: Shop, order_id: str) -> dict[str, str]:
+    """Return the billing address of a first order's payment: all its known fields go with the next charge."""
+    order = orders.get_order(shop.store, order_id)
+    payment = payments.get_payment(shop.store, order.payment_id) if order and order.payment_id else None
+    return json.loads(payment.billing_json) if payment and payment.billing_json else {}
+
+
+def read_methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod]:
+    """Read a customer's saved methods from the provider and keep them for the next page.
+
+    Raises NotExecuted or Unavailable: no answer is not "no method".
+    """
+    listed = [_saved(method) for method in shop.dodo.customers.payment_methods(customer_id, budget=budget)]
+    with shop.store.write():
+        customers.upsert_saved_methods(
+            shop.store,
+            customers.SavedMethods(
+                customer_id=customer_id,
+                methods_json=msgspec.json.encode(listed).decode(),
+                read_at=shop.now(),
+            ),
+        )
+    return listed
+
+
+def recent_methods(shop: Shop, customer_id: str) -> list[SavedMethod] | None:
+    """Return the methods read in the last minute, or None."""
+    kept = customers.get_saved_methods(shop.store, customer_id)
+    if kept is None or not 0 <= shop.now() - kept.read_at <= QUOTE_FRESH_MS:
+        return None
+    return msgspec.json.decode(kept.methods_json, type=list[SavedMethod])
+
+
+def check_method(shop: Shop, order: Order, methods: list[SavedMethod], *, currency: str) -> MethodCheck:
+    """Find the method that paid an order among the saved ones and decide whether one click may charge it."""
+    payment = payments.get_payment(shop.store, order.payment_id) if order.payment_id else None
+    card = json.loads(payment.method_json) if payment and payment.method_json else {}
+    paid = method_that_paid(
+        methods,
+        payment_method_id=card.get("payment_method_id") or None,
+        network=card.get("network"),
+        last4=card.get("last4"),
+        expiry_month=card.get("expiry_month"),
+        expiry_year=card.get("expiry_year"),
+    )
+    return pre_check(paid, currency=currency, now=shop.now())
+
+
+def preview(shop: Shop, offer: funnels.Offer, order: Order, *, budget: Budget) -> Quote:
+    """Ask the provider what an offer costs the buyer of an order, without a method yet.
+
+    Raises NotExecuted or Unavailable; the offer is then not shown.
+    """
+    billing = billing_of(shop, order.id)
+    answer = shop.dodo.checkouts.preview(
+        one_time.preview_request(
+            product_id=offer.product_id, quantity=offer.quantity, discount_code=offer.discount_code, billing=billing
+        ),
+        budget=budget,
+    )
+    return one_time.read_quote(
+        answer,
+        product_id=offer.product_id,
+        quantity=offer.quantity,
+        discount_code=offer.discount_code,
+        country=billing.get("country", order.country or ""),
+        method=None,
+        now=shop.now(),
+    )
+
+
+def prepare(shop: Shop, offer: funnels.Offer, order: Order, *, budget: Budget) -> Quote:
+    """Return a quote under 60 s old: the prepared one, or a new preview that is then kept."""
+    kept = offer_instances.get_prepared_quote(shop.store, order_id=order.id, offer_id=offer.id)
+    if kept is not None and kept.offer_version == offer.version:
+        quote = thaw(kept.quote_json)
+        if not is_stale(quote, shop.now()):
+            return quote
+    quote = preview(shop, offer, order, budget=budget)
+    with shop.store.write():
+        offer_instances.upsert_prepared_quote(
+            shop.store,
+            PreparedQuote(
+                order_id=order.id,
+                offer_id=offer.id,
+                offer_version=offer.version,
+                quote_json=freeze(quote),
+                previewed_at=quote.previewed_at,
+            ),
+        )
+    return quote
+
+
+def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
+    """Ask again, right before a claim, whether the method is still there and the price still the one shown.
+
+    `moved`: the instance now carries the fresh quote, and nothing may be charged by this click. The method is always
+    read again, the price only when the quote is older than a minute. Raises NotExecuted or Unavailable.
+    """
+    order = orders.get_order(shop.store, instance.source_ref)
+    offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
+    shown = thaw(instance.quote_json)
+    if order is None or offer is None or shown.method is None:
+        return "same"
+    budget = shop.dodo.budget(_RECHECK_S)
+    methods = aside(shop, lambda: read_methods(shop, instance.customer_id, budget=budget))
+    fresh = preview(shop, offer, order, budget=budget) if is_stale(shown, shop.now()) else shown
+    check = check_method(shop, order, methods.result(), currency=fresh.currency)
+    if isinstance(compare(shown, fresh), Moved):
+        _requote(shop, instance, with_method(fresh, check), moved_from=instance.quote_json, check=check)
+        return "moved"
+    if not isinstance(check, Usable) or check.method.as_quoted() != shown.method:
+        _requote(shop, instance, with_method(fresh, check), moved_from=None, check=check)
+        return "moved"
+    return "same"
+
+
+def with_method(quote: Quote, check: MethodCheck) -> Quote:
+    """Return the quote paid by the checked method, or by none."""
+    return replace(quote, method=check.method.as_quoted() if isinstance(check, Usable) else None)
+
+
+def _requote(shop: Shop, instance: OfferInstance, quote: Quote, *, moved_from: str | None, check: MethodCheck) -> None:
+    with shop.store.write():
+        offer_instances.mark_requoted(
+            shop.store,
+            instance.id,
+            old_hash=instance.quote_hash,
+            quote_json=freeze(quote),
+            quote_hash=quote_hash(quote),
+            moved_from_json=moved_from,
+            no_method_reason=check.reason if isinstance(check, Unusable) else None,
+        )
+
+
+def methods_or_none(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod] | None:
+    """Return recent methods, else the provider's; None when it gives no answer (R4d: then the standard checkout)."""
+    kept = recent_methods(shop, customer_id)
+    if kept is not None:
+        return kept
+    try:
+        return read_methods(shop, customer_id, budget=budget)
+    except NotExecuted:
+        return []
+    except ProviderError:
+        return None
+
+
+def _saved(method: PaymentMethod) -> SavedMethod:
+    card = method.card
+    expiry = read_expiry(card.expiry_month, card.expiry_year) if card else None
+    return SavedMethod(
+        payment_method_id=method.payment_method_id,
+        kind=method.payment_method or "",
+        method_type=method.payment_method_type,
+        network=card.card_network if card else None,
+        last4=card.last4_digits if card else None,
+        expiry_month=expiry[0] if expiry else None,
+        expiry_year=expiry[1] if expiry else None,
+        reusable=method.recurring_enabled,
+    )

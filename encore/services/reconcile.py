@@ -1,0 +1,244 @@
+"""Reconcile: settle what is unknown, follow what is under way, and find what nobody told us, by asking the provider.
+
+An unknown charge is settled by finding our mark among the customer's payments, never by a second POST. It is called
+absent only when its sender has ended, enough clean looks found nothing, and the quarantine was watched in full.
+"""
+
+from dataclasses import dataclass, field
+
+from encore.crash_point import crash_point
+from encore.dodo.models import PaymentListItem
+from encore.errors import NotExecuted, ProviderError
+from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after
+from encore.services import bookkeeping, budgets, fallback, fulfilment, observe
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, meta, payments
+from encore.store.attempts import Attempt
+
+_LEASE_MS = 30_000
+# A send that has not come back after this long has lost its thread or its process (its own limit is 13 s).
+SENDING_STALE_MS = 25_000
+_UNKNOWN_TOO_OLD_MS = 3_600_000
+_ACTION_LIFE_MS = 24 * 3_600_000
+_LOOK_BUDGET_S = 10.0
+# How far before the claim to search: the two machines' clocks may differ by this much.
+_CLOCK_SKEW_MS = 15 * 60_000
+_POLL_BACK_MS = 48 * 3_600_000
+_SWEEP_BACK_MS = 35 * 24 * 3_600_000
+
+
+@dataclass
+class Quarantine:
+    """The quiet time this worker itself has watched, per attempt, on its own monotonic clock.
+
+    Wall-clock time is no evidence: a clock that jumps, or a machine that slept, would call a late charge absent.
+    """
+
+    last_clean_look: dict[str, float] = field(default_factory=dict)
+
+    def watched_ms(self, attempt_id: str, *, monotonic: float) -> int:
+        """Return the quiet milliseconds since this worker's last clean look at the attempt, and note this one."""
+        previous = self.last_clean_look.get(attempt_id)
+        self.last_clean_look[attempt_id] = monotonic
+        return 0 if previous is None else int((monotonic - previous) * 1000)
+
+    def forget(self, attempt_id: str) -> None:
+        """Start over: the attempt is settled, or a look was not clean."""
+        self.last_clean_look.pop(attempt_id, None)
+
+
+def look_due(shop: Shop, quarantine: Quarantine) -> int:
+    """Look at every attempt that is due; returns how many were looked at."""
+    due = attempts.list_due(shop.store, now=shop.now(), limit=20)
+    for attempt in due:
+        if not budgets.take(shop, "reconcile"):
+            break
+        look(shop, attempt.id, quarantine=quarantine)
+    return len(due)
+
+
+def look(shop: Shop, attempt_id: str, *, quarantine: Quarantine | None = None) -> None:
+    """Look at one attempt once, if nobody else is: ask the provider and settle by its answer.
+
+    Without a `quarantine` (a buyer's status request) a look may find the payment but never count as quiet time.
+    """
+    now = shop.now()
+    with shop.store.write():
+        if not attempts.claim_lease(shop.store, attempt_id, now=now, until=now + _LEASE_MS):
+            return
+    crash_point("reconcile.leased")
+    attempt = attempts.get_attempt(shop.store, attempt_id)
+    if attempt is None:
+        return
+    if attempt.kind == "hosted":
+        _look_at_hosted(shop, attempt)
+    elif attempt.state in LIVE_DIRECT:
+        _look_at_direct(shop, attempt, quarantine)
+    else:
+        _give_back(shop, attempt, next_check_at=None)
+
+
+def _look_at_hosted(shop: Shop, attempt: Attempt) -> None:
+    fallback.look(shop, attempt)
+    current = attempts.get_attempt(shop.store, attempt.id) or attempt
+    is_live = current.state in ("opening", "hosted_open", "pending")
+    _give_back(shop, current, next_check_at=_next_check(shop, current) if is_live else None)
+
+
+def _look_at_direct(shop: Shop, attempt: Attempt, quarantine: Quarantine | None) -> None:
+    _note_sender(shop, attempt)
+    is_clean = _find(shop, attempt)
+    current = attempts.get_attempt(shop.store, attempt.id) or attempt
+    if current.state not in LIVE_DIRECT:
+        if quarantine is not None:
+            quarantine.forget(attempt.id)
+        _give_back(shop, current, next_check_at=None)
+        return
+    if current.state in ("sending", "unknown"):
+        _count_miss(shop, current, quarantine, is_clean=is_clean)
+    else:
+        _drop_old_action(shop, current)
+        _give_back(shop, current, next_check_at=_next_check(shop, current))
+
+
+def _note_sender(shop: Shop, attempt: Attempt) -> None:
+    """Write down that the sender can put no more bytes on the wire, if that is proven; only then may it be absent."""
+    if attempt.state not in ("sending", "unknown"):
+        return
+    silent_ms = int(shop.settings.quarantine_s * 1000)
+    has_ended = attempt.socket_closed_at is not None or shop.presence.has_ended(
+        attempt.sender_id, attempt_id=attempt.id, silent_ms=silent_ms
+    )
+    is_late = attempt.claimed_at is None or shop.now() - attempt.claimed_at >= SENDING_STALE_MS
+    with shop.store.write():
+        if has_ended:
+            attempts.mark_sender_ended(shop.store, attempt.id, now=shop.now())
+        if has_ended or is_late:
+            event: AttemptEvent = "sender_ended" if has_ended else "sender_silent"
+            bookkeeping.apply_event(shop, attempt, event, reason=event, next_check_at=attempt.next_check_at)
+
+
+def _find(shop: Shop, attempt: Attempt) -> bool:
+    """Look for the attempt's payment and settle by it; True if the look was clean and found nothing."""
+    budget = shop.dodo.budget(_LOOK_BUDGET_S)
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    if acceptance is None:
+        return False
+    try:
+        if attempt.provider_payment_id is not None:
+            observe.observe_payment(shop, attempt.provider_payment_id, budget=budget)
+            return False
+        since = (attempt.claimed_at or attempt.created_at) - _CLOCK_SKEW_MS
+        found = shop.dodo.payments.list_all(customer_id=acceptance.customer_id, created_at_gte=since, budget=budget)
+        crash_point("reconcile.page_read")
+        for item in _unsettled(shop, found.items):
+            observe.observe_payment(shop, item.payment_id, budget=budget)
+    except ProviderError:
+        return False
+    current = attempts.get_attempt(shop.store, attempt.id)
+    return found.is_clean and current is not None and current.state in ("sending", "unknown")
+
+
+def _unsettled(shop: Shop, items: tuple[PaymentListItem, ...]) -> list[PaymentListItem]:
+    """Return the listed payments that a full read may change; a list row lacks the cart, so it settles nothing."""
+    found = []
+    for item in items:
+        row = payments.get_payment(shop.store, item.payment_id)
+        if row is None or row.status != item.status or (row.disposition == "seen" and item.status == "succeeded"):
+            found.append(item)
+    return found
+
+
+def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, is_clean: bool) -> None:
+    quiet_ms = 0
+    if quarantine is not None and is_clean:
+        quiet_ms = quarantine.watched_ms(attempt.id, monotonic=shop.clock.monotonic())
+    elif quarantine is not None:
+        quarantine.forget(attempt.id)
+    with shop.store.write():
+        attempts.mark_looked(
+            shop.store,
+            attempt.id,
+            clean_misses=1 if quarantine is not None and is_clean else 0,
+            quiet_ms=quiet_ms,
+            next_check_at=_next_check(shop, attempt, was_clean=is_clean),
+        )
+    crash_point("reconcile.miss_committed")
+    current = attempts.get_attempt(shop.store, attempt.id)
+    if current is None:
+        return
+    if current.state == "unknown" and is_absent(
+        sender_ended=current.socket_closed_at is not None,
+        clean_misses=current.clean_misses,
+        quiet_ms=current.quiet_ms,
+        quarantine_ms=int(shop.settings.quarantine_s * 1000),
+        is_named_by_webhook=current.webhook_named_at is not None,
+    ):
+        _call_absent(shop, current)
+        if quarantine is not None:
+            quarantine.forget(attempt.id)
+    elif shop.now() - attempt.created_at >= _UNKNOWN_TOO_OLD_MS:
+        with shop.store.write():
+            bookkeeping.raise_alarm(shop, "unknown_too_old", object_id=attempt.id, detail=attempt.reason or "")
+
+
+def _call_absent(shop: Shop, attempt: Attempt) -> None:
+    with shop.store.write():
+        if not bookkeeping.apply_event(shop, attempt, "found_absent", reason="quarantine"):
+            return
+        _tell_not_charged(shop, attempt)
+        crash_point("reconcile.absent_uncommitted")
+    crash_point("reconcile.absent_committed")
+
+
+def _tell_not_charged(shop: Shop, attempt: Attempt) -> None:
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    if acceptance is not None:
+        fulfilment.message_about_yes(shop, "outcome_not_charged", acceptance, dedup=attempt.id)
+
+
+def _drop_old_action(shop: Shop, attempt: Attempt) -> None:
+    """End a bank step nobody finished within a day; a later success is returned."""
+    if attempt.state != "action_required" or shop.now() - attempt.changed_at < _ACTION_LIFE_MS:
+        return
+    fallback.close_yes(shop, attempt.acceptance_id, event="day_passed")
+
+
+def _give_back(shop: Shop, attempt: Attempt, *, next_check_at: int | None) -> None:
+    with shop.store.write():
+        attempts.mark_looked(shop.store, attempt.id, clean_misses=0, quiet_ms=0, next_check_at=next_check_at)
+
+
+def _next_check(shop: Shop, attempt: Attempt, *, was_clean: bool = True) -> int:
+    quarantine_ms = int(shop.settings.quarantine_s * 1000)
+    return shop.now() + next_look_after(
+        shop.now() - (attempt.claimed_at or attempt.created_at),
+        looks_s=shop.settings.looks_s,
+        every_s=shop.settings.look_every_s,
+        was_clean=was_clean,
+        quiet_left_ms=quarantine_ms - attempt.quiet_ms if attempt.state == "unknown" else 0,
+    )
+
+
+def poll(shop: Shop, *, back_ms: int = _POLL_BACK_MS) -> int:
+    """Read the payments of the last 48 hours and settle what we do not know; returns how many changed something.
+
+    With no webhook at all this alone reaches the same state. Raises NotExecuted or Unavailable.
+    """
+    budget = shop.dodo.budget(60.0)
+    found = shop.dodo.payments.list_all(created_at_gte=shop.now() - back_ms, budget=budget)
+    changed = 0
+    for item in _unsettled(shop, found.items):
+        try:
+            changed += observe.observe_payment(shop, item.payment_id, budget=budget)
+        except NotExecuted:
+            continue
+    if found.is_clean:
+        with shop.store.write():
+            meta.mark_value(shop.store, "polled_at", value=shop.now())
+    return changed
+
+
+def sweep(shop: Shop) -> int:
+    """Read five weeks of payments: finds what a restored backup or a long outage left behind."""
+    return poll(shop, back_ms=_SWEEP_BACK_MS)

@@ -1,0 +1,255 @@
+"""Refunds: owed in the transaction that makes them true, sent by the worker, ended by what the provider says.
+
+A full refund may be sent again, since the provider refuses a second one; a partial one is sent once.
+"""
+
+from typing import assert_never
+
+from encore.crash_point import crash_point
+from encore.dodo.answers import NotSent, RefundAccepted, RefundAnswer, Refused, UnknownAnswer
+from encore.dodo.models import Payment
+from encore.dodo.models import Refund as ProviderRefund
+from encore.errors import ProviderError
+from encore.ids import new_id
+from encore.services import bookkeeping, budgets, fulfilment
+from encore.services.shop import Shop
+from encore.store import payments, refunds
+from encore.store.refunds import Refund
+
+# A broken installation must not pay back a whole day's sales by itself (security.md, section 12).
+MOST_AUTOMATIC_A_DAY = 20
+_DAY_MS = 86_400_000
+_LEASE_MS = 30_000
+_RETRY_MS = (1_000, 2_000, 5_000, 15_000, 60_000, 300_000)
+_DONE_CODES = frozenset({"PAYMENT_ALREADY_REFUNDED", "NOTHING_TO_REFUND"})
+_PENDING_CODES = frozenset({"EXISTING_REFUND_REQUEST_PROCESSING"})
+_OPEN_DISPUTES = frozenset({"dispute_opened", "dispute_challenged"})
+# Accepting a dispute gives the money back as losing it does.
+_LOST_DISPUTES = frozenset({"dispute_lost", "dispute_accepted"})
+
+
+def owe_full_refund(shop: Shop, payment: Payment, *, reason: str) -> None:
+    """Owe the whole payment back, once, inside `store.write()`; the worker sends it."""
+    now = shop.now()
+    owed = refunds.insert_refund(
+        shop.store,
+        Refund(
+            id=new_id("rfd"),
+            payment_id=payment.payment_id,
+            is_full=1,
+            amount=payment.total_amount,
+            reason=reason,
+            state="due",
+            next_try_at=now,
+            created_at=now,
+            changed_at=now,
+        ),
+    )
+    if owed:
+        payments.mark_reserved(shop.store, payment.payment_id, amount=payment.total_amount)
+        bookkeeping.record(
+            shop,
+            "refund.owed",
+            payment_id=payment.payment_id,
+            amount=payment.total_amount,
+            currency=payment.currency,
+            reason=reason,
+        )
+        crash_point("refund.due_uncommitted")
+
+
+def send_due(shop: Shop) -> int:
+    """Send every refund that is due and follow those under way; returns how many were looked at."""
+    due = refunds.list_due(shop.store, now=shop.now(), limit=20)
+    for refund in due:
+        if budgets.take(shop, "refund"):
+            _advance(shop, refund)
+    return len(due)
+
+
+def _advance(shop: Shop, refund: Refund) -> None:
+    now = shop.now()
+    with shop.store.write():
+        if not refunds.claim_refund(shop.store, refund.id, now=now, lease_until=now + _LEASE_MS):
+            return
+    crash_point("refund.claimed")
+    # Read first, always: the refund may have been made by an answer we lost, or begun elsewhere.
+    try:
+        payment = shop.dodo.payments.get(refund.payment_id, budget=shop.dodo.budget(4.0))
+    except ProviderError:
+        _retry(shop, refund, state=refund.state)
+        return
+    with shop.store.write():
+        observe_refunds(shop, payment)
+    current = refunds.get_refund(shop.store, refund.id)
+    if current is None or current.state not in ("due", "sending", "unknown"):
+        _retry(shop, refund, state="pending")
+        return
+    if _must_wait_for_person(shop, current, payment):
+        return
+    _send(shop, current)
+
+
+def _must_wait_for_person(shop: Shop, refund: Refund, payment: Payment) -> bool:
+    is_disputed = any(dispute.dispute_status in _OPEN_DISPUTES for dispute in payment.disputes or ())
+    sent_today = refunds.count_sent_since(shop.store, since=shop.now() - _DAY_MS)
+    if not is_disputed and sent_today < MOST_AUTOMATIC_A_DAY:
+        return False
+    _leave_to_person(shop, refund, detail="open dispute" if is_disputed else "automatic refunds of a day used up")
+    return True
+
+
+def _leave_to_person(shop: Shop, refund: Refund, *, detail: str) -> None:
+    with shop.store.write():
+        refunds.mark_state(shop.store, refund.id, state="manual", now=shop.now())
+        bookkeeping.raise_alarm(shop, "refund_needs_person", object_id=refund.id, detail=detail)
+
+
+def _send(shop: Shop, refund: Refund) -> None:
+    with shop.store.write():
+        refunds.mark_sending(shop.store, refund.id, now=shop.now())
+    crash_point("refund.due_committed")
+    answer = shop.dodo.refunds.create({"payment_id": refund.payment_id, "reason": refund.reason})
+    crash_point("refund.posted")
+    _settle(shop, refund, answer)
+    crash_point("refund.settled")
+
+
+def _settle(shop: Shop, refund: Refund, answer: RefundAnswer) -> None:
+    match answer:
+        case RefundAccepted(refund_id=refund_id, state=state):
+            with shop.store.write():
+                refunds.mark_state(
+                    shop.store,
+                    refund.id,
+                    state=state,
+                    now=shop.now(),
+                    provider_refund_id=refund_id,
+                    next_try_at=shop.now() + _RETRY_MS[-1],
+                )
+                _apply_refunded(shop, refund.payment_id)
+        case Refused(code=code) if code in _DONE_CODES:
+            with shop.store.write():
+                refunds.mark_state(shop.store, refund.id, state="done", now=shop.now())
+                _apply_refunded(shop, refund.payment_id)
+        case Refused(code=code) if code in _PENDING_CODES:
+            _retry(shop, refund, state="pending")
+        case Refused(status=429, reset_at_ms=reset_at):
+            budgets.block(shop, reset_at)
+            _retry(shop, refund, state="due")
+        case Refused(code=code):
+            _leave_to_person(shop, refund, detail=f"the provider refuses: {code}")
+        case NotSent():
+            _retry(shop, refund, state="due")
+        case UnknownAnswer():
+            # Full refunds only are made here, and the provider refuses a second full one: safe to send again.
+            _retry(shop, refund, state="unknown")
+        case _:
+            assert_never(answer)
+
+
+def _retry(shop: Shop, refund: Refund, *, state: str) -> None:
+    wait_ms = _RETRY_MS[min(refund.tries, len(_RETRY_MS) - 1)]
+    with shop.store.write():
+        refunds.mark_state(shop.store, refund.id, state=state, now=shop.now(), next_try_at=shop.now() + wait_ms)
+
+
+def observe_refunds(shop: Shop, payment: Payment) -> None:
+    """Store every refund the provider lists for a payment of ours, inside `store.write()`; ours or not.
+
+    When their sum is the whole payment its order is reversed and access ends; less changes amounts only.
+    """
+    if payments.get_payment(shop.store, payment.payment_id) is None:
+        return
+    for seen in payment.refunds or ():
+        _observe_one(shop, payment, seen)
+    if payment.refunds:
+        _apply_refunded(shop, payment.payment_id)
+
+
+def _observe_one(shop: Shop, payment: Payment, seen: ProviderRefund) -> None:
+    state = _state_of(seen.status)
+    now = shop.now()
+    known = refunds.get_by_provider_id(shop.store, seen.refund_id)
+    if known is not None:
+        if known.reason == "external":
+            refunds.mark_external_state(shop.store, seen.refund_id, state=state, now=now)
+        elif known.state == "pending" and state != "pending":
+            refunds.mark_state(shop.store, known.id, state=state, now=now, provider_refund_id=seen.refund_id)
+        return
+    ours = _ours_without_id(shop, payment.payment_id)
+    if ours is not None and not seen.is_partial:
+        # Our own full refund whose answer was lost: the provider allows one, so this is it.
+        refunds.mark_state(
+            shop.store,
+            ours.id,
+            state=state,
+            now=now,
+            provider_refund_id=seen.refund_id,
+            next_try_at=now + _RETRY_MS[-1],
+        )
+        return
+    refunds.insert_refund(
+        shop.store,
+        Refund(
+            id=new_id("rfd"),
+            payment_id=payment.payment_id,
+            is_full=0 if seen.is_partial else 1,
+            amount=seen.amount or payment.total_amount,
+            reason="external",
+            state=state,
+            provider_refund_id=seen.refund_id,
+            created_at=seen.created_at or now,
+            changed_at=now,
+        ),
+    )
+
+
+def _ours_without_id(shop: Shop, payment_id: str) -> Refund | None:
+    live = ("due", "sending", "unknown", "pending")
+    for refund in refunds.list_of_payment(shop.store, payment_id):
+        if refund.reason != "external" and refund.provider_refund_id is None and refund.state in live:
+            return refund
+    return None
+
+
+def _state_of(status: str) -> str:
+    return {"succeeded": "done", "failed": "failed"}.get(status, "pending")
+
+
+def _apply_refunded(shop: Shop, payment_id: str) -> None:
+    payment = payments.get_payment(shop.store, payment_id)
+    if payment is None:
+        return
+    done = [refund for refund in refunds.list_of_payment(shop.store, payment_id) if refund.state == "done"]
+    total = min(sum(refund.amount for refund in done), payment.amount)
+    if total == payment.refunded:
+        return
+    payments.mark_refunded(shop.store, payment_id, refunded=total)
+    bookkeeping.record(
+        shop, "payment.refunded", payment_id=payment_id, amount=total - payment.refunded, currency=payment.currency
+    )
+    if total == payment.amount:
+        fulfilment.reverse(shop, payment_id, reason="refunded")
+        fulfilment.message_about_payment(shop, "refund_done", payment_id, dedup=payment_id)
+        _end_due_rows(shop, payment_id)
+
+
+def _end_due_rows(shop: Shop, payment_id: str) -> None:
+    for refund in refunds.list_of_payment(shop.store, payment_id):
+        if refund.reason != "external" and refund.state in ("due", "unknown"):
+            refunds.mark_state(shop.store, refund.id, state="done", now=shop.now())
+
+
+def observe_disputes(shop: Shop, payment: Payment) -> None:
+    """Flag a payment's disputes, inside `store.write()`; a lost one counts as a full refund."""
+    row = payments.get_payment(shop.store, payment.payment_id)
+    for dispute in payment.disputes or ():
+        if row is None or dispute.dispute_status == row.dispute_status:
+            continue
+        payments.mark_disputed(shop.store, payment.payment_id, status=dispute.dispute_status, now=shop.now())
+        bookkeeping.record(shop, "payment.disputed", payment_id=payment.payment_id, status=dispute.dispute_status)
+        if dispute.dispute_status in _LOST_DISPUTES:
+            fulfilment.reverse(shop, payment.payment_id, reason="dispute_lost")
+        else:
+            bookkeeping.raise_alarm(shop, "dispute", object_id=payment.payment_id, detail=dispute.dispute_status)

@@ -1,0 +1,94 @@
+"""The return page and the order page: what a checkout came to, and what the funnel shows next."""
+
+from encore.rules.card_declines import read_card_decline
+from encore.services import budgets, catalogue, checkout, offer_pages, offers, order_pages
+from encore.services.pages import OfferPage, ProductCard, ReturnPage
+from encore.services.shop import Shop
+from encore.store import checkouts, offer_instances, orders
+from encore.store.checkouts import Checkout
+from encore.store.orders import Order
+
+# Five looks two seconds apart; then the page stops asking and promises an e-mail (R28).
+MOST_CHECKS = 5
+
+
+def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check: int = 0) -> ReturnPage:
+    """Return the page behind a return reference; `check` is how often the waiting page has asked already.
+
+    For any other browser than the one that began the checkout it holds nothing of the order.
+    """
+    found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
+    if found is None:
+        return ReturnPage(state="other_browser", ref=ref)
+    was_read = True
+    if found.state != "paid" and budgets.take(shop, "status"):
+        was_read = checkout.look(shop, found)
+        found = checkouts.get_checkout(shop.store, found.id) or found
+    order = orders.get_of_checkout(shop.store, found.id)
+    if order is None:
+        return _unpaid(shop, found, was_read=was_read, check=check)
+    return _paid(shop, order, ref=ref, language=language)
+
+
+def _unpaid(shop: Shop, found: Checkout, *, was_read: bool, check: int) -> ReturnPage:
+    product = catalogue.get_by_id(shop, found.product_id)
+    sighting = checkout.sight_of(found)
+    if sighting == "failed":
+        reason = read_card_decline(found.decline_code).words
+        return ReturnPage(state="payment_failed", ref=found.ref, product=product, reason=reason)
+    if sighting is None and was_read:
+        return ReturnPage(state="cancelled", ref=found.ref, product=product)
+    if check < MOST_CHECKS:
+        return ReturnPage(state="waiting", ref=found.ref, product=product, checks_left=MOST_CHECKS - check)
+    return ReturnPage(state="still_processing", ref=found.ref, product=product)
+
+
+def _paid(shop: Shop, order: Order, *, ref: str, language: str) -> ReturnPage:
+    summary = order_pages.summarise(shop, order)
+    instance = offers.next_step(shop, order, language=language)
+    settled = _last_settled(shop, order, language=language)
+    if instance is not None:
+        page = offers.refreshed_page(shop, instance, language=language)
+        return ReturnPage(state="offer", ref=ref, order=summary, offer=page, settled=settled)
+    lines = order_pages.list_payments(shop, order)
+    return ReturnPage(
+        state="thanks",
+        ref=ref,
+        order=summary,
+        settled=settled,
+        payments=lines,
+        today=order_pages.sum_today(lines),
+        declined=_declined(shop, order),
+    )
+
+
+def _last_settled(shop: Shop, order: Order, *, language: str) -> OfferPage | None:
+    """Return the newest offer that was paid: a buyer back from the bank or the checkout reads what it came to."""
+    for instance in reversed(offer_instances.list_of_order(shop.store, order.id)):
+        page = offer_pages.render_instance(shop, instance, language=language)
+        if page.state in ("receipt", "returned"):
+            return page
+    return None
+
+
+def _declined(shop: Shop, order: Order) -> tuple[ProductCard, ...]:
+    declined = [i for i in offer_instances.list_of_order(shop.store, order.id) if i.state == "declined"]
+    cards = [catalogue.get_by_id(shop, instance.product_id) for instance in declined]
+    return tuple(card for card in cards if card is not None and not card.is_archived)
+
+
+def order_page(shop: Shop, ref: str, *, buyer_key: str | None, language: str) -> ReturnPage:
+    """Return an order with all its payments; nothing of it for another browser, or before it is paid."""
+    found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
+    order = orders.get_of_checkout(shop.store, found.id) if found else None
+    if order is None:
+        return ReturnPage(state="other_browser", ref=ref)
+    lines = order_pages.list_payments(shop, order)
+    return ReturnPage(
+        state="thanks",
+        ref=ref,
+        order=order_pages.summarise(shop, order),
+        payments=lines,
+        today=order_pages.sum_today(lines),
+        declined=_declined(shop, order),
+    )

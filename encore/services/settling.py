@@ -1,0 +1,206 @@
+"""Settling: what a payment, just read, makes of the checkout or attempt that owns it. Call inside `store.write()`."""
+
+import json
+from typing import assert_never
+
+from encore.dodo.models import Payment
+from encore.rules.attempts import AttemptEvent, Keep, KeepAndRefund, LeaveToPerson, Return, Sighting, judge_success
+from encore.rules.money import Money
+from encore.services import bookkeeping, fulfilment, refunds
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, checkouts, offer_instances, orders
+from encore.store import payments as payment_rows
+from encore.store.acceptances import Acceptance
+from encore.store.attempts import Attempt
+from encore.store.checkouts import Checkout
+
+
+def settle_checkout(shop: Shop, checkout: Checkout, payment: Payment, *, sighting: Sighting) -> None:
+    """Settle a shop checkout: a success grants its order once, anything else is noted for the return page."""
+    if payment.subscription_id is not None:
+        checkouts.mark_subscription(shop.store, checkout.id, subscription_id=payment.subscription_id)
+    if sighting != "succeeded":
+        checkouts.mark_observed(
+            shop.store,
+            checkout.id,
+            customer_id=payment.customer.customer_id,
+            payment_id=payment.payment_id,
+            status=payment.status or "processing",
+            decline_code=payment.error_code,
+        )
+        return
+    if checkouts.mark_paid(
+        shop.store, checkout.id, customer_id=payment.customer.customer_id, payment_id=payment.payment_id
+    ):
+        payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="kept", leaving=("seen",))
+        fulfilment.grant_checkout(shop, checkout, payment)
+        _compare_cart(shop, payment, product_id=checkout.product_id, quantity=checkout.quantity)
+        return
+    order = orders.get_of_checkout(shop.store, checkout.id)
+    if order is not None and order.payment_id != payment.payment_id:
+        # One session that was paid twice: the second payment bought nothing, so it goes back.
+        _give_back(shop, payment, reason="duplicate")
+
+
+def _compare_cart(shop: Shop, payment: Payment, *, product_id: str, quantity: int) -> None:
+    paid = [(item.product_id, item.quantity) for item in payment.product_cart or ()]
+    if paid and paid != [(product_id, quantity)]:
+        bookkeeping.raise_alarm(
+            shop, "cart_mismatch", object_id=payment.payment_id, detail=f"expected {product_id} x {quantity}"
+        )
+
+
+def settle_attempt(
+    shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, sighting: Sighting
+) -> None:
+    """Settle an attempt by its payment. `failed` may rise to paid; nothing falls."""
+    _note_ids(shop, attempt, payment)
+    match sighting:
+        case "succeeded":
+            _settle_success(shop, attempt, acceptance, payment)
+        case "processing":
+            bookkeeping.apply_event(shop, attempt, "seen_processing", next_check_at=_next_look(shop, attempt))
+        case "requires_action":
+            _settle_action(shop, attempt, payment)
+        case "failed":
+            _settle_failure(shop, attempt, payment)
+        case _:
+            assert_never(sighting)
+
+
+def _note_ids(shop: Shop, attempt: Attempt, payment: Payment) -> None:
+    if attempt.kind == "hosted":
+        attempts.mark_hosted_payment(shop.store, attempt.id, payment_id=payment.payment_id)
+    elif attempt.provider_payment_id is None:
+        attempts.mark_ids(shop.store, attempt.id, payment_id=payment.payment_id, session_id=payment.checkout_session_id)
+
+
+def _settle_action(shop: Shop, attempt: Attempt, payment: Payment) -> None:
+    if attempt.kind == "hosted" or payment.payment_link:
+        bookkeeping.apply_event(shop, attempt, "seen_action", next_check_at=_next_look(shop, attempt))
+    else:
+        # Without a link there is no way to the bank, so the standard checkout is the way to pay.
+        bookkeeping.apply_event(shop, attempt, "seen_action_without_link", reason="no_payment_link")
+
+
+def _settle_failure(shop: Shop, attempt: Attempt, payment: Payment) -> None:
+    code = payment.error_code or "UNKNOWN_ERROR"
+    if attempt.kind == "hosted":
+        # The session may still be payable: its page lets the buyer try another card.
+        if code != attempt.decline_code or attempt.state != "hosted_open":
+            bookkeeping.apply_event(
+                shop,
+                attempt,
+                "seen_failed_still_payable",
+                decline_code=code,
+                next_check_at=_next_look(shop, attempt),
+            )
+        return
+    moved = bookkeeping.apply_event(shop, attempt, "seen_failed", decline_code=code)
+    if moved and attempt.state == "unknown":
+        fulfilment.message_about_payment(shop, "outcome_not_charged", payment.payment_id, dedup=attempt.id)
+
+
+def _next_look(shop: Shop, attempt: Attempt) -> int:
+    return shop.now() + bookkeeping.look_after_ms(shop, attempt.looks)
+
+
+def _settle_success(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:
+    row = payment_rows.get_payment(shop.store, payment.payment_id)
+    if row is None or row.disposition != "seen":
+        return
+    verdict = judge_success(
+        kind=attempt.kind,
+        outcome=acceptance.outcome,
+        closed_at=acceptance.closed_at,
+        begun_at=payment.created_at,
+        undo_at=acceptance.undo_at,
+        amount_agreed=None if acceptance.amount is None else Money(acceptance.amount, str(acceptance.currency)),
+        amount_paid=Money(payment.total_amount, payment.currency),
+        is_right_cart=_is_right_cart(payment, acceptance),
+    )
+    match verdict:
+        case Keep():
+            _keep(shop, attempt, acceptance, payment, is_less=verdict.is_less)
+        case KeepAndRefund(reason=reason):
+            _keep_and_refund(shop, attempt, acceptance, payment, reason=reason)
+        case Return(reason=reason):
+            bookkeeping.apply_event(shop, attempt, "success_returned", reason=reason)
+            _give_back(shop, payment, reason=reason)
+            fulfilment.message_about_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
+        case LeaveToPerson(reason=reason):
+            payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="manual", leaving=("seen",))
+            bookkeeping.raise_alarm(shop, "payment_needs_person", object_id=payment.payment_id, detail=reason)
+        case _:
+            assert_never(verdict)
+
+
+def _agreed(acceptance: Acceptance) -> Money | None:
+    return None if acceptance.amount is None else Money(acceptance.amount, str(acceptance.currency))
+
+
+def _is_right_cart(payment: Payment, acceptance: Acceptance) -> bool:
+    if payment.product_cart is None:
+        return True
+    return [(item.product_id, item.quantity) for item in payment.product_cart] == [
+        (acceptance.product_id, acceptance.quantity)
+    ]
+
+
+def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, is_less: bool) -> None:
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
+    if instance is None:
+        raise ValueError(f"{acceptance.id} has no offer instance")
+    _settle_paid(shop, attempt, acceptance, payment, event="success_kept")
+    fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
+    offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
+    if attempt.state == "unknown":
+        fulfilment.message_about_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
+    if is_less:
+        bookkeeping.record(shop, "payment.less_than_agreed", payment_id=payment.payment_id)
+
+
+def _keep_and_refund(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, reason: str) -> None:
+    """Keep a payment that must not stand (overcharged, other cart, undo stored) and refund it in full."""
+    _settle_paid(shop, attempt, acceptance, payment, event="success_kept_to_refund")
+    refunds.owe_full_refund(shop, payment, reason=reason)
+    fulfilment.message_about_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
+    if reason != "undo":
+        bookkeeping.raise_alarm(shop, reason, object_id=payment.payment_id, detail=f"attempt {attempt.id}")
+
+
+def _settle_paid(
+    shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, event: AttemptEvent
+) -> None:
+    payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="kept", leaving=("seen",))
+    # The first success wins: another session still open must not stay a way to pay.
+    for other in attempts.list_of_acceptance(shop.store, acceptance.id):
+        if other.id != attempt.id and other.kind == "hosted":
+            bookkeeping.apply_event(shop, other, "other_success_kept", reason="paid_elsewhere")
+    bookkeeping.apply_event(shop, attempt, event)
+    if attempt.kind == "hosted":
+        # The amount agreed to is the one the provider's own page showed (charging.md, section 7).
+        consent = {**json.loads(acceptance.consent_json), "paid_on_hosted_page": payment.payment_id}
+        acceptances.mark_agreed(
+            shop.store,
+            acceptance.id,
+            amount=payment.total_amount,
+            currency=payment.currency,
+            consent_json=json.dumps(consent, sort_keys=True, ensure_ascii=False),
+        )
+
+
+def _give_back(shop: Shop, payment: Payment, *, reason: str) -> None:
+    if payment.total_amount == 0:
+        payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="manual", leaving=("seen",))
+        return
+    if payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="returned", leaving=("seen",)):
+        refunds.owe_full_refund(shop, payment, reason=reason)
+        bookkeeping.raise_alarm(shop, "duplicate_refunded", object_id=payment.payment_id, detail=reason)
+
+
+def note_lost_row(shop: Shop, payment: Payment, *, attempt_id: str) -> None:
+    """Tell a person of a payment with a true mark whose row is missing; it is never refunded by itself."""
+    bookkeeping.raise_alarm(
+        shop, "payment_without_row", object_id=payment.payment_id, detail=f"attempt {attempt_id}; reconcile --rebuild"
+    )

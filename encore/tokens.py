@@ -1,0 +1,56 @@
+"""What we sign: offer tokens in a page's forms, and the marks that prove a payment is ours."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+_OFFER_SALT = "offer.v1"
+
+
+def make_offer_token(keys: Sequence[str], *, instance_id: str, act: str, audience: str) -> str:
+    """Sign the right to one `act` (the form's route name) on one offer instance, for one audience (origin)."""
+    return _offer_serializer(keys).dumps({"v": 1, "o": instance_id, "a": audience, "act": act})
+
+
+def read_offer_token(
+    keys: Sequence[str], token: str, *, instance_id: str, act: str, audience: str, max_age_s: int
+) -> bool:
+    """Tell whether `token` gives this act on this instance to this audience, and is at most `max_age_s` old.
+
+    `keys` holds the current key first; older ones verify until they are removed.
+    """
+    try:
+        payload = _offer_serializer(keys).loads(token, max_age=max_age_s)
+    except BadData:
+        return False
+    return bool(payload == {"v": 1, "o": instance_id, "a": audience, "act": act})
+
+
+def sign_mark(keys: Sequence[str], *parts: str) -> str:
+    """Return the HMAC that goes with a mark of ours in a payment's metadata (hex, 64 characters)."""
+    return _mark(keys[0], parts)
+
+
+def is_mark(keys: Sequence[str], signature: str | None, *parts: str) -> bool:
+    """Tell whether `signature` was made by us over `parts`; old keys verify for as long as rows exist.
+
+    A payment link lets anyone write metadata, so an id alone proves nothing (charging.md, section 1).
+    """
+    if signature is None or not signature.isascii():
+        return False
+    return any(hmac.compare_digest(_mark(key, parts), signature) for key in keys)
+
+
+def _mark(key: str, parts: tuple[str, ...]) -> str:
+    return hmac.new(key.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def _offer_serializer(keys: Sequence[str]) -> URLSafeTimedSerializer:
+    # The library takes the newest key last; its defaults are SHA-1 and a derivation of its own.
+    return URLSafeTimedSerializer(
+        list(reversed(keys)),
+        salt=_OFFER_SALT,
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
