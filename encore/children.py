@@ -26,11 +26,20 @@ class ChildEnded(Exception):
 
 @dataclass(frozen=True)
 class Child:
-    """A started process, its name for people, and the file that takes its output."""
+    """A started process, its name for people, and the file that takes its output.
+
+    A task does one thing and ends with status 0; anything else runs until it is stopped.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    is_task: bool
+
+    def has_failed(self) -> bool:
+        """Tell whether it ended without having been asked to."""
+        status = self.process.poll()
+        return status is not None and not (self.is_task and status == 0)
 
     def output(self) -> str:
         """Return everything it has written so far."""
@@ -49,7 +58,7 @@ class Children:
         self._clock = Clock()
         self._waves: list[list[Child]] = [[]]
 
-    def start(self, name: str, command: list[str]) -> Child:
+    def start(self, name: str, command: list[str], *, is_task: bool = False) -> Child:
         """Start a process; its output goes to <name>.log, the one of the run before to <name>.log.1."""
         self._log_dir.mkdir(parents=True, exist_ok=True)
         log = self._log_dir / f"{name}.log"
@@ -67,7 +76,7 @@ class Children:
                 start_new_session=True,
                 preexec_fn=_end_with_parent(),
             )
-        child = Child(name=name, process=process, log=log)
+        child = Child(name=name, process=process, log=log, is_task=is_task)
         self._waves[-1].append(child)
         return child
 
@@ -75,22 +84,18 @@ class Children:
         """Let all processes started from here on be stopped, and gone, before those started until now."""
         self._waves.append([])
 
-    def finish(self, child: Child) -> str:
-        """Wait for a process that does one thing; returns its output, or raises ChildEnded if it failed."""
-        while child.process.poll() is None:
-            self.check(may_end=child)
+    def finish(self, task: Child) -> str:
+        """Wait for a task; returns its output. Raises ChildEnded if it, or any other process, fails."""
+        while task.process.poll() is None:
+            self.check()
             self._pause()
-        for wave in self._waves:
-            if child in wave:
-                wave.remove(child)
-        if child.process.returncode != 0:
-            raise ChildEnded(_describe(child))
-        return child.output()
+        self.check()
+        return task.output()
 
-    def check(self, *, may_end: Child | None = None) -> None:
-        """Raise ChildEnded if a process has ended, `may_end` excepted."""
+    def check(self) -> None:
+        """Raise ChildEnded if a process ended that should not have."""
         for child in (child for wave in self._waves for child in wave):
-            if child is not may_end and child.process.poll() is not None:
+            if child.has_failed():
                 raise ChildEnded(_describe(child))
 
     def stop(self, *, is_urgent: Callable[[], bool]) -> None:

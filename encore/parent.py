@@ -85,11 +85,11 @@ class _Run:
         """Start everything and print where it is."""
         self._demand_free_port("PORT", self._settings.port)
         cards = self._start_sandbox() if self._has_sandbox else None
-        self._children.finish(self._flask("upgrade", "db", "upgrade"))
+        self._children.finish(self._flask_task("upgrade", "db", "upgrade"))
         self._children.next_wave()
-        self._flask("worker", "worker")
+        self._children.start("worker", [sys.executable, "-m", *self._flask("worker")])
         self._children.start("web", self._web_command())
-        mail_link = self._flask("mail-link", "mail", "link") if self._settings.is_sandbox else None
+        mail_link = self._flask_task("mail-link", "mail", "link") if self._settings.is_sandbox else None
         self._wait_until_ready()
         self._print_welcome(
             cards=self._children.finish(cards) if cards else None,
@@ -112,27 +112,30 @@ class _Run:
             raise _Stop
         sleep(seconds)
 
-    def _python(self, name: str, *arguments: str) -> Child:
-        return self._children.start(name, [sys.executable, "-m", *arguments])
+    def _task(self, name: str, *arguments: str) -> Child:
+        return self._children.start(name, [sys.executable, "-m", *arguments], is_task=True)
 
-    def _flask(self, name: str, *arguments: str) -> Child:
-        return self._python(name, "flask", "--app", f"{self._prefix}app", *arguments)
+    def _flask_task(self, name: str, *arguments: str) -> Child:
+        return self._task(name, *self._flask(*arguments))
+
+    def _flask(self, *arguments: str) -> tuple[str, ...]:
+        return ("flask", "--app", f"{self._prefix}app", *arguments)
 
     def _start_sandbox(self) -> Child:
         """Start the sandbox, and beside it the command that lists its test cards, which is returned."""
         settings = self._settings
         self._demand_free_port("SANDBOX_PORT", settings.sandbox_port)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self._python(
-            "sandbox",
-            f"{self._prefix}sandbox",
+        command = (
+            *(sys.executable, "-m", f"{self._prefix}sandbox"),
             f"--port={settings.sandbox_port}",
             f"--db={settings.data_dir / 'sandbox.sqlite3'}",
             f"--webhook-url=http://127.0.0.1:{settings.port}/webhooks/dodo",
             f"--webhook-secret={settings.webhook_keys[0]}",
             f"--api-key={settings.api_key}",
         )
-        return self._python("cards", f"{self._prefix}sandbox", "cards")
+        self._children.start("sandbox", list(command))
+        return self._task("cards", f"{self._prefix}sandbox", "cards")
 
     def _web_command(self) -> list[str]:
         # One process: one write lock, exact rate limits. Its access log would hold query strings, so it has none.
@@ -181,9 +184,9 @@ class _Run:
 
     def _fill(self) -> None:
         """Copy the catalogue and, in the sandbox, make the demo; both change nothing that is there already."""
-        self._children.finish(self._flask("sync", "dodo", "sync"))
+        self._children.finish(self._flask_task("sync", "dodo", "sync"))
         if self._has_sandbox:
-            self._children.finish(self._flask("seed", "seed", "--demo"))
+            self._children.finish(self._flask_task("seed", "seed", "--demo"))
 
     def _print_welcome(self, *, cards: str | None, mail_link: str | None) -> None:
         lines = ["Encore is running; Ctrl-C stops it.", "", f"  Shop     {self._settings.public_url}"]
