@@ -163,13 +163,13 @@ def _is_gone(shop: Shop, product_id: str, *, budget: Budget) -> bool:
 
 def _store(shop: Shop, item: ProductListItem, *, position: int, now: int) -> None:
     detail = item.price_detail
-    amount = item.price if item.price is not None else detail and detail.amount
-    currency = item.currency or (detail and detail.currency)
+    amount = item.price if item.price is not None else (detail.amount if detail else None)
+    currency = item.currency or (detail.currency if detail else None)
     if amount is None or not currency:
         return  # without a price it cannot be sold; what an earlier sync knew of it stays
     known = catalogue.get_product(shop.store, item.product_id)
     name = (item.name or "").strip() or item.product_id
-    inclusive = item.tax_inclusive if item.tax_inclusive is not None else detail and detail.tax_inclusive
+    inclusive = item.tax_inclusive if item.tax_inclusive is not None else (detail.tax_inclusive if detail else None)
     catalogue.upsert_product(
         shop.store,
         Product(

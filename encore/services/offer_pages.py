@@ -39,7 +39,7 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
     if order is None or offer is None or product is None:
         raise ValueError(f"{instance.id} names rows that are gone")
     quote = thaw(instance.quote_json)
-    words, words_language = offer.words_in(language, fallback=shop.settings.language)
+    words_language = language if language in offer.titles else shop.settings.language
     customer = customers.get_customer(shop.store, instance.customer_id)
     return OfferPage(
         state="offer",
@@ -47,8 +47,11 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
         offer_id=instance.offer_id,
         order=order_pages.summarise(shop, order),
         product=product,
-        words=words,
-        value_points=offer.value_points_in(words_language),
+        words={
+            "title": offer.titles.get(words_language, product.name),
+            "gain": offer.texts.get(words_language, product.description),
+        },
+        value_points=tuple(point[words_language] for point in offer.points if words_language in point),
         words_language=words_language,
         role=offer.role,
         quote=quote,
@@ -79,14 +82,15 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPa
         return replace(base, state="withdrawn")
     if instance.product_id in orders.list_owned_products(shop.store, instance.customer_id):
         return replace(base, state="owned")
-    if _is_declined_elsewhere(shop, instance):
+    if is_declined_elsewhere(shop, instance):
         return replace(base, state="answered")
     if base.quote.method is None:
         return replace(base, state="no_method", reason=instance.no_method_reason)
     return replace(base, state="quote_changed" if base.moved_from else "offer")
 
 
-def _is_declined_elsewhere(shop: Shop, instance: OfferInstance) -> bool:
+def is_declined_elsewhere(shop: Shop, instance: OfferInstance) -> bool:
+    """Tell whether the customer has declined the product on another page since this one was shown."""
     return offer_instances.is_suppressed_since(
         shop.store, customer_id=instance.customer_id, product_id=instance.product_id, since=instance.created_at
     )

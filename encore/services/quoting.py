@@ -12,6 +12,7 @@ import msgspec
 from encore.dodo import Budget
 from encore.dodo.models import PaymentMethod
 from encore.errors import NotExecuted, ProviderError
+from encore.rules.kinds import Offer
 from encore.rules.methods import MethodCheck, SavedMethod, Unusable, Usable, method_that_paid, pre_check, read_expiry
 from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, compare, freeze, is_stale, quote_hash, thaw
 from encore.services import funnels
@@ -90,7 +91,7 @@ def check_method(shop: Shop, order: Order, methods: list[SavedMethod], *, curren
     return pre_check(paid, currency=currency, now=shop.now())
 
 
-def preview(shop: Shop, offer: funnels.Offer, order: Order, *, budget: Budget) -> Quote:
+def preview(shop: Shop, offer: Offer, order: Order, *, budget: Budget) -> Quote:
     """Ask the provider what an offer costs the buyer of an order, without a method yet.
 
     Raises NotExecuted or Unavailable; the offer is then not shown.
@@ -113,7 +114,7 @@ def preview(shop: Shop, offer: funnels.Offer, order: Order, *, budget: Budget) -
     )
 
 
-def prepare(shop: Shop, offer: funnels.Offer, order: Order, *, budget: Budget) -> Quote:
+def prepare(shop: Shop, offer: Offer, order: Order, *, budget: Budget) -> Quote:
     """Return a quote under 60 s old: the prepared one, or a new preview that is then kept."""
     kept = offer_instances.get_prepared_quote(shop.store, order_id=order.id, offer_id=offer.id)
     if kept is not None and kept.offer_version == offer.version:

@@ -78,6 +78,14 @@ def look(shop: Shop, attempt_id: str, *, quarantine: Quarantine | None = None) -
         _give_back(shop, attempt, next_check_at=None)
 
 
+def look_for_buyer(shop: Shop, attempt: Attempt) -> None:
+    """Look at an attempt because its buyer asks, at most once a second and only while the call budget allows."""
+    if attempt.lease_until is not None and shop.now() < attempt.lease_until:
+        return
+    if budgets.take(shop, "status"):
+        look(shop, attempt.id)
+
+
 def _look_at_hosted(shop: Shop, attempt: Attempt) -> None:
     fallback.look(shop, attempt)
     current = attempts.get_attempt(shop.store, attempt.id) or attempt

@@ -65,6 +65,15 @@ def get_open_yes(store: Store, *, customer_id: str, product_id: str) -> Acceptan
     )
 
 
+def list_open_products(store: Store, customer_id: str) -> frozenset[str]:
+    """Return the products a customer has an open yes to."""
+    found = store.rows(
+        "SELECT product_id FROM acceptances WHERE customer_id = :id AND outcome IN ('open','needs_checkout')",
+        id=customer_id,
+    )
+    return frozenset(row["product_id"] for row in found)
+
+
 def mark_outcome(
     store: Store,
     acceptance_id: str,

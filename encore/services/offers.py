@@ -1,0 +1,358 @@
+"""Offers after an order: which one is shown, the buyer's no, and where each answer leads."""
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from encore.crash_point import crash_point
+from encore.dodo import Budget
+from encore.errors import ProviderError
+from encore.ids import new_id
+from encore.rules.attempts import LIVE
+from encore.rules.conditions import Reason
+from encore.rules.eligibility import Decision, Facts, ProductFacts, decide, decide_step
+from encore.rules.funnels import Edge, Funnel, Step, get_step, is_downsell
+from encore.rules.funnels import next_step as follow
+from encore.rules.kinds import Offer
+from encore.rules.methods import MethodCheck, MethodReason, SavedMethod, Unusable
+from encore.rules.money import Money
+from encore.rules.quotes import Quote, freeze, quote_hash
+from encore.services import bookkeeping, budgets, catalogue, funnels, offer_pages, quoting, reconcile
+from encore.services.pages import OfferPage, ProductCard
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, checkouts, offer_instances, orders
+from encore.store import catalogue as products
+from encore.store.offer_instances import OfferInstance
+from encore.store.orders import Order
+
+PLACEMENT = "return_page"
+# Preview and methods run side by side; a page that waits longer shows the thank-you page instead.
+_SHOW_BUDGET_S = 6.0
+
+
+# ---- Which offer comes next ------------------------------------------------------------------------------------
+
+
+def next_step(shop: Shop, order: Order, *, language: str) -> OfferInstance | None:
+    """Return the instance to show after a first order, making it if its turn has come; None: the thank-you page.
+
+    Idempotent: a reload, a second tab and the worker find the instance that one of them has stored.
+    """
+    shown = offer_instances.list_of_order(shop.store, order.id)
+    if not shown:
+        return _enter(shop, order, language=language)
+    last = shown[-1]
+    edge = _edge_of(shop, last)
+    if edge == "waiting":
+        return last
+    if edge == "ended":
+        return None
+    funnel = funnels.get_funnel(shop, last.funnel_id, version=last.funnel_version)
+    step = follow(funnel, last.step_key, edge) if funnel else None
+    if funnel is None or step is None:
+        return None
+    declined_step_key = last.step_key if edge == "declined" else None
+    return _show_step(shop, order, funnel, step, declined_step_key=declined_step_key, language=language)
+
+
+def _edge_of(shop: Shop, instance: OfferInstance) -> Edge | Literal["waiting", "ended"]:
+    """Tell where an instance's answer leads; `waiting`: nowhere yet, `ended`: it ran out and the funnel with it."""
+    if instance.state == "declined":
+        return "declined"
+    if instance.state == "expired" or (instance.state == "shown" and not _is_open(shop, instance)):
+        return "ended"
+    acceptance = acceptances.get_of_instance(shop.store, instance.id)
+    if acceptance is None or acceptance.outcome in ("open", "needs_checkout"):
+        return "waiting"
+    return "failed" if acceptance.outcome == "closed" else "accepted"
+
+
+def _is_open(shop: Shop, instance: OfferInstance) -> bool:
+    if shop.now() >= instance.expires_at or not quoting.is_offer_live(shop, instance):
+        return False
+    is_owned = instance.product_id in orders.list_owned_products(shop.store, instance.customer_id)
+    return not is_owned and not offer_pages.is_declined_elsewhere(shop, instance)
+
+
+def _enter(shop: Shop, order: Order, *, language: str) -> OfferInstance | None:
+    live = funnels.live_funnels(shop)
+    if not live or order.state != "granted":
+        return None
+    budget = shop.dodo.budget(_SHOW_BUDGET_S)
+    offers = funnels.live_offers(shop)
+    methods = _methods(shop, order, budget=budget)
+    choice = decide(live, _facts(shop, order, methods, offers=offers, language=language), offers=offers)
+    _store_decisions(shop, order, choice.trace)
+    if choice.funnel is None:
+        return None
+    step = choice.funnel.steps[0]
+    return _show(shop, order, choice.funnel, step, offers[step.offer_id], methods, budget=budget, language=language)
+
+
+def _show_step(
+    shop: Shop, order: Order, funnel: Funnel, step: Step, *, declined_step_key: str | None, language: str
+) -> OfferInstance | None:
+    budget = shop.dodo.budget(_SHOW_BUDGET_S)
+    offers = funnels.live_offers(shop)
+    methods = _methods(shop, order, budget=budget)
+    facts = _facts(shop, order, methods, offers=offers, language=language)
+    decision = decide_step(funnel, step, facts, offers=offers, declined_step_key=declined_step_key)
+    _store_decisions(shop, order, (decision,))
+    if not decision.is_eligible:
+        return None
+    return _show(shop, order, funnel, step, offers[step.offer_id], methods, budget=budget, language=language)
+
+
+def _methods(shop: Shop, order: Order, *, budget: Budget) -> Sequence[SavedMethod] | None:
+    if quoting.recent_methods(shop, order.customer_id) is None and not budgets.take(shop, "status"):
+        return None
+    return quoting.methods_or_none(shop, order.customer_id, budget=budget)
+
+
+def _check(shop: Shop, order: Order, methods: Sequence[SavedMethod] | None, *, currency: str) -> MethodCheck:
+    if methods is None:
+        return Unusable(MethodReason.NO_CARD)
+    return quoting.check_method(shop, order, list(methods), currency=currency)
+
+
+def _facts(
+    shop: Shop,
+    order: Order,
+    methods: Sequence[SavedMethod] | None,
+    *,
+    offers: dict[str, Offer],
+    language: str,
+) -> Facts:
+    shown = offer_instances.list_of_order(shop.store, order.id)
+    downs = [instance for instance in shown if _was_downsell(shop, instance)]
+    return Facts(
+        customer_id=order.customer_id,
+        products_bought=frozenset({order.product_id}),
+        total=Money(order.amount, order.currency),
+        country=order.country,
+        language=language,
+        orders_so_far=orders.count_of_customer(shop.store, order.customer_id),
+        owned_products=orders.list_owned_products(shop.store, order.customer_id),
+        suppressed_products=offer_instances.list_suppressed_products(shop.store, order.customer_id),
+        products=_product_facts(shop),
+        live_offers=frozenset(offers),
+        method=_check(shop, order, methods, currency=order.currency),
+        now=shop.now(),
+        open_products=acceptances.list_open_products(shop.store, order.customer_id),
+        downsells_shown=frozenset(instance.product_id for instance in downs),
+        ups_shown=len(shown) - len(downs),
+        downs_shown=len(downs),
+    )
+
+
+def _was_downsell(shop: Shop, instance: OfferInstance) -> bool:
+    funnel = funnels.get_funnel(shop, instance.funnel_id, version=instance.funnel_version)
+    return funnel is not None and is_downsell(funnel, instance.step_key)
+
+
+def _product_facts(shop: Shop) -> dict[str, ProductFacts]:
+    return {
+        product.id: ProductFacts(
+            price=Money(product.price_minor, product.currency), is_archived=product.archived_at is not None
+        )
+        for product in products.list_products(shop.store)
+    }
+
+
+def _store_decisions(shop: Shop, order: Order, trace: Sequence[Decision]) -> None:
+    with shop.store.write():
+        for decision in trace:
+            _store_decision(shop, order, decision, reasons=decision.reasons, is_eligible=decision.is_eligible)
+
+
+def _store_decision(
+    shop: Shop, order: Order, decision: Decision, *, reasons: Sequence[Reason], is_eligible: bool
+) -> None:
+    table = [{"key": reason.key, "ok": reason.is_ok, "values": dict(reason.values)} for reason in reasons]
+    offer_instances.insert_decision(
+        shop.store,
+        offer_instances.Decision(
+            order_id=order.id,
+            funnel_id=decision.funnel_id,
+            step_key=decision.step_key,
+            is_eligible=int(is_eligible),
+            reasons_json=json.dumps(table, sort_keys=True, ensure_ascii=False),
+            created_at=shop.now(),
+        ),
+    )
+
+
+def _show(
+    shop: Shop,
+    order: Order,
+    funnel: Funnel,
+    step: Step,
+    offer: Offer,
+    methods: Sequence[SavedMethod] | None,
+    *,
+    budget: Budget,
+    language: str,
+) -> OfferInstance | None:
+    """Store the instance of a step with its quote; None if the provider names no price: then nothing is shown."""
+    try:
+        quote = quoting.prepare(shop, offer, order, budget=budget)
+    except ProviderError:
+        # The price is the provider's or there is none: better no offer than a price of our own.
+        return None
+    check = _check(shop, order, methods, currency=quote.currency)
+    instance = _instance(
+        shop, order, funnel, step, offer, quoting.with_method(quote, check), check=check, language=language
+    )
+    with shop.store.write():
+        # Two tabs may come here at once: one row a step of an order, the other tab reads it.
+        if offer_instances.insert_instance(shop.store, instance):
+            offer_instances.insert_event(shop.store, instance.id, kind="shown", now=instance.created_at)
+    shown = offer_instances.list_of_order(shop.store, order.id)
+    return next((row for row in shown if row.offer_id == offer.id), None)
+
+
+def _instance(
+    shop: Shop,
+    order: Order,
+    funnel: Funnel,
+    step: Step,
+    offer: Offer,
+    quote: Quote,
+    *,
+    check: MethodCheck,
+    language: str,
+) -> OfferInstance:
+    now = shop.now()
+    life_ms = min(offer.expires_after_min * 60, shop.settings.offer_life_s) * 1000
+    return OfferInstance(
+        id=new_id("oi"),
+        offer_id=offer.id,
+        offer_version=offer.version,
+        funnel_id=funnel.id,
+        funnel_version=funnel.version,
+        step_key=step.key,
+        placement=PLACEMENT,
+        source_ref=order.id,
+        buyer_key=order.buyer_key,
+        customer_id=order.customer_id,
+        product_id=offer.product_id,
+        language=language,
+        quote_json=freeze(quote),
+        quote_hash=quote_hash(quote),
+        moved_from_json=None,
+        no_method_reason=check.reason if isinstance(check, Unusable) else None,
+        created_at=now,
+        expires_at=min(now + life_ms, _authority_until(shop, order)),
+        answered_at=None,
+        state="shown",
+    )
+
+
+def _authority_until(shop: Shop, order: Order) -> int:
+    checkout = checkouts.get_checkout(shop.store, order.checkout_id) if order.checkout_id else None
+    return checkout.authority_until if checkout else shop.now()
+
+
+def prepare(shop: Shop, payment_id: str) -> None:
+    """Fetch methods and quotes of a paid order before its buyer is back, so that the page need not wait.
+
+    A courtesy of the worker: whatever fails here is asked again by the page.
+    """
+    order = orders.get_of_payment(shop.store, payment_id)
+    if order is None or order.checkout_id is None or offer_instances.list_of_order(shop.store, order.id):
+        return
+    budget = shop.dodo.budget(_SHOW_BUDGET_S)
+    offers = funnels.live_offers(shop)
+    try:
+        methods = quoting.read_methods(shop, order.customer_id, budget=budget)
+        facts = _facts(shop, order, methods, offers=offers, language=order.language)
+        choice = decide(funnels.live_funnels(shop), facts, offers=offers)
+        if choice.funnel is None:
+            return
+        for offer_id in _first_pages(choice.funnel):
+            quoting.prepare(shop, offers[offer_id], order, budget=budget)
+    except ProviderError:
+        return
+
+
+def _first_pages(funnel: Funnel) -> list[str]:
+    """The offers a buyer may see first: the entry and what its decline leads to."""
+    entry = funnel.steps[0]
+    step = follow(funnel, entry.key, "declined")
+    return [entry.offer_id, *([get_step(funnel, step.key).offer_id] if step else [])]
+
+
+# ---- One instance and its buyer --------------------------------------------------------------------------------
+
+
+def bound_instance(shop: Shop, instance_id: str, *, buyer_key: str | None) -> OfferInstance | None:
+    """Return an instance for the browser it was shown to, while its checkout gives authority; None for others."""
+    instance = offer_instances.get_instance(shop.store, instance_id)
+    if instance is None or buyer_key is None or instance.buyer_key != buyer_key:
+        return None
+    order = orders.get_order(shop.store, instance.source_ref)
+    return instance if order is not None and shop.now() <= _authority_until(shop, order) else None
+
+
+def page(shop: Shop, instance_id: str, *, buyer_key: str | None, language: str) -> OfferPage | None:
+    """Return an instance's page for its own browser; None for everybody else and for unknown ids."""
+    instance = bound_instance(shop, instance_id, buyer_key=buyer_key)
+    return refreshed_page(shop, instance, language=language) if instance else None
+
+
+def refreshed_page(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
+    """Return an instance's page after asking the provider about a try that is under way."""
+    instance = _open_yes_elsewhere(shop, instance) or instance
+    acceptance = acceptances.get_of_instance(shop.store, instance.id)
+    if acceptance is not None and acceptance.outcome in ("open", "needs_checkout"):
+        for attempt in attempts.list_of_acceptance(shop.store, acceptance.id):
+            # Queued and sending ones are in our own hands: there is nothing to ask yet.
+            if attempt.state in LIVE and attempt.state not in ("queued", "sending", "opening"):
+                reconcile.look_for_buyer(shop, attempt)
+    current = offer_instances.get_instance(shop.store, instance.id) or instance
+    return offer_pages.render_instance(shop, current, language=language)
+
+
+def _open_yes_elsewhere(shop: Shop, instance: OfferInstance) -> OfferInstance | None:
+    """Return the instance of this browser whose yes to the same product is still open, if it is another one."""
+    if instance.state != "shown":
+        return None
+    yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
+    other = offer_instances.get_instance(shop.store, yes.offer_instance_id) if yes else None
+    return other if other is not None and other.buyer_key == instance.buyer_key else None
+
+
+def public_product(shop: Shop, instance_id: str) -> ProductCard | None:
+    """Return the product of an instance as anybody may see it in the shop."""
+    instance = offer_instances.get_instance(shop.store, instance_id)
+    return catalogue.get_by_id(shop, instance.product_id) if instance else None
+
+
+def decline(shop: Shop, instance_id: str, *, buyer_key: str | None) -> None:
+    """Take the buyer's no to a shown offer: remembered for this customer and product for good; idempotent."""
+    instance = bound_instance(shop, instance_id, buyer_key=buyer_key)
+    if instance is None:
+        return
+    with shop.store.write():
+        now = shop.now()
+        # The same compare-and-set as accept's claim: of a yes and a no at one instant exactly one moves the row.
+        if not offer_instances.mark_declined(shop.store, instance.id, now=now):
+            return
+        offer_instances.insert_suppression(
+            shop.store,
+            customer_id=instance.customer_id,
+            product_id=instance.product_id,
+            offer_id=instance.offer_id,
+            instance_id=instance.id,
+            now=now,
+        )
+        offer_instances.insert_event(shop.store, instance.id, kind="declined", now=now)
+        bookkeeping.record(shop, "offer.declined", instance_id=instance.id)
+        crash_point("decline.uncommitted")
+    crash_point("decline.committed")
+
+
+def expire_due(shop: Shop) -> int:
+    """Expire offers whose time is over; returns how many."""
+    with shop.store.write():
+        return len(offer_instances.mark_expired(shop.store, now=shop.now(), limit=100))
