@@ -1,0 +1,194 @@
+"""Eligibility: which offer an order gets, decided by rules and guards, with a stored reason for each of them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from encore.rules.conditions import Reason, evaluate
+from encore.rules.funnels import Funnel, Step, has_room_for_page, is_downsell, may_show_suppressed
+from encore.rules.kinds import Offer
+from encore.rules.methods import MethodCheck, Unusable
+from encore.rules.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFacts:
+    """What a decision needs to know of a product in our copy of the catalogue."""
+
+    price: Money
+    is_archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The plain values that rules and guards read, about one order just paid; `now` is epoch milliseconds.
+
+    `total` is what the order came to; `orders_so_far` counts this one. `products` is the catalogue by product id.
+    `open_products`: those with a yes that is not settled. `downsells_shown`: products this customer was ever shown as
+    a downsell. `ups_shown`, `downs_shown`: pages shown for this order. `method` is the check of the card that paid.
+    """
+
+    customer_id: str
+    products_bought: frozenset[str]
+    total: Money
+    country: str | None
+    language: str
+    orders_so_far: int
+    owned_products: frozenset[str]
+    suppressed_products: frozenset[str]
+    products: Mapping[str, ProductFacts]
+    live_offers: frozenset[str]
+    method: MethodCheck
+    now: int
+    open_products: frozenset[str] = field(default=frozenset())
+    downsells_shown: frozenset[str] = field(default=frozenset())
+    ups_shown: int = 0
+    downs_shown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether one step is shown, with the reason of each rule and guard. `needs_checkout`: without one-click button.
+
+    A method that cannot be charged does not bar the offer: its button then leads to the standard checkout (R5b).
+    """
+
+    funnel_id: str
+    funnel_version: int
+    step_key: str
+    offer_id: str
+    is_eligible: bool
+    needs_checkout: bool
+    reasons: tuple[Reason, ...]
+
+    @property
+    def first_failure(self) -> Reason | None:
+        """The first reason against the step, if there is one."""
+        return next((reason for reason in self.reasons if not reason.is_ok and reason.key != METHOD_GUARD), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The funnel an order gets (None: no offer) and the decision on every funnel considered, in order."""
+
+    funnel: Funnel | None
+    trace: tuple[Decision, ...]
+
+
+METHOD_GUARD = "guard.method_usable"
+
+
+def decide(funnels: Iterable[Funnel], facts: Facts, *, offers: Mapping[str, Offer]) -> Choice:
+    """Choose the first funnel, by priority (highest first, then id), whose rules match and whose first step may show.
+
+    `funnels` are the live ones for this trigger and placement, `offers` their offers by id. Funnels behind the chosen
+    one are not considered and have no decision.
+    """
+    trace: list[Decision] = []
+    for funnel in sorted(funnels, key=lambda funnel: (-funnel.priority, funnel.id)):
+        rules = tuple(_rule_reasons(funnel, facts))
+        decision = _decide(funnel, funnel.steps[0], facts, offers=offers, rules=rules, declined_step_key=None)
+        trace.append(decision)
+        if decision.is_eligible:
+            return Choice(funnel=funnel, trace=tuple(trace))
+    return Choice(funnel=None, trace=tuple(trace))
+
+
+def decide_step(
+    funnel: Funnel, step: Step, facts: Facts, *, offers: Mapping[str, Offer], declined_step_key: str | None
+) -> Decision:
+    """Decide on a later step of a funnel already chosen: guards only, its rules have matched this order.
+
+    `declined_step_key` is the step whose decline led here, None for the other edges.
+    """
+    return _decide(funnel, step, facts, offers=offers, rules=(), declined_step_key=declined_step_key)
+
+
+def _decide(
+    funnel: Funnel,
+    step: Step,
+    facts: Facts,
+    *,
+    offers: Mapping[str, Offer],
+    rules: tuple[Reason, ...],
+    declined_step_key: str | None,
+) -> Decision:
+    reasons = [*rules]
+    # A rule that does not match says all there is to say: the guards of an offer nobody proposed are noise.
+    if all(reason.is_ok for reason in rules):
+        reasons.extend(_guard_reasons(funnel, step, facts, offers=offers, declined_step_key=declined_step_key))
+    return Decision(
+        funnel_id=funnel.id,
+        funnel_version=funnel.version,
+        step_key=step.key,
+        offer_id=step.offer_id,
+        is_eligible=all(reason.is_ok or reason.key == METHOD_GUARD for reason in reasons),
+        needs_checkout=isinstance(facts.method, Unusable),
+        reasons=tuple(reasons),
+    )
+
+
+def _rule_reasons(funnel: Funnel, facts: Facts) -> Iterator[Reason]:
+    """One reason a group: that of the condition that holds, or of each that does not."""
+    for group in funnel.rules:
+        failed: list[Reason] = []
+        for condition in group:
+            reason = evaluate(condition, facts)
+            if reason.is_ok:
+                failed = []
+                yield reason
+                break
+            failed.append(reason)
+        yield from failed
+
+
+def _guard_reasons(
+    funnel: Funnel,
+    step: Step,
+    facts: Facts,
+    *,
+    offers: Mapping[str, Offer],
+    declined_step_key: str | None,
+) -> Iterator[Reason]:
+    offer = offers.get(step.offer_id)
+    is_live = offer is not None and offer.id in facts.live_offers
+    yield Reason("guard.offer_live", is_live, (("offer", step.offer_id),))
+    if offer is None:
+        return
+    yield from _product_reasons(offer, facts)
+    yield _suppression_reason(funnel, step, offer, facts, declined_step_key=declined_step_key)
+    yield Reason(
+        "guard.page_cap",
+        has_room_for_page(funnel, step_key=step.key, ups_shown=facts.ups_shown, downs_shown=facts.downs_shown),
+        (("cap", str(funnel.page_cap)), ("seen", str(facts.ups_shown + facts.downs_shown))),
+    )
+    unusable = facts.method.reason if isinstance(facts.method, Unusable) else None
+    yield Reason(METHOD_GUARD, unusable is None, (("reason", str(unusable)),) if unusable else ())
+
+
+def _product_reasons(offer: Offer, facts: Facts) -> Iterator[Reason]:
+    product = facts.products.get(offer.product_id)
+    named = ("product", offer.product_id)
+    yield Reason("guard.product_sold", product is not None and not product.is_archived, (named,))
+    if product is not None:
+        currency = product.price.currency
+        seen = (("wanted", facts.total.currency), ("seen", currency))
+        yield Reason("guard.currency", currency == facts.total.currency, seen)
+    is_owned = offer.product_id in facts.owned_products or offer.product_id in facts.products_bought
+    yield Reason("guard.not_owned", not is_owned or offer.allows_buy_again, (named,))
+    yield Reason("guard.no_open_yes", offer.product_id not in facts.open_products, (named,))
+
+
+def _suppression_reason(
+    funnel: Funnel, step: Step, offer: Offer, facts: Facts, *, declined_step_key: str | None
+) -> Reason:
+    named = (("product", offer.product_id),)
+    if offer.product_id not in facts.suppressed_products:
+        return Reason("guard.not_declined", True, named)
+    is_exception = is_downsell(funnel, step.key) and may_show_suppressed(
+        funnel,
+        step_key=step.key,
+        declined_step_key=declined_step_key,
+        product_id=offer.product_id,
+        downsells_shown=facts.downsells_shown,
+    )
+    return Reason("guard.own_downsell" if is_exception else "guard.not_declined", is_exception, named)
