@@ -14,7 +14,7 @@ run: run-env
 	@exec $(BIN)/python app.py
 
 test: test-env
-	@$(BIN)/python -m tests.browser
+	@$(BIN)/python -m tests.browser_binary
 	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --time-limit 600 $(ARGS)
 
 check: test-env
