@@ -50,14 +50,13 @@ def list_funnels(store: Store) -> list[FunnelRow]:
 
 
 def insert_version(store: Store, funnel_id: str, *, definition_json: str, priority: int, now: int) -> int:
-    """Publish a funnel's next version, make it the live one and return its number."""
+    """Publish a funnel's next version, make it the live one and return its number; a paused funnel stays paused."""
     found = store.row("SELECT max(version) AS latest FROM funnel_versions WHERE funnel_id = :id", id=funnel_id)
     version = 1 + int((found and found["latest"]) or 0)
     store.run(
         "INSERT INTO funnels (id, live_version, priority, state, changed_at)"
         " VALUES (:id, :version, :priority, 'live', :now) ON CONFLICT (id) DO UPDATE SET"
-        " live_version = excluded.live_version, priority = excluded.priority, state = 'live',"
-        " changed_at = excluded.changed_at",
+        " live_version = excluded.live_version, priority = excluded.priority, changed_at = excluded.changed_at",
         id=funnel_id,
         version=version,
         priority=priority,

@@ -48,13 +48,12 @@ def list_offers(store: Store) -> list[OfferRow]:
 
 
 def insert_version(store: Store, offer_id: str, *, definition_json: str, product_id: str, now: int) -> int:
-    """Publish an offer's next version, make it the live one and return its number."""
+    """Publish an offer's next version, make it the live one and return its number; a paused offer stays paused."""
     found = store.row("SELECT max(version) AS latest FROM offer_versions WHERE offer_id = :id", id=offer_id)
     version = 1 + int((found and found["latest"]) or 0)
     store.run(
         "INSERT INTO offers (id, live_version, state, changed_at) VALUES (:id, :version, 'live', :now)"
-        " ON CONFLICT (id) DO UPDATE SET live_version = excluded.live_version, state = 'live',"
-        " changed_at = excluded.changed_at",
+        " ON CONFLICT (id) DO UPDATE SET live_version = excluded.live_version, changed_at = excluded.changed_at",
         id=offer_id,
         version=version,
         now=now,

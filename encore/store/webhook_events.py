@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from encore.store.engine import Store
-from encore.store.records import columns, many, one
+from encore.store.records import columns, many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +82,12 @@ def claim_again(store: Store, webhook_id: str, *, now: int, lease_until: int) ->
     )
 
 
-def get_event(store: Store, webhook_id: str) -> WebhookEvent | None:
-    """Return the newest delivery with this id."""
-    return one(
+def list_of_id(store: Store, webhook_id: str) -> list[WebhookEvent]:
+    """Return every delivery with this id, oldest first; there is more than one if a later body differed."""
+    return many(
         WebhookEvent,
-        store.row(
-            f"SELECT {_COLUMNS} FROM webhook_events WHERE webhook_id = :id ORDER BY received_at DESC LIMIT 1",
+        store.rows(
+            f"SELECT {_COLUMNS} FROM webhook_events WHERE webhook_id = :id ORDER BY received_at, body_sha256",
             id=webhook_id,
         ),
     )
@@ -131,5 +131,16 @@ def mark_state(
         state=state,
         note=note,
         now=now,
+        next_try_at=next_try_at,
+    )
+
+
+def mark_postponed(store: Store, event: WebhookEvent, *, next_try_at: int) -> None:
+    """Put a delivery back untried."""
+    store.run(
+        "UPDATE webhook_events SET tries = tries - 1, next_try_at = :next_try_at, lease_until = NULL"
+        " WHERE webhook_id = :webhook_id AND body_sha256 = :body_sha256",
+        webhook_id=event.webhook_id,
+        body_sha256=event.body_sha256,
         next_try_at=next_try_at,
     )
