@@ -1,0 +1,255 @@
+"""Charging: what a card does now, what was scripted for the next charge, and the payment that comes of it.
+
+Nothing here looks for an earlier payment like this one. The provider takes no idempotency key, so two
+requests are two charges, and a shop that sends twice must see it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import payments, subscriptions
+from .cards import AUTHENTICATE, PROCESS, SUCCEED, Card, decline_message, fingerprint
+from .clock import rfc3339
+from .customers import has_expired
+from .discounts import detail
+from .pricing import Priced, check_minimum
+from .store import Doc
+from .twin import Twin
+from .wire import WireError
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be charged, and for whom."""
+
+    priced: Priced
+    customer_id: str
+    billing: Doc
+    metadata: Doc
+    session_id: str | None
+    return_url: str | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is charged: a saved method, or a card just typed."""
+
+    card: Doc
+    behaviour: str
+    method_id: str | None = None
+
+    @classmethod
+    def saved(cls, twin: Twin, method: Doc) -> "Source":
+        """Charge a saved method; an expired card declines whatever else it would do."""
+        expired = has_expired(method, rfc3339(twin.clock.now()))
+        behaviour = "EXPIRED_CARD" if expired else method["later"]
+        names = ("last4", "network", "country", "exp_month", "exp_year", "holder", "fingerprint")
+        return cls({name: method[name] for name in names}, behaviour, method["id"])
+
+    @classmethod
+    def typed(cls, card: Card, *, exp_month: str, exp_year: str, holder: str) -> "Source":
+        """Charge a card typed on the hosted page."""
+        return cls(
+            {
+                "last4": card.last4,
+                "network": card.network,
+                "country": card.country,
+                "exp_month": exp_month,
+                "exp_year": exp_year,
+                "holder": holder,
+                "fingerprint": fingerprint(card.number),
+            },
+            card.first,
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a charge ends; `then` is a later change: `{"outcome", "error_code", "after_s"}`."""
+
+    status: str
+    error_code: str | None = None
+    then: Doc | None = None
+    with_link: bool | None = None
+
+
+NO_SOURCE = Source({}, SUCCEED)
+OF_BEHAVIOUR = {SUCCEED: "succeeded", AUTHENTICATE: "requires_customer_action", PROCESS: "processing"}
+
+
+def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = None) -> Doc:
+    """Charge once and return the payment, whatever became of it.
+
+    `replaces` is a payment made without a method, which this charge completes under the same id.
+    Raises WireError for a charge below the minimum, or, with `saved_card_decline = http_422`, for a declined
+    saved card; then there is no payment.
+    """
+    check_minimum(order.priced)
+    outcome = _decide(twin, order, source)
+    if outcome.status == "failed" and source.method_id is not None and twin.switch("saved_card_decline") == "http_422":
+        code = outcome.error_code or "GENERIC_DECLINE"
+        raise WireError(422, code, decline_message(code))
+    payment = begin(twin, order, source)
+    if replaces is not None:
+        payment = _under_id_of(twin, replaces, payment)
+    return finish(twin, payment, outcome)
+
+
+def begin(twin: Twin, order: Order, source: Source) -> Doc:
+    """Store a payment that has no outcome yet and return it."""
+    now = twin.clock.now()
+    recurring = [line for line in order.priced.lines if line.product["is_recurring"]]
+    bought = [
+        subscriptions.create(twin, line, customer_id=order.customer_id, billing=order.billing, pairs=order.metadata)
+        for line in recurring
+    ]
+    payment: Doc = {
+        "id": twin.ids.new("pay_"),
+        "created_at": now,
+        "updated_at": now,
+        "customer_id": order.customer_id,
+        "status": "requires_payment_method",
+        "error_code": None,
+        "error_message": None,
+        "session_id": order.session_id,
+        "return_url": order.return_url,
+        "billing": order.billing,
+        "currency": order.priced.currency,
+        "total": order.priced.total,
+        "tax": order.priced.tax,
+        "lines": [_line(twin, line) for line in order.priced.lines],
+        "metadata": order.metadata,
+        "discounts": [detail(discount, place) for place, discount in enumerate(order.priced.discounts)],
+        "subscription_ids": [subscription["id"] for subscription in bought],
+        "charge_type": "new" if bought else None,
+        "card": source.card,
+        "method_id": source.method_id,
+        "used_saved_method": source.method_id is not None,
+        "payment_link": None,
+        "invoice_id": None,
+        "three_ds_status": None,
+        "refund_ids": [],
+        "dispute_ids": [],
+    }
+    twin.store.put("payments", payment)
+    return payment
+
+
+def finish(twin: Twin, payment: Doc, outcome: Outcome) -> Doc:
+    """Give a payment its first outcome and plan the later one."""
+    if outcome.status == "requires_customer_action":
+        with_link = twin.switch("action_link") if outcome.with_link is None else outcome.with_link
+        payment["payment_link"] = twin.url(f"/authenticate/{payment['id']}") if with_link else None
+    payment = payments.move(twin, payment, outcome.status, error_code=outcome.error_code)
+    if outcome.then is not None:
+        twin.later(
+            due_at=twin.clock.now() + int(outcome.then["after_s"] * 1000),
+            action="settle",
+            doc={
+                "payment_id": payment["id"],
+                "status": outcome.then["outcome"],
+                "error_code": outcome.then.get("error_code"),
+            },
+        )
+    return payment
+
+
+def renew(twin: Twin, subscription: Doc, first: Doc) -> Doc:
+    """Charge a subscription's next period with its own metadata, as the provider's renewals do."""
+    subscription = subscriptions.begin_next_period(twin, subscription)
+    now = twin.clock.now()
+    line = next(line for line in first["lines"] if line["product_id"] == subscription["product_id"])
+    payment: Doc = {
+        **first,
+        "id": twin.ids.new("pay_"),
+        "created_at": now,
+        "updated_at": now,
+        "total": line["total"],
+        "tax": line["tax"],
+        "lines": [line],
+        "metadata": subscription["metadata"],
+        "subscription_ids": [subscription["id"]],
+        "charge_type": "renewal",
+        "session_id": None,
+        "discounts": [],
+        "payment_link": None,
+        "invoice_id": None,
+        "three_ds_status": None,
+        "refund_ids": [],
+        "dispute_ids": [],
+    }
+    twin.store.put("payments", payment)
+    return payments.move(twin, payment, "succeeded")
+
+
+def script(twin: Twin) -> list[Doc]:
+    """Return what is ordered for coming charges."""
+    ordered: list[Doc] = twin.store.setting("next_charges", [])
+    return ordered
+
+
+def _decide(twin: Twin, order: Order, source: Source) -> Outcome:
+    scripted = _take_script(twin, order, source)
+    if scripted is not None:
+        status = scripted["outcome"]
+        code = scripted.get("error_code") or ("GENERIC_DECLINE" if status == "failed" else None)
+        return Outcome(status, code, scripted.get("then"), scripted.get("payment_link"))
+    if not order.priced.total:
+        return Outcome("succeeded")
+    status = OF_BEHAVIOUR.get(source.behaviour)
+    return Outcome(status) if status else Outcome("failed", source.behaviour)
+
+
+def _take_script(twin: Twin, order: Order, source: Source) -> Doc | None:
+    rules = script(twin)
+    for number, rule in enumerate(rules):
+        match = Match.of(rule.get("match") or {})
+        if match.fits(order.customer_id, source.card.get("last4"), order.metadata):
+            left = rule["times"] - 1
+            rest = [{**rule, "times": left}] if left else []
+            twin.store.set_setting("next_charges", rules[:number] + rest + rules[number + 1 :])
+            return rule
+    return None
+
+
+@dataclass(frozen=True)
+class Match:
+    """Narrows a rule to a customer, a card (last four digits or number) or metadata values."""
+
+    customer_id: str | None = None
+    last4: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, doc: Doc) -> "Match":
+        """Read the checked `match` of a control body."""
+        card = doc.get("card")
+        return cls(doc.get("customer_id"), card[-4:] if card else None, doc.get("metadata") or {})
+
+    def fits(self, customer_id: str | None, last4: str | None, metadata: Doc) -> bool:
+        """Return whether every condition named holds."""
+        return (
+            self.customer_id in (None, customer_id)
+            and self.last4 in (None, last4)
+            and all(metadata.get(key) == value for key, value in self.metadata.items())
+        )
+
+
+def _under_id_of(twin: Twin, prepared: Doc, payment: Doc) -> Doc:
+    twin.store.run("DELETE FROM objects WHERE kind = 'payments' AND id = :id", id=payment["id"])
+    payment |= {"id": prepared["id"], "created_at": prepared["created_at"]}
+    twin.store.put("payments", payment)
+    return payment
+
+
+def _line(twin: Twin, line: Any) -> Doc:
+    return {
+        "id": twin.ids.new("itm_"),
+        "product_id": line.product["id"],
+        "name": line.product["name"],
+        "quantity": line.quantity,
+        "recurring": line.product["is_recurring"],
+        "total": line.total,
+        "tax": line.tax,
+        "tax_inclusive": line.tax_inclusive,
+    }

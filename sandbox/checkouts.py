@@ -1,0 +1,347 @@
+"""Checkout sessions: create, confirm with a saved method, read, preview."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from . import charges, customers
+from .clock import rfc3339
+from .ids import client_secret
+from .places import COUNTRIES
+from .pricing import Priced, check_minimum, price_cart, read_cart, read_discount_codes
+from .store import Doc
+from .subscriptions import next_date
+from .twin import Twin
+from .wire import (
+    WireError,
+    answer,
+    flag,
+    found,
+    metadata,
+    read_body,
+    refuse_body,
+    required_text,
+    text,
+    twin,
+)
+
+bp = Blueprint("checkouts", __name__)
+
+LIFE_MS = 24 * 3600 * 1000
+CONFIRMED_LIFE_MS = 15 * 60 * 1000
+ADDRESS_FIELDS = ("street", "city", "state", "zipcode")
+# The flags of 6.1 with their defaults; the hosted page honours those that change what it asks for.
+FLAGS = {
+    "redirect_immediately": False,
+    "allow_currency_selection": True,
+    "allow_discount_code": True,
+    "allow_phone_number_collection": True,
+    "require_phone_number": False,
+    "allow_tax_id": True,
+    "require_tax_id": False,
+    "always_create_new_customer": False,
+    "allow_editing_addons": False,
+    "require_cardholder_name": False,
+    "single_page": False,
+    "allow_customer_editing_email": True,
+    "allow_customer_editing_name": True,
+    "allow_customer_editing_street": True,
+    "allow_customer_editing_city": True,
+    "allow_customer_editing_state": True,
+    "allow_customer_editing_country": True,
+    "allow_customer_editing_zipcode": True,
+    "allow_customer_editing_tax_id": True,
+    "allow_customer_editing_business_name": True,
+}
+
+
+@bp.post("/checkouts")
+def create_checkout() -> Response:
+    body = read_body()
+    session = _read_session(twin(), body)
+    method_id = text(body, "payment_method_id")
+    if method_id is not None and not session["confirm"]:
+        raise refuse_body("payment_method_id", "needs confirm: true")
+    if not session["confirm"]:
+        twin().store.put("sessions", session)
+        return answer(_created(session, url=twin().url(f"/session/{session['id']}")))
+    return answer(_confirm(twin(), session, method_id))
+
+
+@bp.get("/checkouts/<session_id>")
+def get_checkout(session_id: str) -> Response:
+    session = found(twin().store.get("sessions", session_id), "Checkout session")
+    payment = twin().store.get("payments", session["payment_id"])
+    customer = session["customer"]
+    return answer(
+        {
+            "id": session["id"],
+            "created_at": rfc3339(session["created_at"]),
+            "customer_email": customer["email"],
+            "customer_name": customer["name"],
+            "payment_id": payment["id"] if payment else None,
+            "payment_status": payment["status"] if payment else None,
+        }
+    )
+
+
+@bp.post("/checkouts/preview")
+def preview_checkout() -> Response:
+    body = read_body()
+    cart, codes = read_cart(body), read_discount_codes(body)
+    billing = _read_billing(body) or {"country": "US", "zipcode": None}
+    priced = price_cart(twin(), cart, country=billing["country"], zipcode=billing["zipcode"], codes=codes)
+    check_minimum(priced)
+    return answer(_preview(twin(), priced))
+
+
+def price_session(twin: Twin, session: Doc, billing: Doc) -> Priced:
+    """Price a session's cart for an address."""
+    return price_cart(
+        twin,
+        session["cart"],
+        country=billing["country"],
+        zipcode=billing.get("zipcode"),
+        codes=session["discount_codes"],
+    )
+
+
+def _confirm(twin: Twin, session: Doc, method_id: str | None) -> Doc:
+    """Finalise at once. With a saved method the charge is made here and there is no page to visit."""
+    customer_id = _confirming_customer(twin, session)
+    if method_id is not None and session["customer_id"] is None:
+        raise refuse_body("customer.customer_id", "is required with payment_method_id")
+    method = None if method_id is None else _own_method(twin, customer_id, method_id)
+    billing = _confirmed_billing(twin, session, customer_id)
+    session |= {"customer_id": customer_id, "billing": billing}
+    order = charges.Order(
+        priced=price_session(twin, session, billing),
+        customer_id=customer_id,
+        billing=billing,
+        metadata=session["metadata"],
+        session_id=session["id"],
+        return_url=session["return_url"],
+    )
+    if method is None:
+        check_minimum(order.priced)
+        payment, url = charges.begin(twin, order, charges.NO_SOURCE), twin.url(f"/session/{session['id']}")
+    else:
+        payment, url = charges.charge(twin, order, charges.Source.saved(twin, method)), None
+        twin.store.put("payment_methods", {**method, "last_used_at": twin.clock.now()})
+    session |= {"payment_id": payment["id"], "one_click": method is not None}
+    twin.store.put("sessions", session)
+    return _created(session, url=url, payment_id=payment["id"])
+
+
+def _created(session: Doc, *, url: str | None, payment_id: str | None = None) -> Doc:
+    return {
+        "session_id": session["id"],
+        "checkout_url": url,
+        "payment_id": payment_id,
+        "client_secret": client_secret(payment_id) if payment_id else None,
+        "publishable_key": "pk_sandbox" if payment_id else None,
+    }
+
+
+def _read_session(twin: Twin, body: Doc) -> Doc:
+    confirm, now = flag(body, "confirm"), twin.clock.now()
+    cart, codes = read_cart(body), read_discount_codes(body)
+    customer = _read_customer(twin, body)
+    billing = _read_billing(body)
+    session: Doc = {
+        "id": twin.ids.new("cks_"),
+        "created_at": now,
+        "expires_at": now + (CONFIRMED_LIFE_MS if confirm else LIFE_MS),
+        "confirm": confirm,
+        "one_click": False,
+        "cart": cart,
+        "discount_codes": codes,
+        "customer_id": customer.pop("customer_id"),
+        "customer": customer,
+        "billing": billing,
+        "metadata": metadata(body),
+        "return_url": _address(body, "return_url"),
+        "cancel_url": _address(body, "cancel_url"),
+        "flags": _read_flags(body),
+        "minimal_address": flag(body, "minimal_address"),
+        "show_saved": flag(body, "show_saved_payment_methods"),
+        "language": _language(body),
+        "payment_id": None,
+    }
+    # A cart that cannot be sold is refused now, not when the buyer stands at the till.
+    price_session(twin, session, billing or {"country": "US", "zipcode": None})
+    return session
+
+
+def _read_customer(twin: Twin, body: Doc) -> Doc:
+    customer = body.get("customer")
+    if customer is None:
+        return {"customer_id": None, "email": None, "name": None, "phone_number": None}
+    if not isinstance(customer, dict):
+        raise refuse_body("customer", "must be an object")
+    customer_id = text(customer, "customer_id")
+    if customer_id is not None:
+        known = found(twin.store.get("customers", customer_id), "Customer")
+        return {"customer_id": customer_id, **{key: known[key] for key in ("email", "name", "phone_number")}}
+    email = customers.checked_email(required_text(customer, "email", limit=254), "customer.email")
+    return {
+        "customer_id": None,
+        "email": email,
+        "name": text(customer, "name", limit=250),
+        "phone_number": text(customer, "phone_number", limit=40),
+    }
+
+
+def _read_billing(body: Doc) -> Doc | None:
+    address = body.get("billing_address")
+    if address is None:
+        return None
+    if not isinstance(address, dict):
+        raise refuse_body("billing_address", "must be an object")
+    country = required_text(address, "country", limit=2)
+    if country not in COUNTRIES:
+        raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a country")
+    return {"country": country, **{name: text(address, name, limit=250) for name in ADDRESS_FIELDS}}
+
+
+def _confirmed_billing(twin: Twin, session: Doc, customer_id: str) -> Doc:
+    billing: Doc | None = session["billing"]
+    if billing is None:
+        if twin.switch("billing_address_omitted") == "refused":
+            raise refuse_body("billing_address", "is required with confirm")
+        paid = twin.store.find("payments", customer_id=customer_id, limit=1)
+        if not paid:
+            raise refuse_body("billing_address", "is required with confirm")
+        stored: Doc = paid[0]["billing"]
+        return stored
+    for name in ("zipcode",) if session["minimal_address"] else ADDRESS_FIELDS:
+        if not billing[name]:
+            raise refuse_body(f"billing_address.{name}", "is required with confirm")
+    return billing
+
+
+def _confirming_customer(twin: Twin, session: Doc) -> str:
+    if session["customer_id"] is not None:
+        return str(session["customer_id"])
+    customer = session["customer"]
+    if customer["email"] is None:
+        raise refuse_body("customer", "is required with confirm")
+    matched = customers.match_customer(
+        twin,
+        email=customer["email"],
+        name=customer["name"] or customer["email"].split("@")[0],
+        phone_number=customer["phone_number"],
+        always_new=session["flags"]["always_create_new_customer"],
+    )
+    return str(matched["id"])
+
+
+def _own_method(twin: Twin, customer_id: str, method_id: str) -> Doc:
+    method = twin.store.get("payment_methods", method_id)
+    if method is None or method["customer_id"] != customer_id or method["deleted"]:
+        raise WireError(422, "NO_ELIGIBLE_PAYMENT_METHODS")
+    return method
+
+
+def _read_flags(body: Doc) -> Doc:
+    given = body.get("feature_flags") or {}
+    if not isinstance(given, dict):
+        raise refuse_body("feature_flags", "must be an object")
+    return {name: flag(given, name, default=default) for name, default in FLAGS.items()}
+
+
+def _language(body: Doc) -> str | None:
+    customization = body.get("customization") or {}
+    if not isinstance(customization, dict):
+        raise refuse_body("customization", "must be an object")
+    return text(customization, "force_language", limit=8)
+
+
+def _address(body: Doc, field: str) -> str | None:
+    address = text(body, field, limit=2000)
+    if address is not None and not address.startswith(("http://", "https://")):
+        raise refuse_body(field, "must be an http or https address")
+    return address
+
+
+def _preview(twin: Twin, priced: Priced) -> Doc:
+    recurring = [line for line in priced.lines if line.product["is_recurring"]]
+    breakup = {
+        "subtotal": priced.subtotal,
+        "discount": priced.discount,
+        "tax": priced.tax,
+        "total_amount": priced.total,
+    }
+    return {
+        "billing_country": priced.country,
+        "currency": priced.currency,
+        "current_breakup": breakup,
+        "recurring_breakup": _recurring_breakup(recurring),
+        "product_cart": [_preview_line(line, priced.currency) for line in priced.lines],
+        "total_price": priced.total,
+        "total_tax": priced.tax,
+        "next_billing_date": rfc3339(_next_billing(twin, recurring[0])) if recurring else None,
+        "trial_amount": None,
+        "trial_period_days": None,
+        "subscriptions": [_preview_subscription(twin, line) for line in recurring] or None,
+        "payment_method_required": priced.total > 0 or bool(recurring),
+        "is_byop": False,
+        "tax_id_business_name": None,
+        "tax_id_err_msg": None,
+        "tax_id_format_name": None,
+    }
+
+
+def _recurring_breakup(recurring: list[Any]) -> Doc | None:
+    if not recurring:
+        return None
+    return {
+        "subtotal": sum(line.pre_tax for line in recurring),
+        "discount": sum(line.discount for line in recurring),
+        "tax": sum(line.tax for line in recurring),
+        "total_amount": sum(line.total for line in recurring),
+    }
+
+
+def _preview_line(line: Any, currency: str) -> Doc:
+    product = line.product
+    return {
+        "product_id": product["id"],
+        "quantity": line.quantity,
+        "name": product["name"],
+        "description": product["description"],
+        "currency": currency,
+        "og_currency": currency,
+        "og_price": line.gross,
+        "discounted_price": line.gross - line.discount,
+        "tax": line.tax,
+        # Basis points: 8.5 % is 850. The provider documents the field only as "tax rate".
+        "tax_rate": line.tax_rate_bp,
+        "tax_inclusive": line.tax_inclusive,
+        "tax_category": product["tax_category"],
+        "is_subscription": product["is_recurring"],
+        "is_usage_based": False,
+        "meters": [],
+        "addons": None,
+        "credit_entitlements": [],
+        "discount_amount": line.percentage_bps,
+        "discount_cycle": None,
+        "monthly_equivalent": None,
+    }
+
+
+def _preview_subscription(twin: Twin, line: Any) -> Doc:
+    return {
+        "product_id": line.product["id"],
+        "amount_due_now": line.total,
+        "tax_due_now": line.tax,
+        "recurring_amount": line.total,
+        "recurring_tax": line.tax,
+        "next_billing_date": rfc3339(_next_billing(twin, line)),
+        "trial_period_days": None,
+    }
+
+
+def _next_billing(twin: Twin, line: Any) -> int:
+    price = line.product["price"]
+    return next_date(twin.clock.now(), price["payment_frequency_count"], price["payment_frequency_interval"])

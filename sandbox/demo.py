@@ -1,0 +1,140 @@
+"""The demo catalogue, and starting over.
+
+Ids are fixed, so that what a shop has mirrored stays true after a reset. The order is the order of creation:
+the one-time course a buyer meets first, then what goes well with it, then the plans.
+"""
+
+from .products import insert_product
+from .store import Doc
+from .twin import Twin
+
+COURSE = "pdt_StarterCourse000000001"
+BUNDLE = "pdt_CompleteBundle00000002"
+TEMPLATES = "pdt_DesignTemplates0000003"
+BASIC = "pdt_BasicPlan0000000000004"
+PRO = "pdt_ProPlan000000000000005"
+SACH = "pdt_SachBaoBi0000000000006"
+ATLAS = "pdt_TypeAtlas0000000000007"
+# 1 January 2026: every demo product is older than anything a test creates.
+CREATED_AT = 1_767_225_600_000
+
+CATALOGUE: tuple[tuple[str, str, str, str, int, str, str], ...] = (
+    (
+        COURSE,
+        "Starter course",
+        "Twelve short lessons that take you from a blank page to your first printed booklet. Watch at your own pace.",
+        "USD",
+        4900,
+        "edtech",
+        "course",
+    ),
+    (
+        BUNDLE,
+        "Complete bundle",
+        "Everything that follows the course: 30 advanced lessons, 40 page templates, the type atlas and all updates.",
+        "USD",
+        9900,
+        "edtech",
+        "bundle",
+    ),
+    (
+        TEMPLATES,
+        "Design templates",
+        "40 page templates for booklets, posters and cards, ready to print. Open them in any layout program.",
+        "USD",
+        2000,
+        "digital_products",
+        "templates",
+    ),
+    (
+        BASIC,
+        "Basic plan",
+        "Two projects, ten exports a month and help by e-mail. Cancel whenever you like.",
+        "USD",
+        3000,
+        "saas",
+        "basic",
+    ),
+    (
+        PRO,
+        "Pro plan",
+        "Ten projects, unlimited exports and an answer within one working day. Cancel whenever you like.",
+        "USD",
+        8000,
+        "saas",
+        "pro",
+    ),
+    (
+        SACH,
+        "Sách bao bì",
+        "Sách điện tử 120 trang về thiết kế bao bì giấy, kèm 15 khuôn cắt sẵn.",
+        "VND",
+        199_000,
+        "e_book",
+        "sach",
+    ),
+    (
+        ATLAS,
+        "Type atlas",
+        "Sixty typefaces compared letter by letter, with advice on what to set in them. Price includes tax.",
+        "EUR",
+        2400,
+        "e_book",
+        "atlas",
+    ),
+)
+RECURRING = (BASIC, PRO)
+TAX_INCLUSIVE = (ATLAS,)
+
+
+def start_over(twin: Twin) -> None:
+    """Empty the sandbox and put the demo catalogue back; where webhooks go stays as it is."""
+    keep = {"webhook_target": twin.store.setting("webhook_target", {})}
+    with twin.store.write():
+        twin.store.clear(keep=keep)
+        if twin.options.demo:
+            seed(twin)
+
+
+def seed(twin: Twin) -> None:
+    """Store the demo products that are not there yet."""
+    for place, (product_id, name, description, currency, minor, category, picture) in enumerate(CATALOGUE):
+        if twin.store.get("products", product_id) is None:
+            insert_product(
+                twin,
+                product_id=product_id,
+                name=name,
+                description=description,
+                price=_price(product_id, currency, minor),
+                tax_category=category,
+                pairs={},
+                image=f"/static/products/{picture}.svg",
+                created_at=CREATED_AT + place * 1000,
+            )
+
+
+def _price(product_id: str, currency: str, minor: int) -> Doc:
+    price: Doc = {
+        "type": "one_time_price",
+        "currency": currency,
+        "price": minor,
+        "discount": 0,
+        "discount_bps": None,
+        "purchasing_power_parity": False,
+        "tax_inclusive": product_id in TAX_INCLUSIVE,
+    }
+    if product_id not in RECURRING:
+        return {**price, "pay_what_you_want": False, "suggested_price": None}
+    return {
+        **price,
+        "type": "recurring_price",
+        "payment_frequency_count": 1,
+        "payment_frequency_interval": "Month",
+        "subscription_period_count": 20,
+        "subscription_period_interval": "Year",
+        "trial_period_days": 0,
+        "trial_amount": None,
+        "trial_apply_discounts": None,
+        "trial_payment_method_optional": False,
+        "zero_amount_payment_method_optional": False,
+    }

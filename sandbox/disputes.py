@@ -1,0 +1,103 @@
+"""Disputes: opened and decided through `/_sandbox/disputes`, readable on the wire."""
+
+from flask import Blueprint, Response, request
+
+from . import customers
+from .clock import rfc3339
+from .events import emit
+from .store import Doc
+from .twin import BRAND_ID, BUSINESS_ID, Twin
+from .wire import answer, found, listing, page, query_choice, query_time, twin
+
+bp = Blueprint("disputes", __name__)
+
+OUTCOMES = ("expired", "accepted", "cancelled", "challenged", "won", "lost")
+STATUSES = tuple(f"dispute_{name}" for name in ("opened", *OUTCOMES))
+
+
+@bp.get("/disputes")
+def list_disputes() -> Response:
+    limit, offset = page()
+    status = query_choice("dispute_status", STATUSES)
+    docs = twin().store.find(
+        "disputes",
+        customer_id=request.args.get("customer_id"),
+        where={"status": status} if status else {},
+        since=query_time("created_at_gte"),
+        until=query_time("created_at_lte"),
+        limit=limit,
+        offset=offset,
+    )
+    return listing(docs, list_item)
+
+
+@bp.get("/disputes/<dispute_id>")
+def get_dispute(dispute_id: str) -> Response:
+    return answer(serialise(twin(), found(twin().store.get("disputes", dispute_id), "Dispute")))
+
+
+def open_dispute(twin: Twin, payment: Doc, *, amount: int, reason: str) -> Doc:
+    """Open a dispute over `amount` minor units of a payment and return it."""
+    dispute: Doc = {
+        "id": twin.ids.new("dp_"),
+        "created_at": twin.clock.now(),
+        "customer_id": payment["customer_id"],
+        "payment_id": payment["id"],
+        "amount": amount,
+        "currency": payment["currency"],
+        "reason": reason,
+        "status": "dispute_opened",
+    }
+    twin.store.put("disputes", dispute)
+    payment["dispute_ids"].append(dispute["id"])
+    twin.store.put("payments", payment)
+    emit(twin, "dispute.opened", kind="disputes", object_id=dispute["id"])
+    return dispute
+
+
+def decide(twin: Twin, dispute: Doc, outcome: str) -> Doc:
+    """End a dispute with one of OUTCOMES and announce it."""
+    dispute["status"] = f"dispute_{outcome}"
+    twin.store.put("disputes", dispute)
+    emit(twin, f"dispute.{outcome}", kind="disputes", object_id=dispute["id"])
+    return dispute
+
+
+def disputes_of(twin: Twin, payment: Doc) -> list[Doc]:
+    """Return the payment's disputes, oldest first."""
+    known = [twin.store.get("disputes", dispute_id) for dispute_id in payment["dispute_ids"]]
+    return [dispute for dispute in known if dispute is not None]
+
+
+def short(dispute: Doc) -> Doc:
+    """Return the dispute as a payment carries it; the amount is a string on this wire."""
+    return {
+        "dispute_id": dispute["id"],
+        "payment_id": dispute["payment_id"],
+        "business_id": BUSINESS_ID,
+        "amount": str(dispute["amount"]),
+        "currency": dispute["currency"],
+        "dispute_stage": "dispute",
+        "dispute_status": dispute["status"],
+        "is_resolved_by_rdr": None,
+        "created_at": rfc3339(dispute["created_at"]),
+        "remarks": None,
+    }
+
+
+def list_item(dispute: Doc) -> Doc:
+    """Return the dispute as lists show it."""
+    shown = {**short(dispute), "payment_provider": "dodo"}
+    del shown["remarks"]
+    return shown
+
+
+def serialise(twin: Twin, dispute: Doc) -> Doc:
+    """Return the dispute as `GET /disputes/{id}` and its webhooks show it."""
+    return {
+        **short(dispute),
+        "brand_id": BRAND_ID,
+        "customer": customers.limited(twin, dispute["customer_id"]),
+        "payment_provider": "dodo",
+        "reason": dispute["reason"],
+    }

@@ -1,0 +1,295 @@
+"""What stands between the socket and the routes: the log, the key, the rate limit, the ordered faults."""
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+
+from .charges import Match
+from .clock import wall_ms
+from .faults import Fault, inflict, strike_early
+from .ids import Ids
+from .server import Connection, Request, Response, call_wsgi
+from .store import Doc
+from .twin import Twin
+
+# (requests a second, requests a minute) for each of the provider's tiers.
+TIERS: dict[str, tuple[int, int]] = {"0": (40, 240), "1": (100, 1000), "2": (500, 5000)}
+# Pages and control are not the wire: no key, no log, no fault.
+OWN_PREFIXES = ("/_sandbox", "/session/", "/authenticate/", "/static/", "/favicon.ico")
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
+
+
+class Gateway:
+    """The server's handler: decides what happens to each request."""
+
+    def __init__(self, app: Flask, twin: Twin) -> None:
+        self._app = app
+        self._twin = twin
+        self._rate = RateLimit()
+        self._ids = Ids()
+        self._urls = app.url_map.bind("sandbox")
+
+    def begins(self, request: Request, connection: Connection) -> bool:
+        """Drop the connection early if a fault says so; nothing can have happened then."""
+        if not _is_wire(request.path):
+            return True
+        endpoint = self.endpoint_of(request)
+        rule = take_rule(self._twin, lambda rule: _strikes_unread(rule, endpoint))
+        if rule is None:
+            return True
+        log_id = self._log(request, rule)
+        strike_early(_fault(rule), request, connection)
+        self._log_status(log_id, None)
+        return False
+
+    def handle(self, request: Request, connection: Connection) -> None:
+        """Answer one request."""
+        if not _is_wire(request.path):
+            connection.send(
+                self._own(request, connection),
+                keep_alive=request.keep_alive,
+                with_body=request.method != "HEAD",
+            )
+            return
+        refused = self._check_key(request) or self._rate.check(self._twin)
+        if refused is not None:
+            self._log_status(self._log(request, None), refused.status)
+            connection.send(refused, keep_alive=request.keep_alive)
+            return
+        endpoint, facts = self.endpoint_of(request), self._facts(request)
+        rule = take_rule(self._twin, lambda rule: _fits(rule, endpoint, facts))
+        log_id = self._log(request, rule)
+        if rule is None:
+            answer = self._execute(request, connection)
+            self._log_status(log_id, answer.status)
+            connection.send(answer, keep_alive=request.keep_alive)
+            return
+        answer = self._effect(rule, request, connection)
+        status = inflict(_fault(rule), request, connection, answer=answer, other_id=self._other_id(answer))
+        self._log_status(log_id, status)
+
+    def endpoint_of(self, request: Request) -> str | None:
+        """Return method and route template, parameters unnamed: `GET /payments/{}`."""
+        try:
+            rule, _ = self._urls.match(request.path, request.method, return_rule=True)
+        except HTTPException:
+            return None
+        return normal_endpoint(f"{request.method} {rule.rule}".replace("<", "{").replace(">", "}"))
+
+    def _own(self, request: Request, connection: Connection) -> Response:
+        control = request.path.startswith("/_sandbox") or request.path == "/"
+        if control and not request.peer.startswith(LOOPBACK):
+            return json_response(403, {"code": "FORBIDDEN", "message": "Control is open to loopback only"})
+        if control and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            # A page of another origin, opened in a tester's browser, must not press our buttons.
+            return json_response(403, {"code": "FORBIDDEN", "message": "Control is not open to other sites"})
+        if request.method == "GET" or request.path.startswith("/_sandbox"):
+            return call_wsgi(self._app, request, connection)
+        with self._twin.store.write():
+            return call_wsgi(self._app, request, connection)
+
+    def _execute(self, request: Request, connection: Connection) -> Response:
+        """Do the request; one that writes is alone with the store while it runs."""
+        if request.method == "GET":
+            answer = call_wsgi(self._app, request, connection)
+        else:
+            with self._twin.store.write():
+                answer = call_wsgi(self._app, request, connection)
+        answer.headers += self._rate.headers(self._twin)
+        return answer
+
+    def _effect(self, rule: Doc, request: Request, connection: Connection) -> Response:
+        """Let happen what the rule says and return the answer it would have had."""
+        effect = str(rule["effect"])
+        if effect == "before":
+            return self._execute(request, connection)
+        if effect == "twice":
+            first = self._execute(request, connection)
+            self._execute(request, connection)
+            return first
+        if effect.startswith("late:"):
+            timer = threading.Timer(float(effect[5:]), self._execute, (request, connection))
+            timer.daemon = True
+            timer.start()
+        return self._rehearse(request, connection) if _fault(rule).needs_answer else Response(200)
+
+    def _rehearse(self, request: Request, connection: Connection) -> Response:
+        """Make the answer that the request would get, and take everything it did back."""
+        with self._twin.store.rehearsal():
+            return call_wsgi(self._app, request, connection)
+
+    def _check_key(self, request: Request) -> Response | None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        expected = self._twin.options.api_key
+        accepted = key and not key.startswith("bad")
+        if not request.peer.startswith(LOOPBACK):
+            # On loopback any key is taken; nowhere else.
+            accepted = accepted and key == expected
+        if scheme.lower() == "bearer" and accepted:
+            return None
+        body = {"code": "UNAUTHORIZED", "message": "You are not authorised to perform this action"}
+        return json_response(401, body)
+
+    def _facts(self, request: Request) -> tuple[str | None, str | None, Doc]:
+        """Return (customer id, last four digits, metadata) a request is about, for `match`."""
+        try:
+            body = json.loads(request.body) if request.body else {}
+        except ValueError:
+            body = {}
+        body = body if isinstance(body, dict) else {}
+        about = self._about_path(request.path)
+        customer = body.get("customer")
+        customer_id = customer.get("customer_id") if isinstance(customer, dict) else None
+        customer_id = customer_id or about.get("customer_id") or _first(request.query, "customer_id")
+        method = self._twin.store.get("payment_methods", body.get("payment_method_id"))
+        metadata = body.get("metadata") or about.get("metadata") or {}
+        last4 = method["last4"] if method else (about.get("card") or {}).get("last4")
+        return customer_id, last4, metadata if isinstance(metadata, dict) else {}
+
+    def _about_path(self, path: str) -> Doc:
+        parts = path.strip("/").split("/")
+        if len(parts) < 2:
+            return {}
+        store = self._twin.store
+        if parts[0] == "payments":
+            return store.get("payments", parts[1]) or {}
+        if parts[0] == "checkouts":
+            return store.get("sessions", parts[1]) or {}
+        return {"customer_id": parts[1]} if parts[0] == "customers" else {}
+
+    def _other_id(self, answer: Response) -> str:
+        """Return another payment's id than the answer's, made up if there is none."""
+        try:
+            body = json.loads(answer.body)
+        except ValueError:
+            body = {}
+        own = body.get("payment_id") if isinstance(body, dict) else None
+        for payment in self._twin.store.find("payments", limit=2):
+            if payment["id"] != own:
+                return str(payment["id"])
+        return self._ids.new("pay_")
+
+    def _log(self, request: Request, rule: Doc | None) -> int:
+        headers = {k: v for k, v in request.headers.items() if k not in LOGGED_HEADERS_WITHOUT}
+        return self._twin.store.insert(
+            "INSERT INTO requests (at, method, path, query, body, headers, fault, effect)"
+            " VALUES (:at, :method, :path, :query, :body, :headers, :fault, :effect)",
+            at=wall_ms(),
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            body=request.body.decode("utf-8", "replace"),
+            headers=json.dumps(headers),
+            fault=rule and rule["fault"],
+            effect=rule and rule["effect"],
+        )
+
+    def _log_status(self, log_id: int, status: int | None) -> None:
+        self._twin.store.run("UPDATE requests SET status = :status WHERE id = :id", status=status, id=log_id)
+
+
+class RateLimit:
+    """The provider's request limits; a sliding second and a sliding minute, in real time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times: deque[float] = deque()
+
+    def check(self, twin: Twin) -> Response | None:
+        """Count one request; return the 429 if it is over the limit."""
+        tier = tier_of(twin)
+        if tier is None:
+            return None
+        a_second, a_minute = tier
+        now = time.monotonic()
+        with self._lock:
+            while self._times and self._times[0] <= now - 60:
+                self._times.popleft()
+            in_second = sum(moment > now - 1 for moment in self._times)
+            if in_second < a_second and len(self._times) < a_minute:
+                self._times.append(now)
+                return None
+            wait_s = 1 if in_second >= a_second else max(1, round(self._times[0] + 60 - now + 0.5))
+        refusal = json_response(429, {"code": "TOO_MANY_REQUESTS", "message": "Too many requests"})
+        refusal.headers += [*self.headers(twin), ("Retry-After", str(wait_s))]
+        return refusal
+
+    def headers(self, twin: Twin) -> list[tuple[str, str]]:
+        """Return the X-RateLimit headers, none while the limit is off."""
+        tier = tier_of(twin)
+        if tier is None:
+            return []
+        now = time.monotonic()
+        with self._lock:
+            used = len(self._times)
+            oldest = self._times[0] if self._times else now
+        return [
+            ("X-RateLimit-Limit", str(tier[1])),
+            ("X-RateLimit-Remaining", str(max(0, tier[1] - used))),
+            ("X-RateLimit-Reset", str(int(time.time() + max(0, oldest + 60 - now)))),
+        ]
+
+
+def tier_of(twin: Twin) -> tuple[int, int] | None:
+    """Return the limits in force, None while they are off."""
+    return TIERS.get(str(twin.store.setting("rate", "off")))
+
+
+def take_rule(twin: Twin, fits: Callable[[Doc], bool]) -> Doc | None:
+    """Use up one pass of the first fault rule that fits, and return it."""
+    if not twin.store.setting("faults", []):
+        return None
+    with twin.store.write():
+        rules: list[Doc] = twin.store.setting("faults", [])
+        for number, rule in enumerate(rules):
+            if rule["times"] > 0 and fits(rule):
+                used = {**rule, "times": rule["times"] - 1, "hits": rule["hits"] + 1}
+                twin.store.set_setting("faults", [*rules[:number], used, *rules[number + 1 :]])
+                return rule
+    return None
+
+
+def normal_endpoint(text: str) -> str:
+    """Return an endpoint with its parameters unnamed, so that `{id}` and `{payment_id}` are one."""
+    pieces = text.split("{")
+    return pieces[0] + "".join("{" + piece[piece.find("}") :] for piece in pieces[1:])
+
+
+def json_response(status: int, body: Any) -> Response:
+    """Return an answer made outside the routes."""
+    return Response(status, [("Content-Type", "application/json")], json.dumps(body).encode())
+
+
+def _is_wire(path: str) -> bool:
+    return path != "/" and not path.startswith(OWN_PREFIXES)
+
+
+def _fault(rule: Doc) -> Fault:
+    return Fault.parse(rule["fault"], rule.get("retry_after"))
+
+
+def _strikes_unread(rule: Doc, endpoint: str | None) -> bool:
+    # With an effect or a match the request must be read; the reset then comes after the reading.
+    unconditional = rule["effect"] == "none" and not rule.get("match")
+    return unconditional and _fault(rule).strikes_early and _endpoint_fits(rule, endpoint)
+
+
+def _fits(rule: Doc, endpoint: str | None, facts: tuple[str | None, str | None, Doc]) -> bool:
+    return _endpoint_fits(rule, endpoint) and Match.of(rule.get("match") or {}).fits(*facts)
+
+
+def _endpoint_fits(rule: Doc, endpoint: str | None) -> bool:
+    return endpoint is not None and rule["endpoint"] == endpoint
+
+
+def _first(query: str, name: str) -> str | None:
+    values = parse_qs(query).get(name)
+    return values[0] if values else None

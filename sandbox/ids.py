@@ -1,0 +1,32 @@
+"""Ids as the provider makes them: a prefix and a 21-character base62 tail."""
+
+import random
+import secrets
+import string
+import threading
+
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+TAIL_LENGTH = 21
+
+
+class Ids:
+    """Makes ids; with a seed the same run makes the same ids."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self._random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
+
+    def new(self, prefix: str) -> str:
+        """Return `prefix` and 21 random characters, for example `pay_2IjeQm4hqU6RA4Z4kwDee`."""
+        with self._lock:
+            return prefix + "".join(self._random.choices(ALPHABET, k=TAIL_LENGTH))
+
+    def shuffle(self, items: list[str]) -> None:
+        """Put `items` in random order, in place."""
+        with self._lock:
+            self._random.shuffle(items)
+
+
+def client_secret(payment_id: str) -> str:
+    """Return a value shaped like the provider's client secret; nothing in the sandbox accepts it."""
+    return f"{payment_id}_secret_{secrets.token_urlsafe(18)}"

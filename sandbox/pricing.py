@@ -1,0 +1,175 @@
+"""What a cart costs. Preview and charge take this one path, so they cannot differ."""
+
+from dataclasses import dataclass
+
+from .discounts import usable_discounts
+from .places import MINIMUM_CHARGE, SUPPORTED_COUNTRIES, tax_rate_bp
+from .store import Doc
+from .twin import Twin
+from .wire import WireError, refuse_body, whole
+
+MAX_CART_LINES = 20
+MAX_QUANTITY = 1000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a cart. Amounts are minor units; `gross` is unit price x quantity, before any discount."""
+
+    product: Doc
+    quantity: int
+    gross: int
+    discount: int
+    percentage_bps: int | None
+    tax_rate_bp: int
+    tax: int
+    tax_inclusive: bool
+
+    @property
+    def total(self) -> int:
+        """What the buyer pays for the line."""
+        net = self.gross - self.discount
+        return net if self.tax_inclusive else net + self.tax
+
+    @property
+    def pre_tax(self) -> int:
+        """The line before discount and without the tax it may contain."""
+        return self.gross - (self.tax if self.tax_inclusive else 0)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A priced cart; subtotal - discount + tax == total, always."""
+
+    lines: tuple[Line, ...]
+    currency: str
+    country: str
+    discounts: tuple[Doc, ...]
+
+    @property
+    def subtotal(self) -> int:
+        """Lines before discount, without tax."""
+        return sum(line.pre_tax for line in self.lines)
+
+    @property
+    def discount(self) -> int:
+        """All discounts together, positive."""
+        return sum(line.discount for line in self.lines)
+
+    @property
+    def tax(self) -> int:
+        """All tax together."""
+        return sum(line.tax for line in self.lines)
+
+    @property
+    def total(self) -> int:
+        """What is charged."""
+        return sum(line.total for line in self.lines)
+
+
+def read_cart(body: Doc) -> list[Doc]:
+    """Return the cart as `[{product_id, quantity}]`; raises WireError."""
+    cart = body.get("product_cart")
+    if not isinstance(cart, list):
+        raise refuse_body("product_cart", "is required and must be a list")
+    if not cart:
+        raise WireError(422, "PRODUCT_CART_EMTPY")
+    if len(cart) > MAX_CART_LINES:
+        raise refuse_body("product_cart", f"must have at most {MAX_CART_LINES} items")
+    return [_cart_item(item, number) for number, item in enumerate(cart)]
+
+
+def read_discount_codes(body: Doc) -> list[str]:
+    """Return the discount codes of a body; the old singular field and the list exclude each other."""
+    single, many = body.get("discount_code"), body.get("discount_codes")
+    if single is not None and many is not None:
+        raise refuse_body("discount_code", "cannot be combined with discount_codes")
+    codes = [single] if single is not None else (many or [])
+    if not isinstance(codes, list) or len(codes) > 20 or not all(isinstance(code, str) for code in codes):
+        raise refuse_body("discount_codes", "must be a list of at most 20 codes")
+    return codes
+
+
+def price_cart(twin: Twin, cart: list[Doc], *, country: str, zipcode: str | None, codes: list[str]) -> Priced:
+    """Price a cart for a billing address. Raises WireError if it cannot be sold."""
+    if country not in SUPPORTED_COUNTRIES:
+        raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a supported country")
+    products = [_sellable(twin, item["product_id"]) for item in cart]
+    currencies = {product["price"]["currency"] for product in products}
+    if len(currencies) > 1:
+        # Adaptive currency is off, so nothing converts one price into another's currency.
+        raise WireError(422, "UNSUPPORTED_CURRENCY", "All products of a cart must share one currency")
+    discounts = usable_discounts(twin, codes)
+    rate = tax_rate_bp(country, zipcode)
+    lines = tuple(
+        _line(product, item["quantity"], discounts, rate) for product, item in zip(products, cart, strict=True)
+    )
+    return Priced(lines, currencies.pop(), country, tuple(discounts))
+
+
+def check_minimum(priced: Priced) -> None:
+    """Refuse a charge below the currency's minimum; a total of zero is no charge and passes."""
+    least = MINIMUM_CHARGE.get(priced.currency, 0)
+    if 0 < priced.total < least:
+        raise WireError(
+            422,
+            "TOTAL_PAYMENT_AMOUNT_BELOW_MINIMUM_AMOUNT",
+            f"Minimum amount of {least / 100:.2f} {priced.currency} is required to process payment",
+        )
+
+
+def round_half_up(numerator: int, denominator: int) -> int:
+    """Divide and round to the nearest whole minor unit, halves up. Both arguments are positive or zero."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _cart_item(item: object, number: int) -> Doc:
+    where = f"product_cart[{number}]"
+    if not isinstance(item, dict):
+        raise refuse_body(where, "must be an object")
+    product_id = item.get("product_id")
+    if not isinstance(product_id, str) or not product_id:
+        raise refuse_body(f"{where}.product_id", "is required")
+    if item.get("addons"):
+        raise WireError(422, "MISSING_ADDON_IDS", "This product has no add-ons")
+    return {"product_id": product_id, "quantity": whole(item, "quantity", least=1, most=MAX_QUANTITY)}
+
+
+def _sellable(twin: Twin, product_id: str) -> Doc:
+    product = twin.store.get("products", product_id)
+    if product is None:
+        raise WireError(422, "MISSING_PRODUCT_INFORMATION", f"Product {product_id[:60]} not found")
+    if product["archived"]:
+        raise WireError(422, "PRODUCT_IS_DELETED", f"Product {product_id} is deleted")
+    return product
+
+
+def _line(product: Doc, quantity: int, discounts: list[Doc], rate: int) -> Line:
+    price = product["price"]
+    gross = price["price"] * quantity
+    discount, percentage = _discount(product, gross, discounts)
+    net = gross - discount
+    inclusive = bool(price["tax_inclusive"])
+    tax = net - round_half_up(net * 10_000, 10_000 + rate) if inclusive else round_half_up(net * rate, 10_000)
+    return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive)
+
+
+def _discount(product: Doc, gross: int, discounts: list[Doc]) -> tuple[int, int | None]:
+    """Apply the codes in order, each to what the one before left; return (minor units, last percentage)."""
+    left, percentage = gross, None
+    for discount in discounts:
+        if discount["restricted_to"] and product["id"] not in discount["restricted_to"]:
+            continue
+        if discount["type"] == "percentage":
+            percentage = int(discount["amount"])
+            left -= round_half_up(left * percentage, 10_000)
+        else:
+            left -= min(left, _flat_amount(discount, product["price"]["currency"]))
+    return gross - left, percentage
+
+
+def _flat_amount(discount: Doc, currency: str) -> int:
+    for option in discount["currency_options"] or []:
+        if option["currency"] == currency and option["max_amount_possible"] is not None:
+            return int(option["max_amount_possible"])
+    return 0 if discount["currency_options"] else int(discount["amount"])

@@ -1,0 +1,227 @@
+"""Refunds, full and partial."""
+
+from flask import Blueprint, Response, request
+
+from . import customers
+from .clock import DAY_MS, rfc3339
+from .events import emit
+from .store import Doc
+from .twin import BRAND_ID, BUSINESS_ID, Twin
+from .wire import (
+    WireError,
+    answer,
+    found,
+    listing,
+    metadata,
+    page,
+    query_choice,
+    query_time,
+    read_body,
+    refuse_body,
+    required_text,
+    text,
+    twin,
+)
+
+bp = Blueprint("refunds", __name__)
+
+STATUSES = ("succeeded", "failed", "pending", "review")
+
+
+@bp.post("/refunds")
+def create_refund() -> Response:
+    body = read_body()
+    payment_id = required_text(body, "payment_id")
+    reason, pairs = text(body, "reason"), metadata(body)
+    payment = found(twin().store.get("payments", payment_id), "Payment")
+    if body.get("currency") not in (None, payment["currency"]):
+        raise refuse_body("currency", "must be the currency the customer paid in")
+    refund = begin(twin(), payment, items=body.get("items"), reason=reason, pairs=pairs)
+    return answer(serialise(twin(), refund))
+
+
+@bp.get("/refunds")
+def list_refunds() -> Response:
+    limit, offset = page()
+    status = query_choice("status", STATUSES)
+    docs = twin().store.find(
+        "refunds",
+        customer_id=request.args.get("customer_id"),
+        where={"status": status} if status else {},
+        since=query_time("created_at_gte"),
+        until=query_time("created_at_lte"),
+    )
+    subscription_id = request.args.get("subscription_id")
+    if subscription_id:
+        docs = [doc for doc in docs if subscription_id in doc["subscription_ids"]]
+    return listing(docs[offset : offset + limit], list_item)
+
+
+@bp.get("/refunds/<refund_id>")
+def get_refund(refund_id: str) -> Response:
+    return answer(serialise(twin(), found(twin().store.get("refunds", refund_id), "Refund")))
+
+
+def begin(twin: Twin, payment: Doc, *, items: object, reason: str | None, pairs: Doc, amount: int | None = None) -> Doc:
+    """Refund a payment and return the refund.
+
+    `items` is the wire's list of lines, None for all that is left; `amount` (minor units) takes that much from
+    the lines in order instead, for refunds begun elsewhere. Raises WireError where the provider refuses.
+    """
+    _check_refundable(twin, payment)
+    by_line = _lines_from_amount(twin, payment, amount) if amount is not None else _lines(twin, payment, items)
+    total = sum(by_line.values())
+    if not total:
+        raise WireError(422, "NOTHING_TO_REFUND", "There is nothing to refund")
+    refund: Doc = {
+        "id": twin.ids.new("ref_"),
+        "created_at": twin.clock.now(),
+        "customer_id": payment["customer_id"],
+        "payment_id": payment["id"],
+        "subscription_ids": payment["subscription_ids"],
+        "amount": total,
+        "currency": payment["currency"],
+        "is_partial": total < payment["total"],
+        "by_line": by_line,
+        "reason": reason,
+        "metadata": pairs,
+        "status": "pending",
+    }
+    twin.store.put("refunds", refund)
+    payment["refund_ids"].append(refund["id"])
+    payment["updated_at"] = twin.clock.now()
+    twin.store.put("payments", payment)
+    outcome = twin.switch("refund_outcome")
+    return refund if outcome == "pending" else settle(twin, refund, outcome)
+
+
+def settle(twin: Twin, refund: Doc, status: str) -> Doc:
+    """Finish a refund and announce it."""
+    refund["status"] = status
+    twin.store.put("refunds", refund)
+    if status in ("succeeded", "failed"):
+        emit(twin, f"refund.{status}", kind="refunds", object_id=refund["id"])
+    return refund
+
+
+def refunds_of(twin: Twin, payment: Doc) -> list[Doc]:
+    """Return the payment's refunds, oldest first."""
+    refunds = [twin.store.get("refunds", refund_id) for refund_id in payment["refund_ids"]]
+    return [refund for refund in refunds if refund is not None]
+
+
+def refunded_amount(twin: Twin, payment: Doc) -> int:
+    """Return what was or is being given back, in minor units; failed refunds do not count."""
+    return sum(refund["amount"] for refund in refunds_of(twin, payment) if refund["status"] != "failed")
+
+
+def refunded_by_line(twin: Twin, payment: Doc) -> dict[str, int]:
+    """Return what each line has given back, by line id."""
+    totals: dict[str, int] = {}
+    for refund in refunds_of(twin, payment):
+        if refund["status"] != "failed":
+            for line_id, amount in refund["by_line"].items():
+                totals[line_id] = totals.get(line_id, 0) + amount
+    return totals
+
+
+def serialise(twin: Twin, refund: Doc) -> Doc:
+    """Return the refund as `GET /refunds/{id}` shows it."""
+    return {
+        **list_item(refund),
+        "brand_id": BRAND_ID,
+        "customer": customers.limited(twin, refund["customer_id"]),
+        "metadata": refund["metadata"],
+    }
+
+
+def list_item(refund: Doc) -> Doc:
+    """Return the refund as lists and payments show it."""
+    return {
+        "refund_id": refund["id"],
+        "payment_id": refund["payment_id"],
+        "business_id": BUSINESS_ID,
+        "status": refund["status"],
+        "amount": refund["amount"],
+        "currency": refund["currency"],
+        "is_partial": refund["is_partial"],
+        "reason": refund["reason"],
+        "created_at": rfc3339(refund["created_at"]),
+        "network_reference": None,
+        "network_reference_type": None,
+        "network_reference_updated_at": None,
+    }
+
+
+def _check_refundable(twin: Twin, payment: Doc) -> None:
+    if payment["status"] != "succeeded":
+        raise WireError(422, "PAYMENT_NOT_SUCCEEDED")
+    if not payment["total"]:
+        raise WireError(422, "ZERO_AMOUNT_PAYMENT_REFUND_NOT_ALLOWED", "A payment of zero cannot be refunded")
+    if any(refund["status"] == "pending" for refund in refunds_of(twin, payment)):
+        raise WireError(422, "EXISTING_REFUND_REQUEST_PROCESSING", "A refund is already being processed")
+    if refunded_amount(twin, payment) >= payment["total"]:
+        raise WireError(422, "PAYMENT_ALREADY_REFUNDED")
+    days = twin.switch("refund_window_days")
+    if twin.clock.now() - payment["created_at"] > days * DAY_MS:
+        raise WireError(
+            422, "REFUND_WINDOW_EXPIRED", f"Refunds cannot be initiated {days} days after payment creation."
+        )
+
+
+def _lines(twin: Twin, payment: Doc, items: object) -> dict[str, int]:
+    left = _left_by_line(twin, payment)
+    if items is None or items == []:
+        return {line_id: amount for line_id, amount in left.items() if amount}
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise refuse_body("items", "must be a list of objects")
+    if not twin.switch("partial_refunds"):
+        raise WireError(422, "PARTIAL_REFUND_NOT_ALLOWED", "Partial refunds are not allowed for this payment")
+    chosen: dict[str, int] = {}
+    for item in items:
+        line = _find_line(payment, item.get("item_id"))
+        chosen[line["id"]] = _line_amount(line, item, left[line["id"]])
+    return chosen
+
+
+def _line_amount(line: Doc, item: Doc, left: int) -> int:
+    if not left:
+        raise WireError(422, "LINE_ITEM_FULLY_REFUNDED", "The line item has already been refunded")
+    amount = item.get("amount")
+    if amount is None:
+        return left
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise refuse_body("items.amount", "must be an integer")
+    if amount <= 0:
+        raise WireError(422, "LINE_ITEM_REFUND_AMOUNT_TOO_LOW", "The refund amount is too low")
+    if item.get("tax_inclusive") is False and not line["tax_inclusive"]:
+        net = line["total"] - line["tax"]
+        amount += (2 * amount * line["tax"] + net) // (2 * net) if net else 0
+    if amount > left:
+        raise WireError(422, "LINE_ITEM_REFUND_AMOUNT_TOO_HIGH", "The refund amount exceeds what is left")
+    return amount
+
+
+def _lines_from_amount(twin: Twin, payment: Doc, amount: int) -> dict[str, int]:
+    chosen: dict[str, int] = {}
+    for line_id, left in _left_by_line(twin, payment).items():
+        taken = min(left, amount)
+        if taken:
+            chosen[line_id] = taken
+        amount -= taken
+    if amount:
+        raise WireError(422, "REFUND_AMOUNT_EXCEEDS_PAID_AMOUNT", "The refund exceeds what was paid")
+    return chosen
+
+
+def _left_by_line(twin: Twin, payment: Doc) -> dict[str, int]:
+    refunded = refunded_by_line(twin, payment)
+    return {line["id"]: line["total"] - refunded.get(line["id"], 0) for line in payment["lines"]}
+
+
+def _find_line(payment: Doc, item_id: object) -> Doc:
+    for line in payment["lines"]:
+        if item_id in (line["id"], line["product_id"]):
+            found_line: Doc = line
+            return found_line
+    raise WireError(422, "LINE_ITEM_NOT_FOUND", "The payment has no such line item")

@@ -1,0 +1,89 @@
+"""Start and stop the twin's server."""
+
+import argparse
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+from .app import create_app
+from .clock import Clock
+from .control import checked_secret
+from .demo import seed
+from .gateway import Gateway
+from .ids import Ids
+from .server import Server
+from .store import Store
+from .twin import Options, Twin
+from .webhooks import TIMEOUT_S, Background
+from .wire import WireError
+
+
+def run_server(arguments: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status."""
+    options = _read(arguments)
+    store = Store(options.db)
+    try:
+        server = Server(options.host, options.port)
+    except OSError as error:
+        print(f"sandbox: cannot listen on {options.host}:{options.port}: {error.strerror}")
+        return 1
+    twin = _twin(options, store, server)
+    background = Background(twin, timeout_s=options.webhook_timeout_s)
+    gateway = Gateway(create_app(twin), twin)
+    background.start()
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server.start(gateway)
+    print(f"sandbox: listening on http://{options.host}:{server.port}", flush=True)
+    stopped.wait()
+    background.stop()
+    server.stop()
+    return 0
+
+
+def _read(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="Dodo Payments' offline twin")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=4010, help="0 picks a free one")
+    parser.add_argument("--db", type=Path, required=True, help="the sandbox's SQLite file")
+    parser.add_argument("--webhook-url", help="where events are delivered")
+    parser.add_argument("--webhook-secret", help="whsec_ and base64")
+    parser.add_argument("--webhook-timeout-s", type=float, default=TIMEOUT_S)
+    parser.add_argument("--api-key", help="the only key taken from another machine; loopback may use any")
+    parser.add_argument("--public-url", help="how browsers reach the sandbox")
+    parser.add_argument("--seed", type=int, help="make the same ids in every run")
+    parser.add_argument("--no-demo", action="store_true", help="start without the demo catalogue")
+    options = parser.parse_args(arguments)
+    if bool(options.webhook_url) != bool(options.webhook_secret):
+        parser.error("--webhook-url and --webhook-secret go together")
+    if options.webhook_secret:
+        try:
+            checked_secret(options.webhook_secret, "--webhook-secret")
+        except WireError as error:
+            parser.error(error.message)
+    return options
+
+
+def _twin(options: argparse.Namespace, store: Store, server: Server) -> Twin:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    public_url = (options.public_url or f"http://{host}:{server.port}").rstrip("/")
+    twin = Twin(
+        store=store,
+        clock=Clock(store),
+        ids=Ids(options.seed),
+        options=Options(public_url=public_url, api_key=options.api_key, demo=not options.no_demo),
+        server=server,
+    )
+    if options.webhook_url:
+        target = {"url": options.webhook_url, "secret": options.webhook_secret, "old_secrets": []}
+        store.set_setting("webhook_target", target)
+    if twin.options.demo:
+        with store.write():
+            seed(twin)
+    return twin

@@ -1,0 +1,204 @@
+"""The sandbox's file: objects as JSON documents, the log of what was received, events and deliveries.
+
+Durability is relaxed on purpose (`synchronous=OFF`): a power cut may lose the twin's memory, which nobody
+needs, while every answer stays quick. One connection, one lock: each call is short.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Doc = dict[str, Any]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS objects (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
+  created_at INTEGER NOT NULL, customer_id TEXT, doc TEXT NOT NULL,
+  UNIQUE (kind, id)) STRICT;
+CREATE INDEX IF NOT EXISTS objects_by_time ON objects (kind, created_at, seq);
+CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (kind, customer_id, created_at, seq);
+CREATE TABLE IF NOT EXISTS requests (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
+  query TEXT NOT NULL, body TEXT NOT NULL, headers TEXT NOT NULL, status INTEGER, fault TEXT, effect TEXT) STRICT;
+CREATE TABLE IF NOT EXISTS events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
+  kind TEXT NOT NULL, object_id TEXT NOT NULL, event_at INTEGER NOT NULL, state TEXT NOT NULL,
+  tries INTEGER NOT NULL, due_at INTEGER NOT NULL, copies INTEGER NOT NULL, options TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS events_by_due ON events (state, due_at, seq);
+CREATE TABLE IF NOT EXISTS deliveries (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id TEXT NOT NULL, type TEXT NOT NULL, try INTEGER NOT NULL,
+  at INTEGER NOT NULL, clock_at INTEGER NOT NULL, url TEXT NOT NULL, headers TEXT NOT NULL, body TEXT NOT NULL,
+  status INTEGER, error TEXT, latency_ms REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS timers (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NULL, action TEXT NOT NULL, doc TEXT NOT NULL) STRICT;
+"""
+TABLES = ("settings", "objects", "requests", "events", "deliveries", "timers")
+
+
+class Store:
+    """One SQLite file, safe to use from every thread."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._settings: dict[str, Any] = {}
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.executescript(SCHEMA)
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Do all of the block or none of it, with nobody in between. Nested blocks join the outer one."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+            except BaseException:
+                self._settings.clear()
+                self._db.execute("ROLLBACK")
+                raise
+            else:
+                self._db.execute("COMMIT")
+            finally:
+                self._depth = 0
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Do the block and take everything it wrote back, so that its result can be looked at alone."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+            finally:
+                self._settings.clear()
+                self._db.execute("ROLLBACK")
+                self._depth = 0
+
+    def run(self, sql: str, **values: Any) -> int:
+        """Execute one statement; return the number of rows changed."""
+        with self._lock:
+            return self._db.execute(sql, values).rowcount
+
+    def insert(self, sql: str, **values: Any) -> int:
+        """Execute one INSERT; return the new row's number."""
+        with self._lock:
+            return int(self._db.execute(sql, values).lastrowid or 0)
+
+    def rows(self, sql: str, **values: Any) -> list[sqlite3.Row]:
+        """Return every row of a query."""
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def row(self, sql: str, **values: Any) -> sqlite3.Row | None:
+        """Return the first row of a query, or None."""
+        with self._lock:
+            found: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            return found
+
+    def clear(self, *, keep: dict[str, Any]) -> None:
+        """Empty every table, then write the settings in `keep`."""
+        with self.write():
+            for table in TABLES:
+                self.run(f"DELETE FROM {table}")
+            self._settings.clear()
+            for name, value in keep.items():
+                self.set_setting(name, value)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    # Settings
+
+    def setting(self, name: str, default: Any) -> Any:
+        """Return a setting, or `default`. Treat the value as read-only."""
+        with self._lock:
+            if name not in self._settings:
+                row = self.row("SELECT value FROM settings WHERE name = :name", name=name)
+                self._settings[name] = json.loads(row["value"]) if row else default
+            return self._settings[name]
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Store a setting of any JSON shape."""
+        with self._lock:
+            self.run(
+                "INSERT INTO settings (name, value) VALUES (:name, :value)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                name=name,
+                value=json.dumps(value),
+            )
+            self._settings[name] = value
+
+    # Objects
+
+    def put(self, kind: str, doc: Doc) -> None:
+        """Insert or replace the object `doc["id"]`; its creation time and customer come from the document."""
+        self.run(
+            "INSERT INTO objects (kind, id, created_at, customer_id, doc)"
+            " VALUES (:kind, :id, :created_at, :customer_id, :doc)"
+            " ON CONFLICT (kind, id) DO UPDATE SET doc = excluded.doc, customer_id = excluded.customer_id",
+            kind=kind,
+            id=doc["id"],
+            created_at=doc["created_at"],
+            customer_id=doc.get("customer_id"),
+            doc=json.dumps(doc),
+        )
+
+    def get(self, kind: str, object_id: str | None) -> Doc | None:
+        """Return one object, or None."""
+        row = self.row("SELECT doc FROM objects WHERE kind = :kind AND id = :id", kind=kind, id=object_id)
+        return _doc(row) if row else None
+
+    def find(
+        self,
+        kind: str,
+        *,
+        customer_id: str | None = None,
+        where: dict[str, Any] | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        oldest_first: bool = False,
+        limit: int = -1,
+        offset: int = 0,
+    ) -> list[Doc]:
+        """List objects whose fields equal `where`, newest first; `since` and `until` are inclusive."""
+        sql = ["SELECT doc FROM objects WHERE kind = :kind"]
+        values: dict[str, Any] = {"kind": kind, "limit": limit, "offset": offset}
+        if customer_id is not None:
+            sql.append("AND customer_id = :customer_id")
+            values["customer_id"] = customer_id
+        if since is not None:
+            sql.append("AND created_at >= :since")
+            values["since"] = since
+        if until is not None:
+            sql.append("AND created_at <= :until")
+            values["until"] = until
+        for number, (field, value) in enumerate((where or {}).items()):
+            sql.append(f"AND json_extract(doc, '$.{field}') IS :field{number}")
+            values[f"field{number}"] = value
+        order = "ASC" if oldest_first else "DESC"
+        sql.append(f"ORDER BY created_at {order}, seq {order} LIMIT :limit OFFSET :offset")
+        return [_doc(row) for row in self.rows(" ".join(sql), **values)]
+
+    def count(self, kind: str) -> int:
+        """Count the objects of one kind."""
+        row = self.row("SELECT count(*) AS n FROM objects WHERE kind = :kind", kind=kind)
+        return int(row["n"]) if row else 0
+
+
+def _doc(row: sqlite3.Row) -> Doc:
+    doc: Doc = json.loads(row["doc"])
+    return doc

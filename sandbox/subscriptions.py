@@ -1,0 +1,200 @@
+"""Subscriptions, as far as a first purchase makes them."""
+
+from datetime import timedelta
+
+from flask import Blueprint, Response, request
+
+from . import customers
+from .clock import DAY_MS, rfc3339, utc
+from .events import emit
+from .pricing import Line
+from .store import Doc
+from .twin import BRAND_ID, Twin
+from .wire import answer, found, listing, page, query_choice, query_flag, query_time, twin
+
+bp = Blueprint("subscriptions", __name__)
+
+STATUSES = ("pending", "active", "on_hold", "paused", "past_due", "cancelled", "failed", "expired")
+INTERVAL_DAYS = {"Day": 1, "Week": 7}
+
+
+@bp.get("/subscriptions")
+def list_subscriptions() -> Response:
+    limit, offset = page()
+    where: Doc = {}
+    for name, value in (
+        ("status", query_choice("status", STATUSES)),
+        ("product_id", request.args.get("product_id")),
+    ):
+        if value:
+            where[name] = value
+    cancelling = query_flag("cancel_at_next_billing_date")
+    if cancelling is not None:
+        where["cancel_at_next_billing_date"] = int(cancelling)
+    docs = twin().store.find(
+        "subscriptions",
+        customer_id=request.args.get("customer_id"),
+        where=where,
+        since=query_time("created_at_gte"),
+        until=query_time("created_at_lte"),
+        limit=limit,
+        offset=offset,
+    )
+    return listing(docs, lambda doc: list_item(twin(), doc))
+
+
+@bp.get("/subscriptions/<subscription_id>")
+def get_subscription(subscription_id: str) -> Response:
+    return answer(serialise(twin(), found(twin().store.get("subscriptions", subscription_id), "Subscription")))
+
+
+def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc) -> Doc:
+    """Store a pending subscription for one recurring line of a cart and return it."""
+    price, now = line.product["price"], twin.clock.now()
+    subscription: Doc = {
+        "id": twin.ids.new("sub_"),
+        "created_at": now,
+        "customer_id": customer_id,
+        "status": "pending",
+        "product_id": line.product["id"],
+        "product_name": line.product["name"],
+        "quantity": line.quantity,
+        "currency": price["currency"],
+        "unit_price": price["price"],
+        "tax_inclusive": price["tax_inclusive"],
+        "frequency": [price["payment_frequency_count"], price["payment_frequency_interval"]],
+        "period": [price["subscription_period_count"], price["subscription_period_interval"]],
+        "trial_period_days": price["trial_period_days"],
+        "period_start": now,
+        "period_end": next_date(now, price["payment_frequency_count"], price["payment_frequency_interval"]),
+        "billing": billing,
+        "metadata": pairs,
+        "payment_method_id": None,
+        "cancel_at_next_billing_date": False,
+    }
+    twin.store.put("subscriptions", subscription)
+    return subscription
+
+
+def next_date(moment: int, count: int, interval: str) -> int:
+    """Return the billing date one period later; the 31st becomes the last day of a shorter month."""
+    if interval in INTERVAL_DAYS:
+        return moment + count * INTERVAL_DAYS[interval] * DAY_MS
+    months = count * (12 if interval == "Year" else 1)
+    start = utc(moment)
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    first = start.replace(year=year, month=month + 1, day=1)
+    following = (first + timedelta(days=31)).replace(day=1)
+    last_day = (following - timedelta(days=1)).day
+    return round(first.replace(day=min(start.day, last_day)).timestamp() * 1000)
+
+
+def activate(twin: Twin, payment: Doc) -> None:
+    """Activate the subscriptions a first payment bought."""
+    for subscription in _of_payment(twin, payment):
+        subscription |= {"status": "active", "payment_method_id": payment["method_id"]}
+        twin.store.put("subscriptions", subscription)
+        emit(twin, "subscription.active", kind="subscriptions", object_id=subscription["id"])
+
+
+def renewed(twin: Twin, payment: Doc) -> None:
+    """Announce a paid period; the provider does so for the first charge too (FAQ Q64)."""
+    for subscription in _of_payment(twin, payment):
+        emit(twin, "subscription.renewed", kind="subscriptions", object_id=subscription["id"])
+
+
+def fail(twin: Twin, payment: Doc) -> None:
+    """End the subscriptions whose first payment failed; `failed` is terminal."""
+    for subscription in _of_payment(twin, payment):
+        twin.store.put("subscriptions", {**subscription, "status": "failed"})
+        emit(twin, "subscription.failed", kind="subscriptions", object_id=subscription["id"])
+
+
+def begin_next_period(twin: Twin, subscription: Doc) -> Doc:
+    """Move a subscription into its next period and return it."""
+    start = subscription["period_end"]
+    subscription |= {"period_start": start, "period_end": next_date(start, *subscription["frequency"])}
+    twin.store.put("subscriptions", subscription)
+    return subscription
+
+
+def service_periods(twin: Twin, subscription_ids: list[str]) -> list[Doc]:
+    """Return the periods a payment pays for, one for each subscription."""
+    periods = []
+    for subscription_id in subscription_ids:
+        subscription = twin.store.get("subscriptions", subscription_id)
+        if subscription is not None:
+            periods.append(
+                {
+                    "subscription_id": subscription_id,
+                    "starts_at": rfc3339(subscription["period_start"]),
+                    "ends_at": rfc3339(subscription["period_end"]),
+                    "proration_factor": "1",
+                }
+            )
+    return periods
+
+
+def serialise(twin: Twin, subscription: Doc) -> Doc:
+    """Return the subscription as `GET /subscriptions/{id}` shows it."""
+    shown = list_item(twin, subscription)
+    del shown["product_name"]
+    return {
+        **shown,
+        "brand_id": BRAND_ID,
+        "addons": [],
+        "meters": [],
+        "credit_entitlement_cart": [],
+        "meter_credit_entitlement_cart": [],
+        "discounts": None,
+        "custom_field_responses": None,
+        "cancellation_feedback": None,
+        "cancellation_comment": None,
+        "expires_at": None,
+    }
+
+
+def list_item(twin: Twin, subscription: Doc) -> Doc:
+    """Return the subscription as lists show it."""
+    count, interval = subscription["frequency"]
+    period_count, period_interval = subscription["period"]
+    return {
+        "subscription_id": subscription["id"],
+        "status": subscription["status"],
+        "product_id": subscription["product_id"],
+        "product_name": subscription["product_name"],
+        "quantity": subscription["quantity"],
+        "currency": subscription["currency"],
+        "recurring_pre_tax_amount": subscription["unit_price"] * subscription["quantity"],
+        "tax_inclusive": bool(subscription["tax_inclusive"]),
+        "payment_frequency_count": count,
+        "payment_frequency_interval": interval,
+        "subscription_period_count": period_count,
+        "subscription_period_interval": period_interval,
+        "previous_billing_date": rfc3339(subscription["period_start"]),
+        "next_billing_date": rfc3339(subscription["period_end"]),
+        "created_at": rfc3339(subscription["created_at"]),
+        "cancelled_at": None,
+        "cancelled_by": None,
+        "cancel_at_next_billing_date": subscription["cancel_at_next_billing_date"],
+        "on_demand": False,
+        "trial_period_days": subscription["trial_period_days"],
+        "trial_amount": None,
+        "customer": customers.limited(twin, subscription["customer_id"]),
+        "billing": subscription["billing"],
+        "metadata": subscription["metadata"],
+        "payment_method_id": subscription["payment_method_id"],
+        "has_payment_method": subscription["payment_method_id"] is not None,
+        "discounts": [],
+        "discount_id": None,
+        "discount_cycles_remaining": None,
+        "scheduled_change": None,
+        "paused_at": None,
+        "tax_id": None,
+        "customer_business_name": None,
+    }
+
+
+def _of_payment(twin: Twin, payment: Doc) -> list[Doc]:
+    found = [twin.store.get("subscriptions", subscription_id) for subscription_id in payment["subscription_ids"]]
+    return [subscription for subscription in found if subscription is not None]

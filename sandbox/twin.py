@@ -1,0 +1,82 @@
+"""The twin: what the parts of the sandbox share, and its switches."""
+
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from .clock import Clock
+from .ids import Ids
+from .server import Server
+from .store import Doc, Store
+
+BUSINESS_ID = "bus_P3SXLcppjXgagmHSVaH3N"
+# A brand id may equal the business id; here it does, as in the provider's examples.
+BRAND_ID = BUSINESS_ID
+
+# Every switch stands for a question the documentation leaves open. Name -> (default, allowed values or type).
+SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
+    "saved_card_decline": ("payment_failed", ("payment_failed", "http_422")),
+    "payment_names_method": (False, bool),
+    "saved_method_delay": (0.0, float),
+    "saves_cards": (True, bool),
+    "action_link": (True, bool),
+    "billing_address_omitted": ("refused", ("refused", "stored")),
+    "declined_checkout": ("stay", ("stay", "redirect")),
+    "refund_outcome": ("succeeded", ("succeeded", "failed", "pending")),
+    "refund_window_days": (30, int),
+    "partial_refunds": (True, bool),
+    "allow_multiple_subscriptions": (True, bool),
+    "card_network_case": ("lower", ("lower", "upper")),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this sandbox was started."""
+
+    public_url: str
+    api_key: str | None = None
+    demo: bool = True
+
+
+@dataclass
+class Twin:
+    """One sandbox: its file, its clock, its ids and the signal that wakes the background thread."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    options: Options
+    wake: threading.Event = field(default_factory=threading.Event)
+    # Method and route template of every wire route, parameters unnamed; filled when the app is built.
+    endpoints: frozenset[str] = frozenset()
+    # The running server, for `/_sandbox/listen`; none while the app is built.
+    server: Server | None = None
+
+    def switch(self, name: str) -> Any:
+        """Return the value of a switch."""
+        values: Doc = self.store.setting("switches", {})
+        return values.get(name, SWITCHES[name][0])
+
+    def switches(self) -> Doc:
+        """Return every switch with its value."""
+        return {name: self.switch(name) for name in SWITCHES}
+
+    def set_switch(self, name: str, value: Any) -> None:
+        """Set one switch; the caller has checked the value."""
+        self.store.set_setting("switches", {**self.store.setting("switches", {}), name: value})
+
+    def url(self, path: str) -> str:
+        """Return an address on this sandbox that a browser can open."""
+        return self.options.public_url + path
+
+    def later(self, *, due_at: int, action: str, doc: Doc) -> None:
+        """Do `action` when the sandbox clock reaches `due_at`."""
+        self.store.insert(
+            "INSERT INTO timers (due_at, action, doc) VALUES (:due_at, :action, :doc)",
+            due_at=due_at,
+            action=action,
+            doc=json.dumps(doc),
+        )
+        self.wake.set()

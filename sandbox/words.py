@@ -1,0 +1,129 @@
+"""The words of the hosted pages, English and Vietnamese."""
+
+LANGUAGES = ("en", "vi")
+
+# Key -> (English, Vietnamese). The provider's own page has its own words; these only need to be clear.
+WORDS: dict[str, tuple[str, str]] = {
+    "band": (
+        "Sandbox. Test cards only; no real money moves.",
+        "Môi trường thử nghiệm. Chỉ dùng thẻ thử; không có tiền thật.",
+    ),
+    "title": ("Checkout", "Thanh toán"),
+    "order": ("Your order", "Đơn hàng của bạn"),
+    "subtotal": ("Subtotal", "Tạm tính"),
+    "discount": ("Discount", "Giảm giá"),
+    "tax": ("Tax", "Thuế"),
+    "tax_included": ("Tax, included", "Thuế, đã gồm"),
+    "total": ("Total due today", "Tổng thanh toán hôm nay"),
+    "every_Day": ("every day", "mỗi ngày"),
+    "every_Week": ("every week", "mỗi tuần"),
+    "every_Month": ("every month", "mỗi tháng"),
+    "every_Year": ("every year", "mỗi năm"),
+    "contact": ("Contact", "Liên hệ"),
+    "email": ("E-mail", "Email"),
+    "name": ("Full name", "Họ và tên"),
+    "phone": ("Phone", "Điện thoại"),
+    "billing": ("Billing address", "Địa chỉ thanh toán"),
+    "country": ("Country", "Quốc gia"),
+    "zipcode": ("Postal code", "Mã bưu chính"),
+    "more_address": ("Add street, city, state (optional)", "Thêm đường, thành phố, bang (không bắt buộc)"),
+    "street": ("Street", "Đường"),
+    "city": ("City", "Thành phố"),
+    "state": ("State", "Bang / tỉnh"),
+    "card": ("Card", "Thẻ"),
+    "saved_card": ("Pay with", "Thanh toán bằng"),
+    "new_card": ("Another card", "Thẻ khác"),
+    "expires": ("expires", "hết hạn"),
+    "card_number": ("Card number", "Số thẻ"),
+    "expiry": ("Expiry (MM/YY)", "Hết hạn (MM/YY)"),
+    "cvc": ("Security code", "Mã bảo mật"),
+    "discount_code": ("Discount code (optional)", "Mã giảm giá (không bắt buộc)"),
+    "pay": ("Pay {total}", "Thanh toán {total}"),
+    "update_total": ("Update the total", "Cập nhật tổng tiền"),
+    "saved_note": (
+        "Your card is saved for later purchases you confirm.",
+        "Thẻ được lưu cho những lần mua sau mà bạn xác nhận.",
+    ),
+    "test_cards": ("Test cards", "Thẻ thử"),
+    "test_cards_note": ("Press one to fill in the card.", "Bấm để điền thông tin thẻ."),
+    "cancel": ("Cancel and return to the shop", "Hủy và quay lại cửa hàng"),
+    "return": ("Return to the shop", "Quay lại cửa hàng"),
+    "paid": ("Payment received", "Đã nhận thanh toán"),
+    "paid_text": (
+        "{total} was paid. You can return to the shop.",
+        "Đã thanh toán {total}. Bạn có thể quay lại cửa hàng.",
+    ),
+    "paying": ("Waiting for the bank", "Đang chờ ngân hàng"),
+    "paying_text": (
+        "The payment was sent and the bank has not answered yet. You may return to the shop.",
+        "Khoản thanh toán đã được gửi và ngân hàng chưa trả lời. Bạn có thể quay lại cửa hàng.",
+    ),
+    "failed": ("The payment did not go through", "Khoản thanh toán không thực hiện được"),
+    "failed_text": (
+        "You were not charged. Try another card, or return to the shop.",
+        "Bạn không bị trừ tiền. Hãy thử thẻ khác hoặc quay lại cửa hàng.",
+    ),
+    "expired": ("This checkout has expired", "Phiên thanh toán đã hết hạn"),
+    "expired_text": (
+        "Nothing was charged. Start again from the shop.",
+        "Bạn không bị trừ tiền. Hãy bắt đầu lại từ cửa hàng.",
+    ),
+    "consumed": ("This checkout has already been used", "Phiên thanh toán này đã được dùng"),
+    "consumed_text": ("It cannot be paid a second time.", "Không thể thanh toán lần thứ hai."),
+    "unknown": ("There is no such checkout", "Không có phiên thanh toán này"),
+    "unknown_text": ("The address may be incomplete.", "Địa chỉ có thể chưa đầy đủ."),
+    "authenticate": ("Your bank wants to know that it is you", "Ngân hàng cần xác nhận đó là bạn"),
+    "authenticate_text": (
+        "This stands for your bank's own page. {total} with the card ending in {last4}.",
+        "Trang này thay cho trang của ngân hàng. {total} bằng thẻ có số cuối {last4}.",
+    ),
+    "approve": ("Approve the payment", "Xác nhận thanh toán"),
+    "fail": ("Fail the authentication", "Từ chối xác thực"),
+    "leave": ("Leave without an answer", "Rời trang mà không trả lời"),
+    "errors": ("Please correct this", "Vui lòng sửa"),
+    "error_email": (
+        "Enter an e-mail address, such as lan@example.com.",
+        "Nhập địa chỉ email, ví dụ lan@example.com.",
+    ),
+    "error_name": ("Enter your name.", "Nhập họ tên của bạn."),
+    "error_phone": ("Enter your phone number.", "Nhập số điện thoại của bạn."),
+    "error_country": ("Choose a country from the list.", "Chọn một quốc gia trong danh sách."),
+    "error_zipcode": ("Enter your postal code.", "Nhập mã bưu chính."),
+    "error_card_number": (
+        "Use one of the test cards below. Never type a real card here.",
+        "Hãy dùng một thẻ thử bên dưới. Đừng nhập thẻ thật ở đây.",
+    ),
+    "error_expiry": (
+        "Enter a month and year that are not past, such as 06/32.",
+        "Nhập tháng và năm còn hiệu lực, ví dụ 06/32.",
+    ),
+    "error_cvc": ("Enter the three or four digits on the card.", "Nhập ba hoặc bốn chữ số trên thẻ."),
+    "error_discount": ("This code cannot be used.", "Không dùng được mã này."),
+    "error_cart": ("This order cannot be paid", "Không thể thanh toán đơn hàng này"),
+    "language": ("Tiếng Việt", "English"),
+    "reason_INSUFFICIENT_FUNDS": ("The card does not have enough funds.", "Thẻ không đủ số dư."),
+    "reason_EXPIRED_CARD": ("The card has expired.", "Thẻ đã hết hạn."),
+    "reason_INCORRECT_CVC": ("The security code is wrong.", "Mã bảo mật không đúng."),
+    "reason_AUTHENTICATION_FAILURE": ("The authentication was not completed.", "Chưa hoàn tất xác thực."),
+    "reason_PROCESSING_ERROR": (
+        "The bank could not process it just now.",
+        "Ngân hàng chưa xử lý được lúc này.",
+    ),
+    "reason": ("The bank declined the card.", "Ngân hàng đã từ chối thẻ."),
+}  # fmt: skip
+
+
+def words(language: str) -> dict[str, str]:
+    """Return every text in one language."""
+    place = LANGUAGES.index(language)
+    return {key: texts[place] for key, texts in WORDS.items()}
+
+
+def choose_language(*candidates: str | None) -> str:
+    """Return the first candidate (a language tag or an Accept-Language header) that is spoken here."""
+    for candidate in candidates:
+        for tag in (candidate or "").split(","):
+            language = tag.split(";")[0].strip().lower()[:2]
+            if language in LANGUAGES:
+                return language
+    return "en"

@@ -1,0 +1,22 @@
+"""One sandbox process for the suite, started over before each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox_process import SandboxProcess, start_sandbox
+
+
+@pytest.fixture(scope="session")
+def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    directory: Path = tmp_path_factory.mktemp("sandbox")
+    with start_sandbox(directory) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: SandboxProcess) -> SandboxProcess:
+    running_sandbox.control("webhooks", {"url": None})
+    running_sandbox.reset()
+    return running_sandbox
