@@ -154,6 +154,8 @@ def _guard_reasons(
     yield Reason("guard.offer_live", is_live, (("offer", step.offer_id),))
     if offer is None:
         return
+    if offer.deadline_at is not None:
+        yield Reason("guard.before_deadline", facts.now < offer.deadline_at, (("deadline", str(offer.deadline_at)),))
     yield from _product_reasons(offer, facts)
     yield _suppression_reason(funnel, step, offer, facts, declined_step_key=declined_step_key)
     yield Reason(
