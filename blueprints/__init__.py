@@ -1,0 +1,19 @@
+"""HTTP in, HTML or JSON out: the only code that knows Flask, besides the composition root."""
+
+from flask import Flask
+
+from encore.services.shop import Shop
+
+from . import account, checkout, errors, merchant, offers, ops, security, storefront, webhooks
+from . import web as _web
+
+
+def register(app: Flask) -> None:
+    """Install walls, words and routes on `app`, whose `extensions["encore"]` is the Shop."""
+    shop: Shop = app.extensions["encore"]
+    # First of all hooks: an error page needs the request's language.
+    _web.install(app)
+    security.install(app, shop.settings)
+    errors.install(app)
+    for part in (storefront, checkout, offers, account, merchant, webhooks, ops):
+        app.register_blueprint(part.bp)

@@ -1,0 +1,90 @@
+"""Handlers of the return page. Nothing in the address is believed but the reference itself."""
+
+from typing import assert_never
+
+from flask import Blueprint, Response, abort, request
+
+from encore.services import checkout, return_page
+from encore.services.pages import ReturnPage
+
+from ..errors import answer
+from ..security import address, limits
+from ..web import buyer_key, current_shop, go, is_page_view, language, page, page_or_partial
+
+bp = Blueprint("checkout", __name__)
+
+MAX_CHECKS = 5
+
+
+@bp.get("/r/<ref>")
+def show(ref: str) -> Response:
+    if not is_page_view():
+        return Response(status=503)
+    # Dodo appends payment_id, status, e-mail and more: none of it is read, and none of it stays in the address.
+    if set(request.args) - {"lang"}:
+        return go(request.path)
+    return _look(ref, check=0)
+
+
+@bp.get("/r/<ref>/wait/<int:check>")
+def wait(ref: str, check: int) -> Response:
+    if not is_page_view():
+        return Response(status=503)
+    if not 1 <= check <= MAX_CHECKS:
+        abort(404)
+    return _look(ref, check=check)
+
+
+@bp.post("/r/<ref>/checkout")
+def pay_again(ref: str) -> Response:
+    retry_at = limits().hit("10/minute", scope="checkout", key=buyer_key()) or limits().hit(
+        "30/minute", scope="checkout", key=address()
+    )
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    result = checkout.pay_again(current_shop(), ref, buyer_key=buyer_key())
+    match result:
+        case checkout.Started():
+            return go(result.url)
+        case checkout.CheckoutDown():
+            return answer(503, code="checkout_down")
+        case checkout.NotSold():
+            return neutral()
+        case _:
+            assert_never(result)
+
+
+def neutral() -> Response:
+    """Answer a reference that is unknown or another browser's, the two alike: shop link, nothing of an order."""
+    return page_or_partial(
+        "checkout/other_browser.html", "checkout/_other_browser.html", state="other_browser", status=404
+    )
+
+
+def _look(ref: str, *, check: int) -> Response:
+    retry_at = limits().hit("120/minute", scope="status", key=buyer_key()) or limits().hit(
+        "300/minute", scope="status", key=address()
+    )
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    found = return_page.status(current_shop(), ref, buyer_key=buyer_key(), language=language(), check=check)
+    if found.state == "other_browser":
+        return neutral()
+    if check and found.state not in ("waiting", "still_processing"):
+        return go(f"/r/{ref}")
+    return _render(found, check=check)
+
+
+def _render(found: ReturnPage, *, check: int) -> Response:
+    if found.state == "offer" and found.offer is not None:
+        partial, state = f"offers/_{found.offer.state}.html", found.offer.state
+    else:
+        partial, state = f"checkout/_{found.state}.html", found.state
+    return page_or_partial(
+        "checkout/return.html",
+        partial,
+        state=state,
+        page=found.offer or found,
+        result=found,
+        next_check=min(check + 1, MAX_CHECKS),
+    )

@@ -1,0 +1,87 @@
+"""One error, three shapes: a page for people, a fragment for htmx, problem+json for programs."""
+
+import structlog
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from encore.errors import EncoreError
+from encore.store import StoreFull
+
+from .security import CardNumberRefused
+from .web import wants_partial
+
+# The errors that have words of their own; every other client error is told as 400, server error as 500.
+WORDED = frozenset({400, 403, 404, 405, 409, 413, 429, 500, 503})
+_PROGRAM_PATHS = ("/webhooks/", "/healthz", "/readyz", "/metrics")
+
+log = structlog.get_logger("encore.web")
+
+
+def install(app: Flask) -> None:
+    """Answer every error of every route."""
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(EncoreError, _answer_encore)
+    app.register_error_handler(StoreFull, _answer_full)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def answer(status: int, *, code: str | None = None, retry_at: int | None = None) -> Response:
+    """Answer with an error in the shape its asker reads; `retry_at` is epoch milliseconds."""
+    if request.path.startswith(_PROGRAM_PATHS) or _wants_json():
+        return _problem(status)
+    values = {
+        "status": status if status in WORDED else (400 if status < 500 else 500),
+        "code": code,
+        "retry_at": retry_at,
+        # A broken answer to a post may hide a charge that went through; a GET never charges.
+        "is_money_unknown": status >= 500 and request.method == "POST",
+        "request_id": g.get("request_id", ""),
+        "state": "error",
+        "is_partial": wants_partial(),
+    }
+    template = "errors/_inline.html" if wants_partial() else "errors/error.html"
+    return make_response(render_template(template, **values), status)
+
+
+def _wants_json() -> bool:
+    accepted = request.accept_mimetypes
+    return accepted.best_match(["text/html", "application/json"], default="text/html") == "application/json"
+
+
+def _problem(status: int) -> Response:
+    response = jsonify(type="about:blank", status=status, request_id=g.get("request_id", ""))
+    response.status_code = status
+    response.content_type = "application/problem+json"
+    return response
+
+
+def _answer_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:
+        return make_response(error.get_response())
+    code = None
+    if isinstance(error, CardNumberRefused):
+        code = "card_number"
+    elif isinstance(error, CSRFError):
+        code = "stale_form"
+    response = answer(status, code=code)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
+
+
+def _answer_encore(error: EncoreError) -> Response:
+    # Its status and message may be facts about the provider: those are for logs, not for buyers.
+    log.warning("request.failed", error=type(error).__name__, code=error.code, rule=str(request.url_rule))
+    return answer(503)
+
+
+def _answer_full(error: StoreFull) -> Response:
+    log.error("request.store_full", rule=str(request.url_rule))
+    return answer(503)
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    log.exception("request.broke", rule=str(request.url_rule), request_id=g.get("request_id", ""))
+    return answer(500)

@@ -1,0 +1,191 @@
+"""Handlers of one offer instance. Who pays what is in its row; a form brings only tokens and the hash it showed."""
+
+from dataclasses import replace
+
+from flask import Blueprint, Response, abort, request
+
+from encore.services import charging, fallback, offers, return_page
+from encore.services.pages import OfferPage, OfferState
+
+from ..errors import answer
+from ..security import address, limits
+from ..web import (
+    buyer_key,
+    current_shop,
+    go,
+    has_offer_token,
+    is_page_view,
+    language,
+    page_or_partial,
+    wants_partial,
+)
+from .consent import read_consent
+
+bp = Blueprint("offers", __name__, url_prefix="/o/<instance_id>")
+
+# The states of an instance nobody has answered yet; every other one is the result of an answer, and is shown.
+UNANSWERED: frozenset[OfferState] = frozenset({"offer", "quote_changed", "no_method", "owned", "limited"})
+# What an answer to htmx says beside its words; a plain post is sent to the page instead.
+STATUS: dict[OfferState, int] = {
+    "failed": 402,
+    "quote_changed": 409,
+    "owned": 409,
+    "expired": 410,
+    "withdrawn": 410,
+    "answered": 410,
+    "limited": 429,
+}
+# Everything else an accept could name is decided by the row: a form that names it is refused, not ignored.
+_ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_again"})
+
+
+@bp.get("")
+def show(instance_id: str) -> Response:
+    if not is_page_view():
+        return Response(status=503)
+    if set(request.args) - {"lang"}:
+        return go(request.path)
+    found = _page(instance_id)
+    return _neutral() if found is None else _render(found)
+
+
+@bp.get("/status")
+def status(instance_id: str) -> Response:
+    if not is_page_view():
+        return Response(status=503)
+    retry_at = limits().hit("120/minute", scope="status", key=buyer_key()) or limits().hit(
+        "300/minute", scope="status", key=address()
+    )
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    found = _page(instance_id)
+    return _neutral() if found is None else _render(found)
+
+
+@bp.post("/accept")
+def accept(instance_id: str) -> Response:
+    if request.args or set(request.form) - _ACCEPT_FIELDS:
+        abort(400)
+    found, key = _page(instance_id), buyer_key()
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    # Before the token and before any limit: a second click is told what the first one came to.
+    if found.state not in UNANSWERED:
+        return _result(found)
+    _demand_token(instance_id, "accept")
+    retry_at = limits().hit("10/minute", scope="accept", key=key) or limits().hit(
+        "60/minute", scope="accept", key=address()
+    )
+    if retry_at is not None:
+        return _render(replace(found, state="limited", retry_at=retry_at), status=429)
+    outcome = charging.accept(
+        current_shop(),
+        instance_id,
+        buyer_key=key,
+        quote_hash=request.form.get("quote_hash", ""),
+        consent=read_consent(found),
+        buy_again=request.form.get("buy_again") == "yes",
+    )
+    if outcome in ("limited", "unavailable"):
+        return _render(replace(found, state="limited"), status=429 if outcome == "limited" else 503)
+    return _result(_page(instance_id))
+
+
+@bp.post("/decline")
+def decline(instance_id: str) -> Response:
+    found, key = _page(instance_id), buyer_key()
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    _demand_token(instance_id, "decline")
+    offers.decline(current_shop(), instance_id, buyer_key=key)
+    return _next_step(found)
+
+
+@bp.post("/continue")
+def continue_without(instance_id: str) -> Response:
+    found, key = _page(instance_id), buyer_key()
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    _demand_token(instance_id, "continue")
+    fallback.continue_without(current_shop(), instance_id, buyer_key=key)
+    return _next_step(found)
+
+
+@bp.post("/cancel")
+def cancel(instance_id: str) -> Response:
+    found, key = _page(instance_id), buyer_key()
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    _demand_token(instance_id, "cancel")
+    charging.cancel(current_shop(), instance_id, buyer_key=key)
+    return _result(_page(instance_id))
+
+
+@bp.post("/checkout")
+def open_checkout(instance_id: str) -> Response:
+    found, key = _page(instance_id), buyer_key()
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    _demand_token(instance_id, "checkout")
+    retry_at = limits().hit("10/minute", scope="checkout", key=key) or limits().hit(
+        "30/minute", scope="checkout", key=address()
+    )
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    url = fallback.open_checkout(current_shop(), instance_id, buyer_key=key)
+    if url is not None:
+        return go(url)
+    after = _page(instance_id)
+    # Another tab may have settled it meanwhile; else the checkout itself cannot be reached, and we say so.
+    if after is None or after.state != found.state:
+        return go(f"/o/{instance_id}")
+    return _render(after, status=503, notice="checkout_down")
+
+
+def _page(instance_id: str) -> OfferPage | None:
+    return offers.page(current_shop(), instance_id, buyer_key=buyer_key(), language=language())
+
+
+def _demand_token(instance_id: str, act: str) -> None:
+    if not has_offer_token(instance_id, act):
+        abort(404)
+
+
+def _neutral() -> Response:
+    return page_or_partial(
+        "checkout/other_browser.html", "checkout/_other_browser.html", state="other_browser", status=404
+    )
+
+
+def _elsewhere(instance_id: str) -> Response:
+    """Send a browser that this offer was not made to where anybody may buy its product."""
+    product = offers.public_product(current_shop(), instance_id)
+    return _neutral() if product is None else go(f"/p/{product.slug}")
+
+
+def _result(found: OfferPage | None) -> Response:
+    if found is None:
+        return _neutral()
+    if not wants_partial():
+        return go(f"/o/{found.instance_id}")
+    return _render(found, status=STATUS.get(found.state, 200))
+
+
+def _next_step(found: OfferPage) -> Response:
+    """Show what follows a no: the funnel's next offer in place, or the order's page."""
+    if wants_partial():
+        after = return_page.status(current_shop(), found.order.ref, buyer_key=buyer_key(), language=language())
+        if after.state == "offer" and after.offer is not None:
+            return _render(after.offer)
+    return go(f"/r/{found.order.ref}")
+
+
+def _render(found: OfferPage, *, status: int = 200, notice: str | None = None) -> Response:
+    return page_or_partial(
+        "offers/show.html",
+        f"offers/_{found.state}.html",
+        state=found.state,
+        status=status,
+        page=found,
+        notice=notice,
+    )

@@ -1,0 +1,5 @@
+"""Deliveries from the provider."""
+
+from .routes import bp
+
+__all__ = ["bp"]

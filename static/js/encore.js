@@ -1,0 +1,55 @@
+// Courtesy only: every page works without this file, and the database refuses what a browser gets wrong.
+(() => {
+  "use strict";
+  const STATUS_EVERY_MS = 3000;
+  const STATUS_TRIES = 20;
+  const live = () => document.getElementById("live");
+
+  // A pressed pay button says so; what it said before comes back with the page or with the answer.
+  const busy = (form, isBusy) => {
+    const button = form.querySelector?.("button[data-busy]");
+    if (!button) return;
+    button.dataset.words ??= button.textContent;
+    button.textContent = isBusy ? button.dataset.busy : button.dataset.words;
+  };
+
+  // The step on the page: named after its state, which `main` repeats.
+  const step = () => document.querySelector("main > section[id]:not(#offers-settled)");
+  let shown = "";
+
+  const settle = () => {
+    const root = step();
+    if (!root || root.id === shown) return;
+    shown = root.id;
+    document.getElementById("main").dataset.pageState = root.id.slice(root.id.indexOf("-") + 1);
+    root.querySelector("h1")?.focus();
+  };
+
+  // After a lost connection only questions are asked: nothing is ever sent a second time.
+  const ask = (path, tries) => {
+    const root = step();
+    if (!root || tries === 0) return;
+    fetch(path, { headers: { "HX-Request": "true", "HX-Request-Type": "partial" }, cache: "no-store" })
+      .then((answer) => (answer.ok ? location.reload() : Promise.reject(answer.status)))
+      .catch(() => setTimeout(() => ask(path, tries - 1), STATUS_EVERY_MS));
+  };
+
+  document.addEventListener("htmx:before:request", (event) => busy(event.target, true));
+  document.addEventListener("htmx:finally:request", (event) => busy(event.target, false));
+  document.addEventListener("htmx:after:swap", settle);
+  document.addEventListener("htmx:error", (event) => {
+    const path = event.detail?.ctx?.request?.action;
+    const instance = path?.match(/^\/o\/[^/]+/)?.[0];
+    if (live()) live().textContent = live().dataset.lost;
+    live()?.classList.remove("unseen");
+    ask(instance ? `${instance}/status` : location.pathname, STATUS_TRIES);
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    shown = step()?.id ?? "";
+  });
+  // A page kept by the browser may show an offer that was answered since: ask anew.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+})();
