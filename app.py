@@ -17,7 +17,7 @@ from encore.store import schema
 
 # In a wheel this file is encore/app.py and the blueprints are encore.blueprints; in a checkout both stand alone.
 if __package__:
-    from . import blueprints
+    from . import blueprints  # type: ignore[import-not-found,no-redef]
 else:
     import blueprints
 

@@ -129,8 +129,8 @@ def order_ref(shop: Shop, order_id: str) -> str:
     return checkout.ref
 
 
-def attribution(shop: Shop, instance: OfferInstance, *, attempt_id: str, customer_id: str) -> dict[str, str]:
-    """Return the metadata that goes with a charge: where it comes from, and the signed mark that it is ours."""
+def attribution(shop: Shop, instance: OfferInstance, *, role: str, attempt_id: str, customer_id: str) -> dict[str, str]:
+    """Return the metadata that goes with a charge: where it comes from (R11), and the signed mark that it is ours."""
     return {
         "attempt_id": attempt_id,
         "attempt_sig": tokens.sign_mark(shop.settings.attempt_sig_keys, attempt_id, customer_id),
@@ -141,6 +141,7 @@ def attribution(shop: Shop, instance: OfferInstance, *, attempt_id: str, custome
         "step": instance.step_key,
         "first_order": instance.source_ref,
         "placement": instance.placement,
+        "role": role,
     }
 
 

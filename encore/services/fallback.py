@@ -149,7 +149,13 @@ def _request(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: Off
         name=customer.name if customer else None,
         billing=quoting.billing_of(shop, instance.source_ref),
         return_url=bookkeeping.return_url(shop, instance.source_ref),
-        metadata=bookkeeping.attribution(shop, instance, attempt_id=attempt.id, customer_id=acceptance.customer_id),
+        metadata=bookkeeping.attribution(
+            shop,
+            instance,
+            role=quoting.role_of(shop, instance),
+            attempt_id=attempt.id,
+            customer_id=acceptance.customer_id,
+        ),
         is_currency_the_reason=instance.no_method_reason == "method.currency",
     )
 

@@ -39,7 +39,7 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
     if order is None or offer is None or product is None:
         raise ValueError(f"{instance.id} names rows that are gone")
     quote = thaw(instance.quote_json)
-    words_language = language if language in offer.titles else shop.settings.language
+    words, words_language = offer.words_in(language, fallback=shop.settings.language)
     customer = customers.get_customer(shop.store, instance.customer_id)
     return OfferPage(
         state="offer",
@@ -47,11 +47,8 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
         offer_id=instance.offer_id,
         order=order_pages.summarise(shop, order),
         product=product,
-        words={
-            "title": offer.titles.get(words_language, product.name),
-            "gain": offer.texts.get(words_language, product.description),
-        },
-        value_points=tuple(point[words_language] for point in offer.points if words_language in point),
+        words={name: text for name, text in words.items() if text},
+        value_points=offer.value_points_in(words_language),
         words_language=words_language,
         role=offer.role,
         quote=quote,

@@ -223,7 +223,7 @@ def _instance(
     language: str,
 ) -> OfferInstance:
     now = shop.now()
-    life_ms = min(offer.expires_after_min * 60, shop.settings.offer_life_s) * 1000
+    ends_at = now + min(offer.expires_after_min * 60, shop.settings.offer_life_s) * 1000
     return OfferInstance(
         id=new_id("oi"),
         offer_id=offer.id,
@@ -242,7 +242,7 @@ def _instance(
         moved_from_json=None,
         no_method_reason=check.reason if isinstance(check, Unusable) else None,
         created_at=now,
-        expires_at=min(now + life_ms, _authority_until(shop, order)),
+        expires_at=min(ends_at, _authority_until(shop, order), offer.deadline_at or ends_at),
         answered_at=None,
         state="shown",
     )

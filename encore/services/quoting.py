@@ -43,6 +43,12 @@ def is_offer_live(shop: Shop, instance: OfferInstance) -> bool:
     )
 
 
+def role_of(shop: Shop, instance: OfferInstance) -> str:
+    """Return the role an instance's offer was published with: upsell, downsell or cross_sell."""
+    offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
+    return offer.role if offer else ""
+
+
 def billing_of(shop: Shop, order_id: str) -> dict[str, str]:
     """Return the billing address of a first order's payment: all its known fields go with the next charge."""
     order = orders.get_order(shop.store, order_id)

@@ -16,7 +16,7 @@ from encore.crash_point import crash_point
 from encore.dodo.models import WebhookEnvelope
 from encore.dodo.webhooks import parse, verify
 from encore.errors import BadSignature, NotExecuted, ProviderError, RateLimited, UnreadableEvent
-from encore.services import bookkeeping, budgets, observe
+from encore.services import bookkeeping, budgets, observe, offers
 from encore.services.shop import Shop
 from encore.store import StoreFull, alarms, attempts, meta, webhook_events
 from encore.store.webhook_events import WebhookEvent
@@ -203,7 +203,12 @@ def _act(shop: Shop, event: WebhookEvent) -> _Outcome:
     if not budgets.take(shop, "reconcile"):
         return _NoBudget()
     is_known = observe.observe_payment(shop, envelope.payment_id, budget=shop.dodo.budget(_OBSERVE_S))
-    return _Done() if is_known else _Later("unknown order", is_ours=_names_us(envelope))
+    if not is_known:
+        return _Later("unknown order", is_ours=_names_us(envelope))
+    if event.event_type == "payment.succeeded":
+        # The buyer is on the way back: what their page needs is fetched before it is asked for.
+        offers.prepare(shop, envelope.payment_id)
+    return _Done()
 
 
 def _note_outcome(shop: Shop, event: WebhookEvent, outcome: _Outcome) -> None:

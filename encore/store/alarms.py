@@ -46,7 +46,5 @@ def list_standing(store: Store) -> list[Alarm]:
     """Return the alarms not cleared, oldest first."""
     return many(
         Alarm,
-        store.rows(
-            f"SELECT {columns(Alarm)} FROM alarms WHERE cleared_at IS NULL ORDER BY raised_at, kind, object"
-        ),
+        store.rows(f"SELECT {columns(Alarm)} FROM alarms WHERE cleared_at IS NULL ORDER BY raised_at, kind, object"),
     )

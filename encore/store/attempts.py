@@ -54,16 +54,12 @@ def get_attempt(store: Store, attempt_id: str) -> Attempt | None:
 
 def get_by_session(store: Store, session_id: str) -> Attempt | None:
     """Return the attempt whose hosted session this is."""
-    return one(
-        Attempt, store.row(f"SELECT {_COLUMNS} FROM attempts WHERE provider_session_id = :s", s=session_id)
-    )
+    return one(Attempt, store.row(f"SELECT {_COLUMNS} FROM attempts WHERE provider_session_id = :s", s=session_id))
 
 
 def get_by_payment(store: Store, payment_id: str) -> Attempt | None:
     """Return the attempt that holds a payment id."""
-    return one(
-        Attempt, store.row(f"SELECT {_COLUMNS} FROM attempts WHERE provider_payment_id = :p", p=payment_id)
-    )
+    return one(Attempt, store.row(f"SELECT {_COLUMNS} FROM attempts WHERE provider_payment_id = :p", p=payment_id))
 
 
 def list_of_acceptance(store: Store, acceptance_id: str) -> list[Attempt]:
@@ -229,9 +225,7 @@ def claim_lease(store: Store, attempt_id: str, *, now: int, until: int) -> bool:
     )
 
 
-def mark_looked(
-    store: Store, attempt_id: str, *, clean_misses: int, quiet_ms: int, next_check_at: int | None
-) -> None:
+def mark_looked(store: Store, attempt_id: str, *, clean_misses: int, quiet_ms: int, next_check_at: int | None) -> None:
     """Note a look that settled nothing: `clean_misses` and `quiet_ms` are added; gives the lease back."""
     store.run(
         "UPDATE attempts SET looks = looks + 1, clean_misses = clean_misses + :clean_misses,"

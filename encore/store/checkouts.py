@@ -50,9 +50,7 @@ def get_by_ref(store: Store, ref: str) -> Checkout | None:
 
 def get_by_session(store: Store, session_id: str) -> Checkout | None:
     """Return a checkout by the provider's session."""
-    return one(
-        Checkout, store.row(f"SELECT {_COLUMNS} FROM checkouts WHERE provider_session_id = :s", s=session_id)
-    )
+    return one(Checkout, store.row(f"SELECT {_COLUMNS} FROM checkouts WHERE provider_session_id = :s", s=session_id))
 
 
 def get_payable(

@@ -43,9 +43,7 @@ def upsert_customer(store: Store, customer: Customer) -> None:
 
 def get_customer(store: Store, customer_id: str) -> Customer | None:
     """Return a payer by the provider's id."""
-    return one(
-        Customer, store.row(f"SELECT {columns(Customer)} FROM customers WHERE id = :id", id=customer_id)
-    )
+    return one(Customer, store.row(f"SELECT {columns(Customer)} FROM customers WHERE id = :id", id=customer_id))
 
 
 def upsert_saved_methods(store: Store, methods: SavedMethods) -> None:
@@ -63,7 +61,5 @@ def get_saved_methods(store: Store, customer_id: str) -> SavedMethods | None:
     """Return the list last read, whatever its age."""
     return one(
         SavedMethods,
-        store.row(
-            f"SELECT {columns(SavedMethods)} FROM saved_methods WHERE customer_id = :id", id=customer_id
-        ),
+        store.row(f"SELECT {columns(SavedMethods)} FROM saved_methods WHERE customer_id = :id", id=customer_id),
     )

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 # sqlite-utils picks the newer bundled SQLite where there is one, and that module's exceptions are not sqlite3's.
-from sqlite_utils.utils import sqlite3
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from encore.crash_point import crash_point
 
@@ -158,7 +158,7 @@ def open_store(path: Path) -> Store:
 
 def sqlite_version() -> str:
     """Return the version of the SQLite library in use."""
-    return cast("str", sqlite3.sqlite_version)
+    return str(sqlite3.sqlite_version)
 
 
 def _is_capacity(error: Exception) -> bool:

@@ -53,9 +53,7 @@ def list_messages(store: Store, *, limit: int) -> list[Message]:
     """Return the newest messages."""
     return many(
         Message,
-        store.rows(
-            f"SELECT {_COLUMNS} FROM outbox ORDER BY created_at DESC, id DESC LIMIT :limit", limit=limit
-        ),
+        store.rows(f"SELECT {_COLUMNS} FROM outbox ORDER BY created_at DESC, id DESC LIMIT :limit", limit=limit),
     )
 
 

@@ -21,9 +21,7 @@ class Process:
 
 def insert_process(store: Store, process: Process) -> None:
     """Register a process."""
-    store.run(
-        f"INSERT INTO processes ({columns(Process)}) VALUES ({placeholders(Process)})", **values(process)
-    )
+    store.run(f"INSERT INTO processes ({columns(Process)}) VALUES ({placeholders(Process)})", **values(process))
 
 
 def get_process(store: Store, process_id: str) -> Process | None:

@@ -55,9 +55,7 @@ def list_of_payment(store: Store, payment_id: str) -> list[Refund]:
     """Return a payment's refunds, oldest first."""
     return many(
         Refund,
-        store.rows(
-            f"SELECT {_COLUMNS} FROM refunds WHERE payment_id = :id ORDER BY created_at, id", id=payment_id
-        ),
+        store.rows(f"SELECT {_COLUMNS} FROM refunds WHERE payment_id = :id ORDER BY created_at, id", id=payment_id),
     )
 
 
