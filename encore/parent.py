@@ -196,5 +196,6 @@ class _Run:
             lines.append(f"  Mail     {mail_link.strip()}")
         lines.append(f"  Logs     {self._settings.data_dir / 'logs'}")
         if cards is not None:
-            lines += ["", *(f"  {line}".rstrip() for line in cards.splitlines())]
+            lines += ["", "  Test cards: number, expiry, CVC, then what happens now and at later one-click payments"]
+            lines += [f"    {line}".rstrip() for line in cards.splitlines()]
         print("\n".join(lines), flush=True)
