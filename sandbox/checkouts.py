@@ -167,6 +167,8 @@ def _read_session(twin: Twin, body: Doc) -> Doc:
         "show_saved": flag(body, "show_saved_payment_methods"),
         "language": _language(body),
         "payment_id": None,
+        # What the buyer typed for the last try, so that another card is all a second try needs.
+        "typed": None,
     }
     # A cart that cannot be sold is refused now, not when the buyer stands at the till.
     price_session(twin, session, billing or {"country": "US", "zipcode": None})

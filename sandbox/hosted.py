@@ -47,7 +47,7 @@ def show(session_id: str) -> Response:
         return _to(f"/authenticate/{session['payment_id']}")
     if state not in ("open", "failed"):
         return _page(state, session, status=STATUS_OF_STATE.get(state, 200))
-    return _form(session, state, values=_initial(session), errors=[])
+    return _form(session, state, values=session["typed"] or _initial(session), errors=[])
 
 
 @bp.post("/session/<session_id>")
@@ -70,7 +70,7 @@ def pay(session_id: str) -> Response:
     except WireError as error:
         return _form(session, state, values=values, errors=[("cart", error.message)], status=422)
     customer = {"email": values["email"], "name": values["name"], "phone_number": values["phone"] or None}
-    session |= {"payment_id": payment["id"], "customer": customer}
+    session |= {"payment_id": payment["id"], "customer": customer, "typed": values}
     twin().store.put("sessions", session)
     return _after(session, payment)
 
@@ -200,8 +200,8 @@ def _read_payment(session: Doc, values: dict[str, str]) -> tuple[charges.Order, 
     priced, discount_refused = _priced(session, values)
     if discount_refused:
         errors.append("discount")
-    if priced.total or not discount_refused:
-        errors += card_errors if priced.total else []
+    if priced.total:
+        errors += card_errors
     if errors:
         texts = words(_language(session))
         raise FormError([(name, texts[f"error_{name}"]) for name in errors])
@@ -259,6 +259,9 @@ def _typed_card(values: dict[str, str]) -> tuple[charges.Source, list[str]]:
 
 
 def _chosen_method(session: Doc, values: dict[str, str]) -> Doc | None:
+    if request.form.get("card_number", "").strip():
+        # Somebody who types a card means that card, whatever the radio button says.
+        return None
     return next((method for method in _saved_methods(session) if method["id"] == values["method"]), None)
 
 
@@ -346,6 +349,7 @@ def _form(
         cards=CARDS,
         chosen=next((card for card in CARDS if card.last4 == request.args.get("card")), None),
         editable=lambda name: not values[name] or is_editable(session, name),
+        declined=payment,
         reason=_reason(payment, _language(session)) if payment else None,
         return_to=return_location(twin(), session, payment) if payment else None,
     )

@@ -14,7 +14,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "discount": ("Discount", "Giảm giá"),
     "tax": ("Tax", "Thuế"),
     "tax_included": ("Tax, included", "Thuế, đã gồm"),
-    "total": ("Total due today", "Tổng thanh toán hôm nay"),
+    "total": ("Total due today", "Tổng cộng hôm nay"),
     "every_Day": ("every day", "mỗi ngày"),
     "every_Week": ("every week", "mỗi tuần"),
     "every_Month": ("every month", "mỗi tháng"),
