@@ -249,9 +249,7 @@ class _Loader:
         if not has_key and not environment and not given:
             return f"http://127.0.0.1:{sandbox_port}"
         if not has_key:
-            reader.refuse(
-                "DODO_PAYMENTS_API_KEY", "is missing.", "Set it, or unset the other DODO_PAYMENTS_*."
-            )
+            reader.refuse("DODO_PAYMENTS_API_KEY", "is missing.", "Set it, or unset the other DODO_PAYMENTS_*.")
         if not environment:
             reader.refuse("DODO_PAYMENTS_ENVIRONMENT", "is missing.", "Write test_mode or live_mode.")
         self._mode = environment or "test_mode"
@@ -282,15 +280,15 @@ class _Loader:
         is_local = is_loopback(_host(url))
         if url and self._mode == "sandbox" and not is_local:
             # The sandbox takes any card: strangers must not be able to order there.
-            reader.refuse(
-                name, f"is {url}, but the sandbox is in use.", "Set a Dodo key, or unset the address."
-            )
+            reader.refuse(name, f"is {url}, but the sandbox is in use.", "Set a Dodo key, or unset the address.")
         elif url.startswith("http:") and (self._mode == "live_mode" or not is_local):
             reader.refuse(name, f"is {url}.", "Cookies and cards need https: write https://.")
         return url
 
     def _read_tier(self) -> Tier:
-        tier: Tier = self._reader.choice("ENCORE_DODO_TIER", "0", allowed=get_args(Tier))
+        # The sandbox has no account and so no tier; its own limits are off unless ordered.
+        default = "2" if self._mode == "sandbox" else "0"
+        tier: Tier = self._reader.choice("ENCORE_DODO_TIER", default, allowed=get_args(Tier))
         if tier == "off":
             self._demand_testing("ENCORE_DODO_TIER", "is off.")
         return tier
@@ -301,9 +299,7 @@ class _Loader:
             return None
         storage = self._reader.text("ENCORE_LIMITS_STORAGE") or "memory://"
         if not re.match(r"memory://$|rediss?://[^\s]+$", storage):
-            self._reader.refuse(
-                "ENCORE_LIMITS_STORAGE", "is not an address.", "Write memory:// or redis://host."
-            )
+            self._reader.refuse("ENCORE_LIMITS_STORAGE", "is not an address.", "Write memory:// or redis://host.")
         return storage
 
     def _demand_testing(self, name: str, problem: str) -> None:
@@ -357,9 +353,7 @@ class _Loader:
         tag = self._reader.text("ENCORE_LANGUAGE") or "en"
         known = {"en", *(path.name for path in _LOCALES.glob("*") if path.is_dir())}
         if tag not in known:
-            self._reader.refuse(
-                "ENCORE_LANGUAGE", f"is {tag!r}.", f"Write one of: {', '.join(sorted(known))}."
-            )
+            self._reader.refuse("ENCORE_LANGUAGE", f"is {tag!r}.", f"Write one of: {', '.join(sorted(known))}.")
         return tag
 
     def _read_timezone(self) -> str:
@@ -375,9 +369,7 @@ class _Loader:
     def _read_smtp(self) -> Smtp | None:
         reader = self._reader
         host = reader.text("ENCORE_SMTP_HOST")
-        security: SmtpSecurity = reader.choice(
-            "ENCORE_SMTP_SECURITY", "starttls", allowed=get_args(SmtpSecurity)
-        )
+        security: SmtpSecurity = reader.choice("ENCORE_SMTP_SECURITY", "starttls", allowed=get_args(SmtpSecurity))
         port = reader.integer("ENCORE_SMTP_PORT", 465 if security == "tls" else 587, low=1, high=65535)
         password = reader.secret("ENCORE_SMTP_PASSWORD")
         user = reader.text("ENCORE_SMTP_USER")
@@ -386,19 +378,13 @@ class _Loader:
                 reader.refuse("ENCORE_SMTP_HOST", "is missing.", "Live mode must be able to send receipts.")
             return None
         if security == "none" and not is_loopback(host):
-            reader.refuse(
-                "ENCORE_SMTP_SECURITY", "is none.", "Only a mail server on loopback may go without TLS."
-            )
+            reader.refuse("ENCORE_SMTP_SECURITY", "is none.", "Only a mail server on loopback may go without TLS.")
         if (user is None) != (password is None):
-            reader.refuse(
-                "ENCORE_SMTP_USER", "and ENCORE_SMTP_PASSWORD belong together.", "Set both or none."
-            )
+            reader.refuse("ENCORE_SMTP_USER", "and ENCORE_SMTP_PASSWORD belong together.", "Set both or none.")
         sender = self._read_address("ENCORE_SMTP_FROM")
         if sender is None:
             reader.refuse("ENCORE_SMTP_FROM", "is missing.", "Write the address that messages come from.")
-        return Smtp(
-            host=host, port=port, sender=sender or "", security=security, user=user, password=password
-        )
+        return Smtp(host=host, port=port, sender=sender or "", security=security, user=user, password=password)
 
     def _read_owner(self) -> str | None:
         address = self._read_address("ENCORE_OWNER_EMAIL")

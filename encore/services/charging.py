@@ -220,7 +220,7 @@ def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:
         answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
     settle(shop, attempt, answer)
     if isinstance(answer, Accepted):
-        observe.try_payment(shop, answer.payment_id, within_s=_STATUS_READ_S)
+        observe.try_payment(shop, answer.payment_id, budget=shop.dodo.budget(_STATUS_READ_S))
         crash_point("settle.status_read")
 
 

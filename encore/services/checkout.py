@@ -165,16 +165,15 @@ def look(shop: Shop, checkout: Checkout) -> bool:
     budget = shop.dodo.budget(_STATUS_BUDGET_S)
     try:
         session = shop.dodo.checkouts.get(checkout.provider_session_id, budget=budget)
-        if session.payment_id is not None:
-            observe.observe_payment(shop, session.payment_id, budget=budget)
     except NotExecuted as refusal:
         if refusal.status == 404:
             with shop.store.write():
                 checkouts.mark_closed(shop.store, checkout.id)
+        return refusal.status == 404
     except ProviderError:
         return False
     crash_point("checkout.return_read")
-    return True
+    return session.payment_id is None or observe.try_payment(shop, session.payment_id, budget=budget)
 
 
 def look_due(shop: Shop) -> int:

@@ -208,15 +208,16 @@ def look(shop: Shop, attempt: Attempt) -> None:
     budget = shop.dodo.budget(_CLOSING_BUDGET_S)
     try:
         session = shop.dodo.checkouts.get(attempt.provider_session_id, budget=budget)
-        if session.payment_id is not None:
-            observe.observe_payment(shop, session.payment_id, budget=budget)
     except NotExecuted as refusal:
         if refusal.status == 404:
             with shop.store.write():
                 bookkeeping.apply_event(shop, attempt, "session_expired", reason="session_gone")
+        return
     except ProviderError:
         return
     crash_point("hosted.closing_read")
+    if session.payment_id is not None:
+        observe.try_payment(shop, session.payment_id, budget=budget)
 
 
 def close_due(shop: Shop) -> int:

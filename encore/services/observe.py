@@ -51,12 +51,13 @@ def observe_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
     return settle_payment(shop, shop.dodo.payments.get(payment_id, budget=budget))
 
 
-def try_payment(shop: Shop, payment_id: str, *, within_s: float) -> None:
-    """Read one payment within `within_s` seconds; no answer changes nothing, the worker asks again."""
+def try_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
+    """Read one payment and settle by it; False if the provider gave no answer: then the worker asks again."""
     try:
-        observe_payment(shop, payment_id, budget=shop.dodo.budget(within_s))
+        observe_payment(shop, payment_id, budget=budget)
     except ProviderError:
-        return
+        return False
+    return True
 
 
 def settle_payment(shop: Shop, payment: Payment) -> bool:

@@ -77,8 +77,8 @@ class OrderSummary:
 class OfferPage:
     """One offer instance in one of the states of `ux.md` section 4.
 
-    `words` holds the merchant's words in the page's language (`title`, and `gain` and `terms` if written), `words_language` the language
-    they really are in. `sum_with_order` is the quote's total plus today's earlier payments, None if currencies differ.
+    `words` holds the merchant's words (`title`, and `gain` and `terms` if written), `words_language` the language they
+    are in. `sum_with_order` is the quote's total plus today's earlier payments, None if currencies differ.
     `reason` is a message key (why there is no one-click, why the card was declined), else None.
     `poll_after_s` is None when nothing is to be polled; `can_cancel` is true only while nothing was sent.
     `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
@@ -92,7 +92,7 @@ class OfferPage:
     words: dict[str, str]
     value_points: tuple[str, ...]
     words_language: str
-    role: Literal["upsell", "downsell", "cross_sell"]
+    role: str
     quote: Quote
     quote_hash: str
     moved_from: Quote | None

@@ -12,7 +12,7 @@ from encore.errors import NotExecuted, ProviderError
 from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after
 from encore.services import bookkeeping, budgets, fallback, fulfilment, observe
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, meta, payments
+from encore.store import acceptances, attempts, checkouts, meta, payments
 from encore.store.attempts import Attempt
 
 _LEASE_MS = 30_000
@@ -23,6 +23,8 @@ _ACTION_LIFE_MS = 24 * 3_600_000
 _LOOK_BUDGET_S = 10.0
 # How far before the claim to search: the two machines' clocks may differ by this much.
 _CLOCK_SKEW_MS = 15 * 60_000
+_FIRST_FOLLOW_MS = 1_000
+_SLOWEST_FOLLOW_MS = 5 * 60_000
 _POLL_BACK_MS = 48 * 3_600_000
 _SWEEP_BACK_MS = 35 * 24 * 3_600_000
 
@@ -218,13 +220,17 @@ def _give_back(shop: Shop, attempt: Attempt, *, next_check_at: int | None) -> No
 
 
 def _next_check(shop: Shop, attempt: Attempt, *, was_clean: bool = True) -> int:
+    now, age_ms = shop.now(), shop.now() - (attempt.claimed_at or attempt.created_at)
+    if attempt.state not in ("sending", "unknown"):
+        # A buyer who reads, or is at the bank, is in no hurry, and webhooks tell: ask ever less often.
+        return now + max(_FIRST_FOLLOW_MS, min(age_ms // 4, _SLOWEST_FOLLOW_MS))
     quarantine_ms = int(shop.settings.quarantine_s * 1000)
-    return shop.now() + next_look_after(
-        shop.now() - (attempt.claimed_at or attempt.created_at),
+    return now + next_look_after(
+        age_ms,
         looks_s=shop.settings.looks_s,
         every_s=shop.settings.look_every_s,
         was_clean=was_clean,
-        quiet_left_ms=quarantine_ms - attempt.quiet_ms if attempt.state == "unknown" else 0,
+        quiet_left_ms=quarantine_ms - attempt.quiet_ms,
     )
 
 
@@ -236,7 +242,7 @@ def poll(shop: Shop, *, back_ms: int = _POLL_BACK_MS) -> int:
     budget = shop.dodo.budget(60.0)
     found = shop.dodo.payments.list_all(created_at_gte=shop.now() - back_ms, budget=budget)
     changed = 0
-    for item in _unsettled(shop, found.items):
+    for item in _unsettled(shop, tuple(item for item in found.items if _may_be_ours(shop, item))):
         try:
             changed += observe.observe_payment(shop, item.payment_id, budget=budget)
         except NotExecuted:
@@ -245,6 +251,17 @@ def poll(shop: Shop, *, back_ms: int = _POLL_BACK_MS) -> int:
         with shop.store.write():
             meta.mark_value(shop.store, "polled_at", value=shop.now())
     return changed
+
+
+def _may_be_ours(shop: Shop, item: PaymentListItem) -> bool:
+    """Tell whether a listed payment is worth a full read: the account may sell elsewhere too."""
+    if item.mark("attempt_id") or item.mark("checkout_id") or payments.get_payment(shop.store, item.payment_id):
+        return True
+    session_id = item.checkout_session_id
+    return session_id is not None and (
+        checkouts.get_by_session(shop.store, session_id) is not None
+        or attempts.get_by_session(shop.store, session_id) is not None
+    )
 
 
 def sweep(shop: Shop) -> int:
