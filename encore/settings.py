@@ -287,7 +287,7 @@ class _Loader:
 
     def _read_tier(self) -> Tier:
         # The sandbox has no account and so no tier; its own limits are off unless ordered.
-        default = "2" if self._mode == "sandbox" else "0"
+        default: Tier = "2" if self._mode == "sandbox" else "0"
         tier: Tier = self._reader.choice("ENCORE_DODO_TIER", default, allowed=get_args(Tier))
         if tier == "off":
             self._demand_testing("ENCORE_DODO_TIER", "is off.")
