@@ -153,9 +153,7 @@ class Environment:
             and not set(value) & set(" ;,'\"\\")  # these would end a directive of the content policy
         )
         if not is_origin:
-            self.refuse(
-                name, f"has {value!r}.", "Write it as https://host or https://host:port, nothing behind it."
-            )
+            self.refuse(name, f"has {value!r}.", "Write it as https://host or https://host:port, nothing behind it.")
             return None
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")

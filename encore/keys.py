@@ -148,8 +148,6 @@ def _write_once(path: Path, keys: SandboxKeys) -> None:
 def _read(path: Path) -> SandboxKeys:
     found = json.loads(path.read_text(encoding="utf-8"))
     names = [item.name for item in fields(SandboxKeys)]
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(name), str) and found[name] for name in names
-    ):
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) and found[name] for name in names):
         raise ValueError(f"{path} is not a file of sandbox keys")
     return SandboxKeys(**{name: found[name] for name in names})
