@@ -10,9 +10,7 @@ _LAST_RESORT_S = 20
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--time-limit", type=int, default=0, metavar="SECONDS", help="end the whole run after this long"
-    )
+    parser.addoption("--time-limit", type=int, default=0, metavar="SECONDS", help="end the whole run after this long")
 
 
 def pytest_configure(config: pytest.Config) -> None:
