@@ -20,6 +20,7 @@ from encore.settings import Settings, SettingsError, load_settings
 
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.05
+_READY = "ready"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -157,35 +158,36 @@ class _Run:
                 ) from None
 
     def _wait_until_ready(self) -> None:
-        """Wait for /readyz, doing the first sync and the demo seed when it is not ready without them."""
+        """Wait for /readyz, doing the first sync and the demo seed if it says that they are missing."""
         deadline = self._clock.monotonic() + _READY_WITHIN_S
-        is_filled = False
-        while (answer := self._ask_ready()) is None or answer[0] != 200:
+        to_fill = ["not_synced", "not_seeded"]
+        while (answer := self._ask_ready()) != _READY:
             if self._clock.monotonic() > deadline:
-                said = f"{answer[0]} {answer[1]}" if answer else "nothing"
-                raise _CannotStart(f"The web did not get ready in {_READY_WITHIN_S:g} s; /readyz says {said}.")
-            if answer is not None and not is_filled:
-                self._fill()
-                is_filled = True
+                raise _CannotStart(f"The web did not get ready in {_READY_WITHIN_S:g} s; /readyz said: {answer}.")
+            for missing in [word for word in to_fill if word in answer]:
+                to_fill.remove(missing)
+                self._fill(missing)
             self._children.check()
             self._pause()
 
-    def _ask_ready(self) -> tuple[int, str] | None:
-        """Return status and body of /readyz, or None while nobody answers."""
+    def _ask_ready(self) -> str:
+        """Return _READY, or the body of another answer, or why there is none."""
         url = f"http://127.0.0.1:{self._settings.port}/readyz"
+        # Without the proxies of the environment: this is our own machine.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with direct.open(url, timeout=5) as response:
-                return response.status, ""
+            with direct.open(url, timeout=5):
+                return _READY
         except urllib.error.HTTPError as error:
-            return error.code, error.read(2000).decode("utf-8", errors="replace")
-        except OSError:
-            return None
+            return error.read(2000).decode("utf-8", errors="replace")
+        except OSError as error:
+            return str(error)
 
-    def _fill(self) -> None:
-        """Copy the catalogue and, in the sandbox, make the demo; both change nothing that is there already."""
-        self._children.finish(self._flask_task("sync", "dodo", "sync"))
-        if self._has_sandbox:
+    def _fill(self, missing: str) -> None:
+        """Copy the provider's catalogue, or make the demo from it."""
+        if missing == "not_synced":
+            self._children.finish(self._flask_task("sync", "dodo", "sync"))
+        else:
             self._children.finish(self._flask_task("seed", "seed", "--demo"))
 
     def _print_welcome(self, *, cards: str | None, mail_link: str | None) -> None:
