@@ -187,6 +187,13 @@ class Client:
             delay_s *= 2
         return self._read(reply, fault, model)
 
+    def read_headers(self, path: str, *, budget: Budget) -> Mapping[str, str]:
+        """Ask once and return the answer's headers, names in lower case, whatever its status. Raises Unavailable."""
+        reply, fault = self._ordinary("GET", path, budget=budget)
+        if reply is None:
+            raise Unavailable(fault)
+        return reply.headers
+
     def post(self, path: str, body: Mapping[str, Any], model: type[T], *, budget: Budget) -> T:
         """Send a POST that moves no money, once. Raises NotExecuted (RateLimited for 429) or Unavailable."""
         reply, fault = self._ordinary("POST", path, budget=budget, body=body)

@@ -57,6 +57,18 @@ def list_messages(store: Store, *, limit: int) -> list[Message]:
     )
 
 
+def has_due(store: Store, *, now: int) -> bool:
+    """Tell whether a message waits to be sent."""
+    return (
+        store.row(
+            "SELECT id FROM outbox WHERE (state = 'ready' AND next_try_at <= :now)"
+            " OR (state = 'sending' AND lease_until <= :now) LIMIT 1",
+            now=now,
+        )
+        is not None
+    )
+
+
 def claim_message(store: Store, *, now: int, lease_until: int) -> Message | None:
     """Take the next message to send; one left in `sending` by a dead worker is sent again and says so."""
     found = store.rows(

@@ -55,6 +55,18 @@ def insert_event(
     )
 
 
+def has_due(store: Store, *, now: int) -> bool:
+    """Tell whether a delivery waits to be processed."""
+    return (
+        store.row(
+            "SELECT webhook_id FROM webhook_events WHERE state = 'received' AND next_try_at <= :now"
+            " AND (lease_until IS NULL OR lease_until <= :now) LIMIT 1",
+            now=now,
+        )
+        is not None
+    )
+
+
 def claim_due(store: Store, *, now: int, lease_until: int) -> WebhookEvent | None:
     """Take the next delivery to process until `lease_until`; a dead worker's comes free when its lease ends."""
     found = store.rows(
