@@ -1,0 +1,49 @@
+"""Check answers of the wire against the schemas derived from the official SDK 1.123.0."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+FOLDER = Path(__file__).parent
+DERIVED = "openapi-derived-sdk-1.123.0.json"
+
+
+@cache
+def document() -> Any:
+    """Return the derived OpenAPI document."""
+    return json.loads((FOLDER / DERIVED).read_text())
+
+
+@cache
+def webhook_examples() -> Any:
+    """Return the official webhook bodies: event -> description, example."""
+    return json.loads((FOLDER / "webhook-examples-1.113.0.json").read_text())
+
+
+def assert_answer(endpoint: str, body: Any) -> None:
+    """Fail with the path of each mismatch if `body` is no 200 answer of `GET /payments/{id}` and the like."""
+    errors = [f"{error.json_path}: {error.message}" for error in _validator(endpoint).iter_errors(body)]
+    assert not errors, f"{endpoint}\n" + "\n".join(errors)
+
+
+@cache
+def _validator(endpoint: str) -> Draft202012Validator:
+    method, template = endpoint.split(" ")
+    wanted = re.sub(r"\{\w+\}", "{}", template)
+    for path, operations in document()["paths"].items():
+        if re.sub(r"\{\w+\}", "{}", path) == wanted:
+            content = operations[method.lower()]["responses"]["200"]["content"]
+            # References point into the whole document, so the schema is looked up from its root.
+            place = f"urn:derived#/paths/{path.replace('~', '~0').replace('/', '~1')}/{method.lower()}"
+            resource = Resource.from_contents(document(), default_specification=DRAFT202012)
+            registry: Registry[Any] = Registry().with_resource("urn:derived", resource)
+            assert "application/json" in content
+            reference = f"{place}/responses/200/content/application~1json/schema".replace("{", "%7B")
+            return Draft202012Validator({"$ref": reference.replace("}", "%7D")}, registry=registry)
+    raise LookupError(endpoint)
