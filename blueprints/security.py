@@ -24,7 +24,7 @@ _CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])"
 _FEATURES = (
     "accelerometer autoplay camera display-capture encrypted-media fullscreen geolocation gyroscope hid"
     " magnetometer microphone midi payment picture-in-picture publickey-credentials-get screen-wake-lock serial"
-    " usb web-share xr-spatial-tracking"
+    " usb xr-spatial-tracking"
 ).split()
 
 log = structlog.get_logger("encore.web")

@@ -1,0 +1,12 @@
+"""The command line: one module a noun. Exit status 0 is good, 1 a problem, 2 a command that makes no sense."""
+
+from flask import Blueprint
+
+from . import attempts, audit, catalogue, database, doctor, mail, offers, reconcile, webhooks, worker
+
+
+def install(bp: Blueprint) -> None:
+    """Add every command to the blueprint."""
+    for module in (database, catalogue, offers, worker, attempts, reconcile, webhooks, audit, doctor, mail):
+        for command in module.COMMANDS:
+            bp.cli.add_command(command)

@@ -1,0 +1,58 @@
+"""What is wrong with an offer or a funnel, in words for the person who wrote the file."""
+
+from encore.rules.kinds import EXPIRY_MIN, LANGUAGES, MAX_QUANTITY, ROLES, Fault
+
+_LANGUAGES = " and ".join(LANGUAGES)
+_SENTENCES = {
+    "fault.not_toml": "not TOML: {detail}",
+    "fault.nothing_in_it": "there is no [[offers]] and no [[funnels]] in it",
+    "fault.tables_expected": "write it as [[offers]] or [[funnels]]",
+    "fault.unknown_field": "there is no such field",
+    "fault.field_missing": "is missing",
+    "fault.id_missing": "an id is missing",
+    "fault.bad_id": "an id is small letters, digits, - and _, at most 60",
+    "fault.id_twice": "the id stands twice in the file",
+    "fault.unknown_kind": "there is no kind {kind}",
+    "fault.text_expected": "write a text of at most 500 characters",
+    "fault.flag_expected": "write true or false",
+    "fault.number_expected": (
+        f"not a number that is allowed here (quantity 1 to {MAX_QUANTITY}, minutes {EXPIRY_MIN[0]} to {EXPIRY_MIN[1]})"
+    ),
+    "fault.word_not_allowed": f"not a word that is allowed here (roles: {', '.join(ROLES)})",
+    "fault.words_expected": f"write the words per language: {_LANGUAGES}",
+    "fault.words_missing": "offer {offer} has words without {language}",
+    "fault.points_expected": "write at most six points, each with its words per language",
+    "fault.moment_expected": "write a date with time and zone, such as 2026-12-24T18:00:00+07:00",
+    "fault.deadline_past": "lies in the past",
+    "fault.unknown_product": "the catalogue has no product {product}: run dodo sync, or write its id or address name",
+    "fault.product_archived": "product {product} is no longer sold",
+    "fault.product_recurring": "product {product} is a subscription: kind one_time sells things bought once",
+    "fault.product_without_price": "product {product} has no fixed price: the buyer would have to name one",
+    "fault.discount_refused": "the provider refuses code {code}: {reason}",
+    "fault.condition_expected": "a condition is {{field, operator, value}}",
+    "fault.unknown_condition": "there is no such condition",
+    "fault.unknown_operator": "the field does not take this operator",
+    "fault.list_expected": "write a list of texts",
+    "fault.percent_expected": "write a number from 0 to 100",
+    "fault.money_expected": 'write {{minor = 4900, currency = "USD"}}',
+    "fault.date_expected": "write a date, such as 2026-12-24",
+    "fault.groups_expected": "rules are a list of groups, a group a list of conditions",
+    "fault.steps_expected": "write at least one [[funnels.steps]] with key and offer",
+    "fault.step_key_twice": "the step's key stands twice, or is thanks",
+    "fault.dead_end": "{edge} leads to {target}, which is no step",
+    "fault.unreachable": "no answer leads to this step",
+    "fault.loop": "a buyer could come back to this step",
+    "fault.beyond_page_cap": "page_cap is {cap}: no buyer would see this step",
+    "fault.unknown_offer": "there is no offer {offer}",
+    "fault.price_unknown": "the price is not known, so nobody can say that it is lower than {declined}'s",
+    "fault.downsell_not_cheaper": (
+        "does not cost less than {declined}, after which it comes: dearer_confirmed = true if that is meant"
+    ),
+    "fault.currency_mixed": "its offers have several currencies ({currencies}): an order has one",
+    "fault.currency_never": "offers cost {offered}, but what is bought costs {bought}: it would never be shown",
+}
+
+
+def sentence(fault: Fault) -> str:
+    """Return a fault in words; a key without words, which a test forbids, stands for itself."""
+    return _SENTENCES.get(fault.key, fault.key).format(**dict(fault.values))
