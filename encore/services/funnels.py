@@ -15,6 +15,7 @@ from encore.store import offers as offer_rows
 __all__ = ["Funnel", "Offer"]
 
 Noun = Literal["offer", "funnel"]
+State = Literal["live", "paused"]
 LIVE = "live"
 PAUSED = "paused"
 
@@ -81,7 +82,7 @@ def list_all(shop: Shop) -> list[Listed]:
     return [*offers, *(_listed_funnel(row) for row in funnel_rows.list_funnels(shop.store))]
 
 
-def set_state(shop: Shop, ids: list[str], *, state: Literal["live", "paused"]) -> list[tuple[Noun, str]]:
+def set_state(shop: Shop, ids: list[str], *, state: State) -> list[tuple[Noun, str]]:
     """Pause or take up every offer and funnel with one of these ids; returns those there are, changed or not.
 
     No offer of a paused one is shown or taken from the next request on; what was accepted before stands.

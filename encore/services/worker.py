@@ -127,7 +127,7 @@ class _Lane:
 
 
 def run(shop: Shop, *, stop: threading.Event) -> None:
-    """Work until `stop` is set; returns when every lane has finished the job it was at."""
+    """Work until `stop` is set, then close the shop; returns when every lane has finished the job it was at."""
     shop.presence.join("worker")
     log.info("worker.started")
     lanes = [_Lane(shop, jobs) for jobs in _lanes(shop)]
@@ -136,6 +136,7 @@ def run(shop: Shop, *, stop: threading.Event) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    shop.close()
     log.info("worker.stopped")
 
 
@@ -146,6 +147,7 @@ def run_once(shop: Shop) -> int:
     for jobs in _lanes(shop):
         lane = _Lane(shop, jobs)
         did += sum(lane.do(job) for job in jobs)
+    shop.presence.leave()
     return did
 
 
