@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from flask_wtf.csrf import CSRFProtect
+from flask_wtf.csrf import CSRFProtect  # type: ignore[import-untyped]
 from limits import parse
 from limits.strategies import RateLimiter
 from werkzeug.exceptions import BadRequest, Forbidden
@@ -21,11 +21,11 @@ MAX_BODY_BYTES = 256 * 1024
 _SERVER_PATHS = ("/webhooks/",)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])")
-_FEATURES = (
-    "accelerometer autoplay camera display-capture encrypted-media fullscreen geolocation gyroscope hid"
-    " magnetometer microphone midi payment picture-in-picture publickey-credentials-get screen-wake-lock serial"
-    " usb xr-spatial-tracking"
-).split()
+_POWERFUL_FEATURES = (
+    "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(),"
+    " gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(),"
+    " publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
+)
 
 log = structlog.get_logger("encore.web")
 
@@ -110,7 +110,7 @@ def _make_headers(settings: Settings) -> Callable[[Response], Response]:
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
-        "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _FEATURES),
+        "Permissions-Policy": _POWERFUL_FEATURES,
     }
     if settings.is_https:
         fixed["Strict-Transport-Security"] = "max-age=63072000"

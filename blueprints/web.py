@@ -83,9 +83,7 @@ def _cookie_name() -> str:
 
 def wants_partial() -> bool:
     """Tell whether htmx asks for a fragment; a restored history entry asks for the whole page."""
-    return (
-        request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") == "partial"
-    )
+    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") == "partial"
 
 
 def page_or_partial(template: str, partial: str, *, state: str, status: int = 200, **values: Any) -> Response:

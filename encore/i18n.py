@@ -68,7 +68,10 @@ def format_money(amount: Money, language: str) -> str:
     The decimals are the provider's: Babel's own are wrong for some currencies, a hundredfold for ISK.
     """
     pattern = _currency_pattern(language, exponent(amount.currency))
-    return pattern.apply(to_decimal(amount), Locale.parse(language), currency=amount.currency, currency_digits=False)
+    written: str = pattern.apply(
+        to_decimal(amount), Locale.parse(language), currency=amount.currency, currency_digits=False
+    )
+    return written
 
 
 @cache

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 # Everything of htmx 4.0.1 we use; a name of htmx 2 would be ignored by the browser without a word.
-HTMX_ATTRIBUTES = frozenset("hx-post hx-get hx-target hx-swap hx-trigger hx-disable hx-sync".split())
+HTMX_ATTRIBUTES = frozenset(["hx-post", "hx-get", "hx-target", "hx-swap", "hx-trigger", "hx-disable", "hx-sync"])
 _HTMX_STATUS = re.compile(r"hx-status:([1-5][0-9]{2}|[1-5][0-9]x|[1-5]xx)")
 _SWAPS = frozenset({"outerHTML", "innerHTML", "none"})
 

@@ -9,7 +9,7 @@ from encore.services.pages import ReturnPage
 
 from ..errors import answer
 from ..security import address, limits
-from ..web import buyer_key, current_shop, go, is_page_view, language, page, page_or_partial
+from ..web import buyer_key, current_shop, go, is_page_view, language, page_or_partial
 
 bp = Blueprint("checkout", __name__)
 
@@ -76,10 +76,11 @@ def _look(ref: str, *, check: int) -> Response:
 
 
 def _render(found: ReturnPage, *, check: int) -> Response:
+    state: str = found.state
+    partial = f"checkout/_{state}.html"
     if found.state == "offer" and found.offer is not None:
-        partial, state = f"offers/_{found.offer.state}.html", found.offer.state
-    else:
-        partial, state = f"checkout/_{found.state}.html", found.state
+        state = found.offer.state
+        partial = f"offers/_{state}.html"
     return page_or_partial(
         "checkout/return.html",
         partial,

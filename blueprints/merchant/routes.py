@@ -51,7 +51,7 @@ def as_html(message_id: str) -> Response:
 
 
 def _get(message_id: str) -> mail.Message:
-    for message in mail.list_messages(current_shop()):
-        if message.id == message_id:
-            return message
-    abort(404)
+    found = next((message for message in mail.list_messages(current_shop()) if message.id == message_id), None)
+    if found is None:
+        abort(404)
+    return found

@@ -43,9 +43,7 @@ def start() -> Response:
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     cookie = make_buyer_cookie()
-    result = checkout.start(
-        shop, slug=found.slug, quantity=1, buyer_key=hash_cookie(cookie), language=language()
-    )
+    result = checkout.start(shop, slug=found.slug, quantity=1, buyer_key=hash_cookie(cookie), language=language())
     match result:
         case checkout.Started():
             return set_buyer_cookie(go(result.url), cookie)

@@ -24,7 +24,7 @@ def receive() -> Response:
         abort(415)
     body = request.get_data(cache=False)
     try:
-        webhooks.receive(current_shop(), request.headers, body)
+        webhooks.receive(current_shop(), dict(request.headers), body)
     except BadSignature:
         limits().hit(_REJECTED, scope=_SCOPE, key=address())
         # One constant body, whatever was wrong: a reason would help only a forger.

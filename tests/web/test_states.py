@@ -2,8 +2,8 @@
 
 import pytest
 
-from encore.services.pages import OfferState, ReturnState
-from tests.html import lint, read
+from encore.services.pages import OfferState
+from tests.html import read
 from tests.web import factories
 from tests.web.conftest import Visit, World
 
