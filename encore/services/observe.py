@@ -75,11 +75,11 @@ def settle_payment(shop: Shop, payment: Payment) -> bool:
             case _LostRow(attempt_id=attempt_id):
                 settling.note_lost_row(shop, payment, attempt_id=attempt_id)
             case _CheckoutOwner(checkout=checkout):
-                _store(shop, payment, checkout_id=checkout.id)
+                store_seen(shop, payment, checkout_id=checkout.id)
                 fulfilment.remember_customer(shop, payment, language=checkout.language)
                 settling.settle_checkout(shop, checkout, payment, sighting=_sighting(payment))
             case _AttemptOwner(attempt=attempt, acceptance=acceptance):
-                _store(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
+                store_seen(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
                 settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
         refunds.observe_refunds(shop, payment)
         refunds.observe_disputes(shop, payment)
@@ -147,7 +147,7 @@ def _sighting(payment: Payment) -> Sighting:
     return sight(payment.status)
 
 
-def _store(
+def store_seen(
     shop: Shop,
     payment: Payment,
     *,
@@ -155,6 +155,7 @@ def _store(
     acceptance_id: str | None = None,
     checkout_id: str | None = None,
 ) -> None:
+    """Store a payment as just read, inside `store.write()`, booked to its owner or to nobody."""
     card = fulfilment.card_of(payment)
     payment_rows.upsert_observed(
         shop.store,

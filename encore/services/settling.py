@@ -201,6 +201,9 @@ def _give_back(shop: Shop, payment: Payment, *, reason: str) -> None:
 
 def note_lost_row(shop: Shop, payment: Payment, *, attempt_id: str) -> None:
     """Tell a person of a payment with a true mark whose row is missing; it is never refunded by itself."""
+    if payment_rows.get_payment(shop.store, payment.payment_id) is not None:
+        # Taken in by `reconcile --rebuild` before: the person has been told.
+        return
     bookkeeping.raise_alarm(
         shop, "payment_without_row", object_id=payment.payment_id, detail=f"attempt {attempt_id}; reconcile --rebuild"
     )
