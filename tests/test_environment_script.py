@@ -1,5 +1,6 @@
 """`.ci/environment`, which stands before every make target: it makes, keeps and heals the virtual environment."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def healed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def install(root: Path, lock: str, *, path: str = "/usr/local/bin:/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
+def install(root: Path, lock: str, *, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", str(SCRIPT), ".venv", lock],
         cwd=root,
