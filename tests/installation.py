@@ -1,0 +1,215 @@
+"""A whole installation in its own processes: sandbox, web, worker, and browsers that speak plain HTTP to it.
+
+Crashes, races and faults are tested here: what is killed is a real process, what is lost is a real answer.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from encore.settings import load_settings
+from encore.store import Store, open_store
+from tests.sandbox_process import ROOT, SandboxProcess, start_sandbox, wait_for
+
+# What 13 s, 15 min and 8 s are in a test, where nobody waits for real minutes (proof.md, section 1).
+QUICK = {
+    "ENCORE_TESTING": "1",
+    "ENCORE_LIMITS": "off",
+    "ENCORE_DODO_TIER": "off",
+    "ENCORE_CHARGE_TIMEOUT_S": "0.5",
+    "ENCORE_BUDGET_S": "3",
+    "ENCORE_QUARANTINE_S": "0.6",
+    "ENCORE_LOOK_EVERY_S": "0.1",
+    "ENCORE_POLL_EVERY_S": "1",
+}
+_KILLED = 137  # what a crash point exits with, as a shell reports kill -9
+
+
+@dataclass
+class Installation:
+    """One shop: `env` is what its processes see, `web` and `worker` run while they are not None."""
+
+    folder: Path
+    port: int
+    sandbox: SandboxProcess
+    env: dict[str, str]
+    web: subprocess.Popen[bytes] | None = None
+    worker: subprocess.Popen[bytes] | None = None
+    _stores: list[Store] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The shop's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def store(self) -> Store:
+        """The installation's rows, read by the test beside the processes."""
+        if not self._stores:
+            self._stores.append(open_store(self.folder / "encore.sqlite3"))
+        return self._stores[0]
+
+    def start_web(self, **env: str) -> None:
+        """Start the web process and wait until it answers."""
+        command = [sys.executable, "-m", "gunicorn", "app:create_app()", "--bind", f"127.0.0.1:{self.port}"]
+        command += ["--worker-class", "gthread", "--workers", "1", "--threads", "24", "--no-control-socket"]
+        self.web = self._spawn(command, env, log="web.log")
+        wait_for(lambda: self._answers(), limit_s=20, what="the web process")
+
+    def start_worker(self, **env: str) -> None:
+        """Start the worker; it registers within moments."""
+        self.worker = self._spawn([sys.executable, "-m", "flask", "--app", "app", "worker"], env, log="worker.log")
+
+    def flask(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        command = [sys.executable, "-m", "flask", "--app", "app", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env={**self.env, **env}, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def kill(self, name: str) -> None:
+        """kill -9 `web` or `worker`, its children too."""
+        process: subprocess.Popen[bytes] | None = getattr(self, name)
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            setattr(self, name, None)
+
+    def stop(self) -> None:
+        """End everything."""
+        self.kill("web")
+        self.kill("worker")
+        for store in self._stores:
+            store.close()
+
+    def audit(self) -> dict[str, Any]:
+        """Run `flask audit` with the sandbox's own log as witness and return its report."""
+        witness = self.folder / "witness.json"
+        logs = {"requests": self.sandbox.requests(), "deliveries": self.sandbox.deliveries()}
+        witness.write_text(json.dumps(logs))
+        answer = self.flask("audit", "--json", "--witness", str(witness))
+        report: dict[str, Any] = json.loads(answer.stdout or "{}")
+        report["exit"], report["errors"] = answer.returncode, answer.stderr
+        return report
+
+    def wait_row(self, sql: str, *, limit_s: float = 10.0, **params: object) -> dict[str, Any]:
+        """Wait for a row and return it: the synchronisation of every test here."""
+        found: dict[str, Any] = wait_for(lambda: self.store.row(sql, **params), limit_s=limit_s, what=sql)
+        return found
+
+    def _spawn(self, command: list[str], env: dict[str, str], *, log: str) -> subprocess.Popen[bytes]:
+        with (self.folder / log).open("ab") as sink:
+            return subprocess.Popen(
+                command, cwd=ROOT, env={**self.env, **env}, stdout=sink, stderr=sink, start_new_session=True
+            )
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+
+@dataclass
+class Buyer:
+    """A browser without JavaScript: a cookie jar, and the forms of the page it is on."""
+
+    shop: Installation
+    email: str
+    card: str = "4242424242424242"
+    session: requests.Session = field(default_factory=requests.Session)
+    ref: str = ""
+
+    def __post_init__(self) -> None:
+        self.session.trust_env = False
+
+    def buy(self, slug: str = "starter-course") -> str:
+        """Buy in the shop, pay on the hosted page, and return the return page's HTML."""
+        page = self.get(f"/p/{slug}")
+        started = self.post_form(page, "buy")
+        assert started.status_code == 303, started.text[:300]
+        session_id = started.headers["location"].rsplit("/", 1)[1]
+        paid = self.shop.sandbox.pay(session_id, card=self.card, email=self.email)
+        self.ref = paid.headers["location"].split("?")[0].rsplit("/", 1)[1]
+        return self.get(f"/r/{self.ref}")
+
+    def get(self, path: str) -> str:
+        """Read a page, following redirects within the shop."""
+        return self.session.get(self.shop.url + path, timeout=20).text
+
+    def post_form(self, html: str, testid: str, **more: str) -> requests.Response:
+        """Post the form with this hook as it stands on the page."""
+        action, fields = read_form(html, testid)
+        headers = {"origin": self.shop.url}
+        return self.session.post(
+            self.shop.url + action, data={**fields, **more}, headers=headers, allow_redirects=False, timeout=20
+        )
+
+
+def read_form(html: str, testid: str) -> tuple[str, dict[str, str]]:
+    """Return the action and the hidden fields of the form with this hook."""
+    found = re.search(rf'<form\b[^>]*data-testid="{testid}"[^>]*>.*?</form>', html, re.S)
+    assert found is not None, f"no {testid} on: {html[:400]}"
+    action = re.search(r'action="([^"]+)"', found[0])
+    assert action is not None
+    fields = {}
+    for tag in re.findall(r"<input\b[^>]*>", found[0]):
+        name, value = re.search(r'name="([^"]+)"', tag), re.search(r'value="([^"]*)"', tag)
+        if name is not None:
+            fields[name[1]] = value[1] if value else ""
+    return action[1], fields
+
+
+def outcome_of(html: str) -> str | None:
+    """Return the page's `outcome` state, None if it has none."""
+    found = re.search(r'data-testid="outcome"[^>]*data-state="([^"]+)"', html) or re.search(
+        r'data-state="([^"]+)"[^>]*data-testid="outcome"', html
+    )
+    return found[1] if found else None
+
+
+@contextmanager
+def running_installation(folder: Path, **env: str) -> Iterator[Installation]:
+    """Set up a shop with the demo and a sandbox; web and worker are started by the test, and all ends with it."""
+    port = _free_port()
+    sandbox = start_sandbox(folder)
+    try:
+        shop = Installation(folder=folder, port=port, sandbox=sandbox, env=_environment(folder, port, sandbox, env))
+        _fill(shop)
+        secret = load_settings(shop.env).webhook_keys[0]
+        sandbox.webhooks(url=f"{shop.url}/webhooks/dodo", secret=secret)
+        try:
+            yield shop
+        finally:
+            shop.stop()
+    finally:
+        sandbox.stop()
+
+
+def _environment(folder: Path, port: int, sandbox: SandboxProcess, env: dict[str, str]) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ENCORE_", "DODO_")) and "proxy" not in k.lower()}
+    own = {"ENCORE_DATA": str(folder), "PORT": str(port), "SANDBOX_PORT": str(sandbox.port)}
+    return {**kept, **QUICK, **own, **env}
+
+
+def _fill(shop: Installation) -> None:
+    for arguments in (("db", "upgrade"), ("dodo", "sync"), ("seed", "--demo")):
+        done = shop.flask(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
