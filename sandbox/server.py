@@ -94,6 +94,8 @@ class Connection:
             if not self._fill():
                 return None
         head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
+        if len(head) > MAX_HEAD_BYTES:
+            raise BadRequest("431 Request Header Fields Too Large")
         self._buffer = bytearray(rest)
         return _parse_head(head, self.peer)
 

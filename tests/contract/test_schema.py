@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.contract.schema import assert_answer, document, webhook_examples
 from tests.sandbox_process import ATLAS, BASIC, SACH, TEMPLATES, SandboxProcess

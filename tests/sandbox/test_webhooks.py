@@ -1,0 +1,265 @@
+"""Delivery: signed, in order, retried by the documented table on the sandbox clock."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from tests.listener import SECRET, Listener
+from tests.sandbox_process import COURSE, SandboxProcess, wait_for
+
+OTHER_SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRlc3Rz"
+RETRY_DELAYS_S = [5, 300, 1800, 7200, 18_000, 36_000, 36_000]
+
+
+@pytest.fixture(scope="module")
+def running_listener() -> Iterator[Listener]:
+    with Listener() as listener:
+        yield listener
+
+
+@pytest.fixture
+def listener(sandbox: SandboxProcess, running_listener: Listener) -> Listener:
+    running_listener.clear()
+    sandbox.webhooks(url=running_listener.url, secret=SECRET)
+    return running_listener
+
+
+def wait_for_arrivals(listener: Listener, count: int) -> None:
+    wait_for(lambda: len(listener.arrivals) >= count, what=f"{count} arrivals")
+
+
+def states(sandbox: SandboxProcess) -> list[str]:
+    return [event["state"] for event in sandbox.control("deliveries")["events"]]
+
+
+def test_delivery_is_signed_and_prompt(sandbox: SandboxProcess, listener: Listener) -> None:
+    payment = sandbox.buy()
+
+    wait_for_arrivals(listener, 1)
+
+    event = listener.events()[0]
+    assert (event["type"], event["data"]["payment_id"]) == ("payment.succeeded", payment["payment_id"])
+    wait_for(lambda: states(sandbox) == ["delivered"], what="the delivery")
+    delivery = sandbox.deliveries()[0]
+    assert (delivery["status"], delivery["try"]) == (204, 1)
+    assert delivery["latency_ms"] > 0
+
+
+def test_signature_keeps_real_time_when_the_clock_moves(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.clock(30 * 86_400)
+    payment = sandbox.buy()
+
+    wait_for_arrivals(listener, 1)
+
+    # `events()` verifies, and refuses a timestamp more than five minutes off.
+    assert listener.events()[0]["data"]["created_at"] == payment["created_at"]
+
+
+def test_failed_tries_follow_the_documented_table(sandbox: SandboxProcess, listener: Listener) -> None:
+    listener.status = 500
+    sandbox.buy()
+    wait_for_arrivals(listener, 1)
+
+    for number, delay_s in enumerate(RETRY_DELAYS_S, start=2):
+        wait_for(lambda tries=number - 1: tried(sandbox) == tries, what=f"note of try {number - 1}")
+        sandbox.clock(delay_s - 2)
+        assert len(listener.arrivals) == number - 1
+        sandbox.clock(2)
+        wait_for_arrivals(listener, number)
+
+    wait_for(lambda: states(sandbox) == ["dead"], what="the end of the tries")
+    assert len({arrival.headers["webhook-id"] for arrival in listener.arrivals}) == 1
+    assert [delivery["try"] for delivery in sandbox.deliveries()] == list(range(1, 9))
+
+
+def tried(sandbox: SandboxProcess) -> int:
+    return int(sandbox.control("deliveries")["events"][0]["tries"])
+
+
+def test_body_is_the_state_at_the_time_of_delivery(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(hold=True)
+    payment = sandbox.buy(card="4000000000000077")
+    sandbox.control("settle", {"payment_id": payment["payment_id"], "status": "succeeded"})
+
+    sandbox.webhooks(hold=False)
+    wait_for_arrivals(listener, 2)
+
+    assert [(e["type"], e["data"]["status"]) for e in listener.events()] == [
+        ("payment.processing", "succeeded"),
+        ("payment.succeeded", "succeeded"),
+    ]
+
+
+def hold_three(sandbox: SandboxProcess) -> list[str]:
+    sandbox.webhooks(hold=True)
+    return [sandbox.buy()["payment_id"] for _ in range(3)]
+
+
+@pytest.mark.parametrize("order", ["fifo", "reverse"])
+def test_held_events_are_released_in_the_order_asked(sandbox: SandboxProcess, listener: Listener, order: str) -> None:
+    bought = hold_three(sandbox)
+    assert states(sandbox) == ["held"] * 3
+
+    sandbox.webhooks(hold=False, order=order)
+    wait_for_arrivals(listener, 3)
+
+    arrived = [event["data"]["payment_id"] for event in listener.events()]
+    assert arrived == (bought if order == "fifo" else bought[::-1])
+
+
+def test_shuffle_delivers_all_of_them(sandbox: SandboxProcess, listener: Listener) -> None:
+    bought = hold_three(sandbox)
+
+    sandbox.webhooks(release=True, order="shuffle")
+    wait_for_arrivals(listener, 3)
+
+    assert sorted(event["data"]["payment_id"] for event in listener.events()) == sorted(bought)
+
+
+def test_release_can_name_the_events(sandbox: SandboxProcess, listener: Listener) -> None:
+    hold_three(sandbox)
+    last = sandbox.control("deliveries")["events"][-1]
+
+    sandbox.webhooks(release=[last["webhook_id"]])
+    wait_for_arrivals(listener, 1)
+
+    assert listener.events()[0]["data"]["payment_id"] == last["object_id"]
+
+
+def test_dropped_events_never_arrive(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(drop=1)
+
+    sandbox.buy()
+    kept = sandbox.buy()
+    wait_for_arrivals(listener, 1)
+
+    assert listener.events()[0]["data"]["payment_id"] == kept["payment_id"]
+    wait_for(lambda: states(sandbox) == ["dropped", "delivered"], what="both states")
+
+
+def test_repeat_sends_the_same_id_again(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(repeat=50)
+
+    sandbox.buy()
+    wait_for_arrivals(listener, 50)
+
+    assert len({(arrival.headers["webhook-id"], arrival.body) for arrival in listener.arrivals}) == 1
+
+
+def test_newer_body_comes_under_the_same_id(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(newer_body=1)
+
+    sandbox.buy()
+    wait_for_arrivals(listener, 2)
+
+    assert len({arrival.headers["webhook-id"] for arrival in listener.arrivals}) == 1
+    assert len({arrival.body for arrival in listener.arrivals}) == 2
+
+
+def test_bad_signature_is_refused_by_a_verifier(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(bad_signature=True)
+    sandbox.buy()
+    wait_for_arrivals(listener, 1)
+
+    with pytest.raises(WebhookVerificationError, match="signature"):
+        listener.events()
+
+
+def test_old_timestamp_is_refused_by_a_verifier(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(old_timestamp=1)
+    sandbox.buy()
+    wait_for_arrivals(listener, 1)
+
+    with pytest.raises(WebhookVerificationError, match="old"):
+        listener.events()
+
+
+def test_rotation_keeps_the_old_secret_for_a_day(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(rotate=OTHER_SECRET)
+    sandbox.buy()
+    wait_for_arrivals(listener, 1)
+    sandbox.clock(86_401)
+    sandbox.buy()
+    wait_for_arrivals(listener, 2)
+
+    during, after = listener.arrivals
+    assert verifies(SECRET, during)
+    assert verifies(OTHER_SECRET, during)
+    assert verifies(OTHER_SECRET, after)
+    assert not verifies(SECRET, after)
+
+
+def verifies(secret: str, arrival: Any) -> bool:
+    try:
+        Webhook(secret).verify(arrival.body, arrival.headers)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def test_orders_can_be_for_some_types_only(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(drop=True, types=["payment.failed"])
+
+    sandbox.buy(card="4000000000000002")
+    sandbox.buy()
+    wait_for_arrivals(listener, 1)
+
+    assert listener.types() == ["payment.succeeded"]
+
+
+def test_any_event_can_be_sent_for_an_object(sandbox: SandboxProcess, listener: Listener) -> None:
+    payment = sandbox.buy()
+
+    sandbox.webhooks(send={"type": "payment.brand_new", "payment_id": payment["payment_id"]})
+    wait_for_arrivals(listener, 2)
+
+    assert listener.types() == ["payment.succeeded", "payment.brand_new"]
+
+
+def test_delivered_event_can_be_sent_again(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.buy()
+    wait_for(lambda: states(sandbox) == ["delivered"], what="the delivery")
+    webhook_id = listener.arrivals[0].headers["webhook-id"]
+
+    sandbox.webhooks(again=webhook_id)
+    wait_for_arrivals(listener, 2)
+
+    assert listener.arrivals[1].headers["webhook-id"] == webhook_id
+
+
+def test_redirect_is_a_failure_and_is_not_followed(sandbox: SandboxProcess, listener: Listener) -> None:
+    listener.statuses = [302]
+    sandbox.buy()
+
+    wait_for(lambda: sandbox.deliveries(), what="the first try")
+
+    wait_for(lambda: tried(sandbox) == 1, what="the note of it")
+    assert states(sandbox) == ["due"]
+    assert len(listener.arrivals) == 1
+
+
+def test_shop_that_is_away_gets_the_event_later(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(url="http://127.0.0.1:9/away")
+    sandbox.buy()
+    wait_for(lambda: tried(sandbox) == 1, what="the first try")
+    assert sandbox.deliveries()[0]["error"] == "ConnectionError"
+
+    sandbox.webhooks(url=listener.url)
+    sandbox.clock(5)
+    wait_for_arrivals(listener, 1)
+
+    assert listener.types() == ["payment.succeeded"]
+
+
+def test_nothing_is_delivered_without_a_target(sandbox: SandboxProcess) -> None:
+    sandbox.buy()
+
+    assert states(sandbox) == ["untargeted"]
+
+
+def test_unfinished_checkout_announces_nothing(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.post("/checkouts", {"product_cart": [{"product_id": COURSE, "quantity": 1}]})
+
+    assert sandbox.control("deliveries") == {"items": [], "events": []}
