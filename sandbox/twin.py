@@ -26,7 +26,6 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "refund_outcome": ("succeeded", ("succeeded", "failed", "pending")),
     "refund_window_days": (30, int),
     "partial_refunds": (True, bool),
-    "allow_multiple_subscriptions": (True, bool),
     "card_network_case": ("lower", ("lower", "upper")),
 }
 
