@@ -16,6 +16,10 @@ from encore.rules.kinds import KINDS, Offer, read_offer
 from encore.settings import Settings, load_settings
 from encore.store import open_store, schema
 from sandbox.client import COMMANDS
+from sandbox.events import MODE_DEFAULTS
+from sandbox.faults import WORDS
+from sandbox.lists import DEFAULTS as LIST_DEFAULTS
+from sandbox.twin import SWITCHES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -270,6 +274,13 @@ def test_every_field_of_an_offer_is_documented() -> None:
     assert set(re.findall(r"^\| `([a-z_]+)` \|", table, flags=re.MULTILINE)) == {
         "id", "kind", *(field.name for field in KINDS["one_time"])
     }  # fmt: skip
+
+
+def test_every_word_the_sandbox_takes_is_documented() -> None:
+    page = (ROOT / "docs/operator/sandbox.md").read_text("utf-8")
+    named = {word for code in re.findall(r"`([^`\n]+)`", page) for word in re.findall(r"[a-z0-9_]+", code)}
+
+    assert {*WORDS, *SWITCHES, *LIST_DEFAULTS, *MODE_DEFAULTS} - named == set()
 
 
 def examples() -> list[str]:
