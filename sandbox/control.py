@@ -5,35 +5,38 @@ field. The bodies are a contract; docs/operator/sandbox.md lists them.
 """
 
 import json
-import re
-from base64 import b64decode
-from typing import Any
 
 from flask import Blueprint, Response, request
 
 from . import charges, disputes, payments, refunds, webhooks
-from .cards import HARD_DECLINES, SOFT_DECLINES, table
+from .cards import table
+from .control_bodies import (
+    checked_secret,
+    read_count,
+    read_fault,
+    read_flag,
+    read_match,
+    read_modes,
+    read_number,
+    read_outcome,
+    read_switch,
+    read_then,
+    refuse_unknown,
+)
 from .demo import start_over
 from .events import MODE_DEFAULTS, emit, modes_of, set_modes
-from .faults import Fault, is_seconds
-from .gateway import TIERS, normal_endpoint
+from .gateway import TIERS
 from .lists import DEFAULTS as LIST_DEFAULTS
 from .lists import modes_of as list_modes
 from .store import Doc
-from .twin import SWITCHES, Twin
-from .wire import WireError, answer, empty, found, read_body, twin
+from .twin import Twin
+from .wire import WireError, answer, empty, found, read_body, refuse_body, twin
 
 bp = Blueprint("control", __name__, url_prefix="/_sandbox")
 
 KINDS = ("products", "customers", "payment_methods", "sessions", "payments", "subscriptions", "refunds", "disputes",
          "discounts")  # fmt: skip
 ORDERS = ("fifo", "reverse", "shuffle")
-MAX_TIMES = 1_000_000
-
-
-def bad(field: str, what: str) -> WireError:
-    """Return the 422 for one field of a control body."""
-    return WireError(422, "INVALID_REQUEST_BODY", f"{field}: {what}")
 
 
 @bp.get("/state")
@@ -90,7 +93,7 @@ def list_faults() -> Response:
 
 @bp.post("/faults")
 def add_fault() -> Response:
-    rule = _read_fault(read_body())
+    rule = read_fault(read_body())
     with twin().store.write():
         number = twin().store.setting("fault_number", 0) + 1
         twin().store.set_setting("fault_number", number)
@@ -113,13 +116,13 @@ def next_charges() -> Response:
 @bp.post("/payments")
 def script_charge() -> Response:
     body = read_body()
-    _known(body, "outcome", "error_code", "times", "match", "then", "payment_link")
+    refuse_unknown(body, "outcome", "error_code", "times", "match", "then", "payment_link")
     rule = {
-        **_read_outcome(body, ""),
-        "times": _count(body, "times", default=1),
-        "match": _read_match(body),
-        "then": _read_then(body.get("then")),
-        "payment_link": _optional_bool(body, "payment_link"),
+        **read_outcome(body, ""),
+        "times": read_count(body, "times", default=1),
+        "match": read_match(body),
+        "then": read_then(body.get("then")),
+        "payment_link": read_flag(body, "payment_link"),
     }
     with twin().store.write():
         twin().store.set_setting("next_charges", [*charges.script(twin()), rule])
@@ -140,11 +143,11 @@ def read_clock() -> Response:
 @bp.post("/clock")
 def move_clock() -> Response:
     body = read_body()
-    _known(body, "advance_s", "freeze")
+    refuse_unknown(body, "advance_s", "freeze")
     if not body:
-        raise bad("advance_s", "or freeze is required")
-    advance = _number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
-    freeze = _optional_bool(body, "freeze")
+        raise refuse_body("advance_s", "or freeze is required")
+    advance = read_number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
+    freeze = read_flag(body, "freeze")
     if freeze is not None:
         (twin().clock.freeze if freeze else twin().clock.thaw)()
     twin().clock.advance(round(advance * 1000))
@@ -160,7 +163,7 @@ def read_switches() -> Response:
 @bp.post("/switches")
 def set_switches() -> Response:
     body = read_body()
-    checked = {name: _switch_value(name, value) for name, value in body.items()}
+    checked = {name: read_switch(name, value) for name, value in body.items()}
     with twin().store.write():
         for name, value in checked.items():
             twin().set_switch(name, value)
@@ -175,10 +178,10 @@ def read_rate() -> Response:
 @bp.post("/rate")
 def set_rate() -> Response:
     body = read_body()
-    _known(body, "rate")
+    refuse_unknown(body, "rate")
     tier = str(body.get("rate"))
     if tier != "off" and tier not in TIERS:
-        raise bad("rate", "must be off, 0, 1 or 2")
+        raise refuse_body("rate", "must be off, 0, 1 or 2")
     twin().store.set_setting("rate", tier)
     return answer({"rate": tier})
 
@@ -191,16 +194,16 @@ def read_lists() -> Response:
 @bp.post("/lists")
 def set_lists() -> Response:
     body = read_body()
-    _known(body, *LIST_DEFAULTS)
+    refuse_unknown(body, *LIST_DEFAULTS)
     changes: Doc = {}
     if "lag_s" in body:
-        changes["lag_s"] = _number(body, "lag_s", default=0, least=0, most=86_400)
+        changes["lag_s"] = read_number(body, "lag_s", default=0, least=0, most=86_400)
     if "missing_page" in body:
         page = body["missing_page"]
-        changes["missing_page"] = None if page is None else int(_number(body, "missing_page", least=0, most=10_000))
+        changes["missing_page"] = None if page is None else int(read_number(body, "missing_page", least=0, most=10_000))
     for name in ("repeated_rows", "moving_rows", "metadata_stripped", "outage"):
         if name in body:
-            changes[name] = bool(_optional_bool(body, name))
+            changes[name] = bool(read_flag(body, name))
     twin().store.set_setting("lists", {**list_modes(twin()), **changes})
     return answer(list_modes(twin()))
 
@@ -208,11 +211,11 @@ def set_lists() -> Response:
 @bp.post("/listen")
 def listen() -> Response:
     body = read_body()
-    _known(body, "accept", "for_s")
-    accept = _optional_bool(body, "accept")
+    refuse_unknown(body, "accept", "for_s")
+    accept = read_flag(body, "accept")
     if accept is None:
-        raise bad("accept", "is required")
-    for_s = _number(body, "for_s", default=30, least=0.01, most=600)
+        raise refuse_body("accept", "is required")
+    for_s = read_number(body, "for_s", default=30, least=0.01, most=600)
     server = twin().server
     assert server is not None
     if accept:
@@ -230,8 +233,8 @@ def read_webhooks() -> Response:
 @bp.post("/webhooks")
 def set_webhooks() -> Response:
     body = read_body()
-    _known(body, "url", "secret", "rotate", "release", "order", "again", "send", *MODE_DEFAULTS)
-    changes = _read_modes(body)
+    refuse_unknown(body, "url", "secret", "rotate", "release", "order", "again", "send", *MODE_DEFAULTS)
+    changes = read_modes(body)
     with twin().store.write():
         _set_target(twin(), body)
         set_modes(twin(), changes)
@@ -245,8 +248,8 @@ def set_webhooks() -> Response:
 @bp.post("/refunds")
 def refund_elsewhere() -> Response:
     body = read_body()
-    _known(body, "payment_id", "amount", "reason")
-    amount = None if body.get("amount") is None else int(_number(body, "amount", least=1, most=2**53))
+    refuse_unknown(body, "payment_id", "amount", "reason")
+    amount = None if body.get("amount") is None else int(read_number(body, "amount", least=1, most=2**53))
     with twin().store.write():
         payment = _payment(body)
         refund = refunds.begin(twin(), payment, items=None, reason=body.get("reason"), pairs={}, amount=amount)
@@ -256,17 +259,17 @@ def refund_elsewhere() -> Response:
 @bp.post("/disputes")
 def dispute() -> Response:
     body = read_body()
-    _known(body, "payment_id", "dispute_id", "outcome", "amount", "reason")
+    refuse_unknown(body, "payment_id", "dispute_id", "outcome", "amount", "reason")
     with twin().store.write():
         if body.get("dispute_id") is not None:
             outcome = body.get("outcome")
             if outcome not in disputes.OUTCOMES:
-                raise bad("outcome", f"must be one of {', '.join(disputes.OUTCOMES)}")
+                raise refuse_body("outcome", f"must be one of {', '.join(disputes.OUTCOMES)}")
             opened = found(twin().store.get("disputes", body["dispute_id"]), "Dispute")
             shown = disputes.decide(twin(), opened, outcome)
         else:
             payment = _payment(body)
-            amount = int(_number(body, "amount", default=payment["total"], least=1, most=2**53))
+            amount = int(read_number(body, "amount", default=payment["total"], least=1, most=2**53))
             shown = disputes.open_dispute(
                 twin(), payment, amount=amount, reason=str(body.get("reason") or "fraudulent")
             )
@@ -276,14 +279,14 @@ def dispute() -> Response:
 @bp.post("/settle")
 def settle() -> Response:
     body = read_body()
-    _known(body, "payment_id", "refund_id", "status", "error_code")
+    refuse_unknown(body, "payment_id", "refund_id", "status", "error_code")
     with twin().store.write():
         if body.get("refund_id") is not None:
             if body.get("status") not in refunds.STATUSES:
-                raise bad("status", f"must be one of {', '.join(refunds.STATUSES)}")
+                raise refuse_body("status", f"must be one of {', '.join(refunds.STATUSES)}")
             refund = found(twin().store.get("refunds", body["refund_id"]), "Refund")
             return answer(refunds.serialise(twin(), refunds.settle(twin(), refund, body["status"])))
-        outcome = _read_outcome({"outcome": body.get("status"), "error_code": body.get("error_code")}, "", "status")
+        outcome = read_outcome({"outcome": body.get("status"), "error_code": body.get("error_code")}, "", "status")
         payment = payments.move(twin(), _payment(body), outcome["outcome"], error_code=outcome["error_code"])
     return answer(payments.serialise(twin(), payment))
 
@@ -291,7 +294,7 @@ def settle() -> Response:
 @bp.post("/renewals")
 def renew() -> Response:
     body = read_body()
-    _known(body, "subscription_id")
+    refuse_unknown(body, "subscription_id")
     with twin().store.write():
         subscription = found(twin().store.get("subscriptions", body.get("subscription_id")), "Subscription")
         bought = twin().store.find("payments", customer_id=subscription["customer_id"], oldest_first=True)
@@ -300,118 +303,12 @@ def renew() -> Response:
     return answer(payments.serialise(twin(), payment))
 
 
-# Reading control bodies.
-
-
-def _read_fault(body: Doc) -> Doc:
-    _known(body, "endpoint", "effect", "fault", "times", "match", "retry_after")
-    endpoint = body.get("endpoint")
-    if not isinstance(endpoint, str) or normal_endpoint(endpoint) not in twin().endpoints:
-        raise bad("endpoint", "must be method and route template of the wire, such as POST /checkouts")
-    effect = body.get("effect", "none")
-    late = isinstance(effect, str) and effect.startswith("late:") and is_seconds(effect[5:])
-    if effect not in ("none", "before", "twice") and not late:
-        raise bad("effect", "must be none, before, late:<seconds> or twice")
-    retry_after = body.get("retry_after")
-    if retry_after is not None and not re.fullmatch(r"[\x20-\x7e]{0,100}", str(retry_after)):
-        raise bad("retry_after", "must be printable")
-    try:
-        fault = Fault.parse(str(body.get("fault", "none")))
-    except ValueError:
-        raise bad("fault", "unknown; the words are listed in docs/operator/sandbox.md") from None
-    return {
-        "endpoint": normal_endpoint(endpoint),
-        "effect": effect,
-        "fault": fault.text,
-        "retry_after": None if retry_after is None else str(retry_after),
-        "times": _count(body, "times", default=1),
-        "match": _read_match(body),
-        "hits": 0,
-    }
-
-
-def _read_match(body: Doc) -> Doc | None:
-    match = body.get("match")
-    if match is None:
-        return None
-    if not isinstance(match, dict):
-        raise bad("match", "must be an object")
-    _known(match, "customer_id", "card", "metadata", prefix="match.")
-    card, pairs = match.get("card"), match.get("metadata")
-    if card is not None and not (isinstance(card, str) and re.fullmatch(r"\d{4,19}", card)):
-        raise bad("match.card", "must be a card number or its last four digits")
-    if pairs is not None and not isinstance(pairs, dict):
-        raise bad("match.metadata", "must be an object")
-    return match
-
-
-def _read_outcome(body: Doc, prefix: str, field: str = "outcome") -> Doc:
-    outcome, code = body.get("outcome"), body.get("error_code")
-    if outcome not in payments.STATUSES:
-        raise bad(prefix + field, f"must be one of {', '.join(payments.STATUSES)}")
-    if code is not None and code not in SOFT_DECLINES | HARD_DECLINES:
-        raise bad(f"{prefix}error_code", "must be a documented card-decline code")
-    if outcome == "failed" and code is None:
-        code = "GENERIC_DECLINE"
-    return {"outcome": outcome, "error_code": code if outcome in ("failed", "cancelled") else None}
-
-
-def _read_then(then: object) -> Doc | None:
-    if then is None:
-        return None
-    if not isinstance(then, dict):
-        raise bad("then", "must be an object")
-    _known(then, "outcome", "error_code", "after_s", prefix="then.")
-    after_s = _number(then, "after_s", default=0, least=0, most=10 * 365 * 86_400)
-    return {**_read_outcome(then, "then."), "after_s": after_s}
-
-
-def _switch_value(name: str, value: object) -> Any:
-    if name not in SWITCHES:
-        raise bad(name, "unknown switch")
-    allowed = SWITCHES[name][1]
-    if isinstance(allowed, tuple):
-        if value not in allowed:
-            raise bad(name, f"must be one of {', '.join(map(str, allowed))}")
-        return value
-    if allowed is bool:
-        if not isinstance(value, bool):
-            raise bad(name, "must be true or false")
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise bad(name, "must be a number, zero or more")
-    return allowed(value)
-
-
-def _read_modes(body: Doc) -> Doc:
-    changes: Doc = {}
-    for name in ("drop", "newer_body", "bad_signature", "old_timestamp"):
-        if name in body:
-            changes[name] = body[name] if isinstance(body[name], bool) else _count(body, name, least=0)
-    if "hold" in body:
-        changes["hold"] = bool(_optional_bool(body, "hold"))
-    if "repeat" in body:
-        changes["repeat"] = _count(body, "repeat")
-    if "parallel" in body:
-        changes["parallel"] = int(_number(body, "parallel", least=1, most=16))
-    if "delay_s" in body:
-        changes["delay_s"] = _number(body, "delay_s", least=0, most=86_400)
-    if "old_timestamp_s" in body:
-        changes["old_timestamp_s"] = _number(body, "old_timestamp_s", least=-(10**7), most=10**7)
-    if "types" in body:
-        types = body["types"]
-        if types is not None and not (isinstance(types, list) and all(isinstance(name, str) for name in types)):
-            raise bad("types", "must be a list of event types, or null for all")
-        changes["types"] = types
-    return changes
-
-
 def _set_target(twin: Twin, body: Doc) -> None:
     target = dict(twin.store.setting("webhook_target", {}))
     if "url" in body:
         url = body["url"]
         if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
-            raise bad("url", "must be an http or https address, or null")
+            raise refuse_body("url", "must be an http or https address, or null")
         target["url"] = url
     if "secret" in body:
         target |= {"secret": checked_secret(body["secret"], "secret"), "old_secrets": []}
@@ -421,20 +318,8 @@ def _set_target(twin: Twin, body: Doc) -> None:
             target["old_secrets"] = [{"secret": target["secret"], "until": until}, *target.get("old_secrets", [])]
         target["secret"] = checked_secret(body["rotate"], "rotate")
     if target.get("url") and not target.get("secret"):
-        raise bad("secret", "is required with url")
+        raise refuse_body("secret", "is required with url")
     twin.store.set_setting("webhook_target", target)
-
-
-def checked_secret(secret: object, field: str) -> str:
-    """Return a webhook secret if it is `whsec_` and base64; raises the 422 else."""
-    if not isinstance(secret, str) or not secret.startswith("whsec_"):
-        raise bad(field, "must begin with whsec_")
-    try:
-        if not b64decode(secret[6:], validate=True):
-            raise bad(field, "must not be empty")
-    except ValueError:
-        raise bad(field, "must be base64 after whsec_") from None
-    return secret
 
 
 def _release(twin: Twin, body: Doc) -> None:
@@ -442,7 +327,7 @@ def _release(twin: Twin, body: Doc) -> None:
     wanted = body.get("release", body.get("hold") is False)
     order = body.get("order", "fifo")
     if order not in ORDERS:
-        raise bad("order", f"must be one of {', '.join(ORDERS)}")
+        raise refuse_body("order", f"must be one of {', '.join(ORDERS)}")
     if wanted is False:
         return
     held = [
@@ -451,7 +336,7 @@ def _release(twin: Twin, body: Doc) -> None:
     if isinstance(wanted, list):
         held = [webhook_id for webhook_id in wanted if webhook_id in held]
     elif wanted is not True:
-        held = held[: _count(body, "release")]
+        held = held[: read_count(body, "release")]
     if order == "reverse":
         held.reverse()
     elif order == "shuffle":
@@ -475,7 +360,7 @@ def _redeliver(twin: Twin, body: Doc) -> None:
         webhook_id=str(body["again"]),
     )
     if not changed:
-        raise bad("again", "unknown webhook id")
+        raise refuse_body("again", "unknown webhook id")
 
 
 def _send_event(twin: Twin, body: Doc) -> None:
@@ -483,14 +368,14 @@ def _send_event(twin: Twin, body: Doc) -> None:
     if order is None:
         return
     if not isinstance(order, dict) or not isinstance(order.get("type"), str):
-        raise bad("send", "must be an object with type and the id of its object")
+        raise refuse_body("send", "must be an object with type and the id of its object")
     for field, kind in (("payment_id", "payments"), ("refund_id", "refunds"), ("dispute_id", "disputes"),
                         ("subscription_id", "subscriptions")):  # fmt: skip
         if order.get(field) is not None:
             found(twin.store.get(kind, order[field]), kind)
             emit(twin, order["type"], kind=kind, object_id=order[field])
             return
-    raise bad("send", "needs payment_id, refund_id, dispute_id or subscription_id")
+    raise refuse_body("send", "needs payment_id, refund_id, dispute_id or subscription_id")
 
 
 def _webhook_state(twin: Twin) -> Doc:
@@ -515,35 +400,8 @@ def _shown_request(row: Doc) -> Doc:
 def _payment(body: Doc) -> Doc:
     payment_id = body.get("payment_id")
     if not isinstance(payment_id, str):
-        raise bad("payment_id", "is required")
+        raise refuse_body("payment_id", "is required")
     payment = twin().store.get("payments", payment_id)
     if payment is None:
-        raise bad("payment_id", "unknown payment")
+        raise refuse_body("payment_id", "unknown payment")
     return payment
-
-
-def _known(body: Doc, *names: str, prefix: str = "") -> None:
-    for name in body:
-        if name not in names:
-            raise bad(prefix + name, f"unknown field; known are {', '.join(names)}")
-
-
-def _count(body: Doc, field: str, *, default: int | None = None, least: int = 1) -> int:
-    value = body.get(field, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_TIMES:
-        raise bad(field, f"must be a whole number from {least} to {MAX_TIMES}")
-    return value
-
-
-def _number(body: Doc, field: str, *, least: float, most: float, default: float | None = None) -> float:
-    value = body.get(field, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise bad(field, f"must be a number from {least} to {most}")
-    return value
-
-
-def _optional_bool(body: Doc, field: str) -> bool | None:
-    value = body.get(field)
-    if value is not None and not isinstance(value, bool):
-        raise bad(field, "must be true or false")
-    return value

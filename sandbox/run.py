@@ -8,7 +8,7 @@ from types import FrameType
 
 from .app import create_app
 from .clock import Clock
-from .control import checked_secret
+from .control_bodies import checked_secret
 from .demo import seed
 from .gateway import Gateway
 from .ids import Ids

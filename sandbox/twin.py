@@ -48,6 +48,8 @@ class Twin:
     ids: Ids
     options: Options
     wake: threading.Event = field(default_factory=threading.Event)
+    # Held while events go out, so that a reset can wait for the delivery under way.
+    delivering: threading.Lock = field(default_factory=threading.Lock)
     # Method and route template of every wire route, parameters unnamed; filled when the app is built.
     endpoints: frozenset[str] = frozenset()
     # The running server, for `/_sandbox/listen`; none while the app is built.

@@ -67,7 +67,8 @@ class Background:
             self._twin.wake.clear()
             try:
                 run_timers(self._twin)
-                worked = deliver_due(self._twin, timeout_s=self._timeout_s)
+                with self._twin.delivering:
+                    worked = deliver_due(self._twin, timeout_s=self._timeout_s)
             except Exception as error:
                 # The edge of a job: one broken event must not end all deliveries.
                 print(f"sandbox: background: {error!r}", flush=True)
@@ -108,6 +109,9 @@ def deliver_due(twin: Twin, *, timeout_s: float = TIMEOUT_S) -> bool:
 
 def deliver(twin: Twin, event: Doc, *, timeout_s: float) -> None:
     """Make one try, and on success the ordered repetitions too; then note what comes next."""
+    if twin.store.get(event["kind"], event["object_id"]) is None:
+        # A reset came between; the event went with its object.
+        return
     ok = _try_once(twin, event, number=event["tries"] + 1, timeout_s=timeout_s)
     if ok:
         newer = json.loads(event["options"])["newer_body"]

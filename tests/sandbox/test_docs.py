@@ -1,0 +1,51 @@
+"""docs/operator/sandbox.md is an inventory: every word, switch, route and card stands in it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sandbox.app import create_app
+from sandbox.cards import CARDS
+from sandbox.clock import Clock
+from sandbox.demo import CATALOGUE
+from sandbox.events import MODE_DEFAULTS
+from sandbox.faults import WORDS
+from sandbox.ids import Ids
+from sandbox.lists import DEFAULTS as LISTS
+from sandbox.store import Store
+from sandbox.twin import SWITCHES, Options, Twin
+from tests.sandbox_process import ROOT
+
+PAGE = (ROOT / "docs/operator/sandbox.md").read_text()
+
+
+@pytest.mark.parametrize("name", [*WORDS, *SWITCHES, *LISTS, *MODE_DEFAULTS])
+def test_every_word_is_described(name: str) -> None:
+    assert f"`{name}" in PAGE or f" {name}" in PAGE or f"{name}," in PAGE
+
+
+@pytest.mark.parametrize("product_id", [row[0] for row in CATALOGUE])
+def test_every_demo_product_is_listed(product_id: str) -> None:
+    assert f"`{product_id}`" in PAGE
+
+
+@pytest.mark.parametrize("last4", [card.last4 for card in CARDS])
+def test_every_card_is_listed(last4: str) -> None:
+    assert last4 in PAGE
+
+
+def test_every_route_is_listed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sandbox.sqlite3")
+    twin = Twin(store=store, clock=Clock(store), ids=Ids(), options=Options(public_url="http://sandbox.test"))
+    rules = [rule.rule for rule in create_app(twin).url_map.iter_rules()]
+    store.close()
+
+    for rule in rules:
+        template = re.sub(r"<[^>]+>", "{id}", rule).replace("code/{id}", "code/{code}")
+        assert template == "/" or template.startswith("/static") or listed(template), template
+
+
+def listed(template: str) -> bool:
+    known = PAGE.replace("{payment_id}", "{id}").replace("{kind}", "{id}").replace("`, `/", "`/_sandbox/")
+    return re.search(rf"{re.escape(template)}(?![\w/{{])", known) is not None
