@@ -6,6 +6,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -16,10 +17,10 @@ from encore.settings import Settings, load_settings
 from encore.store import schema
 
 # In a wheel this file is encore/app.py and the blueprints are encore.blueprints; in a checkout both stand alone.
-if __package__:
-    from . import blueprints  # type: ignore[import-not-found,no-redef]
-else:
+if TYPE_CHECKING or not __package__:
     import blueprints
+else:
+    from . import blueprints
 
 _HERE = Path(__file__).parent
 
