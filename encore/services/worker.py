@@ -57,7 +57,7 @@ class Job:
     last_at: str | None = None
 
 
-class _Lane:
+class Lane:
     """Some jobs in turn, with what this lane knows of each: when it is due again and since when it fails."""
 
     def __init__(self, shop: Shop, jobs: list[Job]) -> None:
@@ -130,7 +130,7 @@ def run(shop: Shop, *, stop: threading.Event) -> None:
     """Work until `stop` is set, then close the shop; returns when every lane has finished the job it was at."""
     shop.presence.join("worker")
     log.info("worker.started")
-    lanes = [_Lane(shop, jobs) for jobs in _lanes(shop)]
+    lanes = [Lane(shop, jobs) for jobs in _lanes(shop)]
     threads = [threading.Thread(target=lane.run_until, args=(stop,), name=f"lane-{n}") for n, lane in enumerate(lanes)]
     for thread in threads:
         thread.start()
@@ -145,7 +145,7 @@ def run_once(shop: Shop) -> int:
     shop.presence.join("worker")
     did = 0
     for jobs in _lanes(shop):
-        lane = _Lane(shop, jobs)
+        lane = Lane(shop, jobs)
         did += sum(lane.do(job) for job in jobs)
     shop.presence.leave()
     return did
