@@ -90,14 +90,7 @@ def test_encore_serves_the_shop_without_its_sandbox(tmp_path: Path) -> None:
 
 
 def test_sandbox_and_its_tests_work_without_encore(tmp_path: Path) -> None:
-    copy = copy_of(tmp_path, "pyproject.toml", "sandbox")
-    (copy / "tests").mkdir()
-    for shared in (ROOT / "tests").glob("*.py"):
-        if not shared.name.startswith("test_"):
-            shutil.copy(shared, copy / "tests")
-    shutil.copytree(
-        ROOT / "tests" / "sandbox", copy / "tests" / "sandbox", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copy = copy_of(tmp_path, "pyproject.toml", "docs", "sandbox", "tests")
 
     # All of them must import; those of one file run, since the whole of them runs in its own right.
     collected = run([sys.executable, "-m", "pytest", "--collect-only", "tests/sandbox"], cwd=copy)
