@@ -50,14 +50,14 @@ def read_criteria() -> list[Doc]:
 
 
 def named_by(source: str) -> set[str]:
-    """Return the criteria that the tests of a module name, in markers or in docstrings of tests."""
+    """Return the criteria that the tests of a module name: in markers, or where their docstrings begin."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.criterion":
             found.update(ast.literal_eval(argument) for argument in node.args)
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            for line in re.findall(r"Proves: ([A-Za-z0-9, ]+)", ast.get_docstring(node) or ""):
-                found.update(line.replace(",", " ").split())
+            first_words = re.match(r"(Proves: )?((?:[RPN]\d+[a-z]?\b[ ,]*)+)", ast.get_docstring(node) or "")
+            found.update(first_words[2].replace(",", " ").split() if first_words else ())
     return found
 
 
@@ -98,10 +98,19 @@ def test_every_criterion_says_whose_it_is() -> None:
 
 
 def test_criteria_are_read_from_markers_and_docstrings() -> None:
-    module = '@pytest.mark.criterion("R1a", "R1b")\ndef test_one(): pass\ndef test_two():\n    """Proves: R2a, R2b"""\n'
+    module = """
+@pytest.mark.criterion("R1a", "R1b")
+def test_one():
+    '''R2a R2b: what it shows.'''
+def test_two():
+    '''Proves: R3a, R3b'''
+def test_three():
+    '''As R4a says.'''
+def help_four():
+    '''R4b'''
+"""
 
-    assert named_by(module) == {"R1a", "R1b", "R2a", "R2b"}
-    assert named_by('def help_one():\n    """Proves: R2a"""\n# pytest.mark.criterion("R1a")\n') == set()
+    assert named_by(module) == {"R1a", "R1b", "R2a", "R2b", "R3a", "R3b"}
 
 
 # ---- Links -----------------------------------------------------------------------------------------------------
