@@ -86,13 +86,9 @@ def armed_fault(env: Mapping[str, str], *, provider_host: str, live: bool) -> st
         return None
     names = " and ".join(armed)
     if env.get("ENCORE_TESTING") != "1" or live or not is_loopback(provider_host):
-        return (
-            f"{names}: only for tests (ENCORE_TESTING=1, test mode, provider on loopback). Unset it to start."
-        )
+        return f"{names}: only for tests (ENCORE_TESTING=1, test mode, provider on loopback). Unset it to start."
     if len(_read_traps(env)) != len(armed):
-        return (
-            f"{names}: not understood. Write ENCORE_CRASH_AT=point[#n] or ENCORE_PAUSE_AT=point:seconds[#n]."
-        )
+        return f"{names}: not understood. Write ENCORE_CRASH_AT=point[#n] or ENCORE_PAUSE_AT=point:seconds[#n]."
     return None
 
 
