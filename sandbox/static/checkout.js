@@ -30,6 +30,9 @@ async function updateTotal() {
   payButton.textContent = form.dataset.payText.replace("{total}", total);
 }
 
+// With this script the total follows by itself.
+form.querySelector("[data-testid=update-total]").hidden = true;
+
 ["country", "zipcode", "discount_code"].forEach((name) => {
   if (form[name]) form[name].addEventListener("change", updateTotal);
 });
