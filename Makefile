@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 CHECKED := encore sandbox blueprints app.py
-STATIC_TESTS := $(wildcard tests/test_architecture.py tests/test_templates.py tests/test_i18n.py)
+STATIC_TESTS := $(wildcard tests/test_architecture.py tests/test_templates.py tests/test_i18n.py tests/test_docs.py)
 
 .PHONY: run test check bench lock run-env test-env
 .NOTPARALLEL:
