@@ -77,7 +77,7 @@ def test_a_name_becomes_a_plain_address(name: str, slug: str) -> None:
 
 
 def test_free_trials_are_hidden(shop: Shop, sandbox: SandboxProcess) -> None:
-    """R1d."""
+    """Proves: R1d"""
     price = {
         "type": "recurring_price",
         "currency": "USD",
@@ -106,7 +106,7 @@ def test_an_archived_product_is_kept_but_not_listed(shop: Shop, sandbox: Sandbox
 
 
 def test_archiving_a_product_of_a_live_offer_tells_the_merchant(shop: Shop, sandbox: SandboxProcess) -> None:
-    """R2b."""
+    """Proves: R2b"""
     sync(shop)
     demo.seed(shop)
     sandbox.call("DELETE", f"/products/{BUNDLE}")

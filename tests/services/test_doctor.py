@@ -66,7 +66,7 @@ def test_a_key_the_provider_refuses_is_named(sandbox: SandboxProcess, tmp_path: 
 
 
 def test_webhooks_never_received(shop: Shop) -> None:
-    """R3b, and R3a: the address and the events to choose."""
+    """Proves: R3b"""
     found = look(shop, "webhooks")
 
     assert found.said == "never received"
@@ -75,7 +75,7 @@ def test_webhooks_never_received(shop: Shop) -> None:
 
 
 def test_webhooks_received_some_minutes_ago(shop: Shop, clock: MovableClock) -> None:
-    """R3b."""
+    """Proves: R3b"""
     body = event("payout.success")
     webhooks.receive(shop, sign(shop, body), body)
     clock.wall_s += 181
@@ -84,7 +84,7 @@ def test_webhooks_received_some_minutes_ago(shop: Shop, clock: MovableClock) -> 
 
 
 def test_a_wrong_signature_is_a_problem(shop: Shop) -> None:
-    """R3b."""
+    """Proves: R3b"""
     body = event("payout.success")
     headers = {**sign(shop, body), "Webhook-Signature": "v1," + "A" * 43 + "="}
     with pytest.raises(BadSignature):

@@ -67,7 +67,7 @@ def test_an_import_publishes_offers_and_funnels(stocked: Shop) -> None:
 
 
 def test_offers_that_are_not_the_demos_come_from_a_file(stocked: Shop) -> None:
-    """R8e."""
+    """Proves: R8e"""
     import_ok(stocked, ATLAS_FUNNEL)
 
     offer = funnels.get_offer(stocked, "templates-too")
@@ -85,6 +85,7 @@ def test_the_same_text_again_changes_nothing(stocked: Shop) -> None:
     assert funnels.list_all(stocked) == before
 
 
+@pytest.mark.criterion("R8d")
 def test_other_text_is_a_new_version_and_the_old_one_stays(stocked: Shop) -> None:
     import_ok(stocked, demo.demo_text())
     changed = demo_with('en = "Go on with the Complete bundle"', 'en = "All of it"')
@@ -201,7 +202,6 @@ def test_checking_publishes_nothing(stocked: Shop) -> None:
 
 
 def test_a_pause_holds_from_the_next_request_on(stocked: Shop) -> None:
-    """P12."""
     import_ok(stocked, demo.demo_text())
     assert funnels.is_live(stocked, offer_id="complete-bundle", funnel_id="starter-course")
 
@@ -245,7 +245,7 @@ def test_an_offer_ends_at_its_deadline(stocked: Shop, clock: MovableClock) -> No
 
 
 def test_every_recipe_is_accepted_once_its_products_exist(stocked: Shop, sandbox: SandboxProcess) -> None:
-    """R8b: Basic to Pro, starter course to bundle, single to team licence."""
+    """Proves: R8b"""
     for name, price in (
         ("Basic edition", 2000),
         ("Pro edition", 5000),

@@ -122,8 +122,6 @@ def test_a_message_queued_twice_is_sent_once(posting: Shop, mailbox: Mailbox) ->
 def test_a_worker_that_died_before_marking_sends_the_same_bytes_again(
     posting: Shop, mailbox: Mailbox, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P2: at least once, and told apart by nothing but our note of the interruption."""
-
     def die(name: str) -> None:
         if name == "outbox.sent":
             raise SystemExit

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,8 +122,6 @@ def test_a_signed_body_nobody_can_read_is_a_dead_letter(shop: Shop, body: bytes)
 
 
 def test_every_event_type_of_the_contract_is_known() -> None:
-    from pathlib import Path
-
     examples = json.loads(Path("tests/contract/webhook-examples-1.113.0.json").read_text("utf-8"))
     named = set(examples.get("events", examples))
 
@@ -142,7 +141,7 @@ def test_every_event_type_of_the_contract_is_accepted(world: World, event_type: 
 
 
 def test_an_unknown_type_is_kept_and_flagged(shop: Shop) -> None:
-    """R19e."""
+    """Proves: R19e"""
     deliver(shop, event("payment.levitated", payment_id="pay_1"))
     drain(shop)
 
@@ -151,7 +150,7 @@ def test_an_unknown_type_is_kept_and_flagged(shop: Shop) -> None:
 
 
 def test_an_event_grants_the_order_that_was_paid(world: World) -> None:
-    """R20: the buyer has not come back."""
+    """Proves: R20"""
     ref, payment = paid_checkout(world)
 
     deliver(world.shop, event("payment.succeeded", **payment))
@@ -163,7 +162,7 @@ def test_an_event_grants_the_order_that_was_paid(world: World) -> None:
 
 
 def test_a_body_is_never_believed(world: World) -> None:
-    """R19d: it says "succeeded", the provider says "failed"."""
+    """Proves: R19d"""
     world.buy(card_number="4000000000000002")
     payment = world.sandbox.get(f"/payments/{world.sandbox.payments()[-1]['id']}")
     assert payment["status"] == "failed"
@@ -185,7 +184,7 @@ def test_a_forged_mark_on_a_real_payment_grants_nothing(world: World) -> None:
 
 
 def test_order_and_repetition_change_nothing(world: World) -> None:
-    """R19c: every shuffle of the same deliveries ends in the same rows."""
+    """Proves: R19c"""
     _, payment = paid_checkout(world)
     kinds = ["payment.processing", "payment.succeeded", "payment.failed", "refund.succeeded", "payment.succeeded"]
     seed = 20260101
@@ -215,7 +214,7 @@ def test_a_refund_made_elsewhere_reverses_the_order(world: World) -> None:
 
 
 def test_an_event_for_an_unknown_order_waits_and_is_tried_again(world: World) -> None:
-    """R19g."""
+    """Proves: R19g"""
     deliver(world.shop, event("payment.succeeded", payment_id="pay_unknown"))
 
     assert drain(world.shop) == 1
@@ -293,7 +292,7 @@ def test_our_own_fault_does_not_hold_up_other_events(world: World, monkeypatch: 
 
 
 def test_another_business_grants_nothing(open_shop_with: Callable[..., World]) -> None:
-    """R19f."""
+    """Proves: R19f"""
     world = open_shop_with(DODO_PAYMENTS_BUSINESS_ID="bus_ours")
     _, payment = paid_checkout(world)
 
@@ -346,7 +345,7 @@ def test_a_dead_letter_can_be_processed_again(world: World) -> None:
 
 
 def test_the_worker_prepares_the_page_of_a_buyer_who_is_not_back_yet(world: World) -> None:
-    """R28: the return page then makes no provider call."""
+    """The return page then makes no provider call."""
     ref, payment = paid_checkout(world)
     deliver(world.shop, event("payment.succeeded", **payment))
     drain(world.shop)

@@ -36,7 +36,7 @@ def test_once_does_everything_that_is_due(world: World) -> None:
 
 
 def test_without_any_webhook_the_worker_reaches_the_same_state(world: World) -> None:
-    """R19c: the poller finds the payment."""
+    """Proves: R19c"""
     world.buy()
 
     worker.run_once(world.shop)
@@ -138,7 +138,7 @@ def test_sigterm_ends_the_worker_in_order(sandbox: SandboxProcess, shop: Shop) -
 
 
 def test_a_new_product_is_found_without_anybody_asking(shop: Shop, sandbox: SandboxProcess) -> None:
-    """R2a, with the period as tests have it."""
+    """Proves: R2a"""
     sandbox.call("PATCH", f"/products/{COURSE}", {"name": "First course"})
 
     worker.run_once(shop)

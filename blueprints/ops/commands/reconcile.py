@@ -3,17 +3,33 @@
 import click
 
 from encore.services import reconcile as reconcile_service
+from encore.services.rebuild import rebuild as rebuild_service
 
-from .output import Shop, with_shop
+from .output import Shop, fail, with_shop
 
 
 @click.command()
+@click.option(
+    "--rebuild", "is_rebuild", is_flag=True, help="After an older backup was restored: take in what it lacks."
+)
 @with_shop
-def reconcile(shop: Shop) -> None:
+def reconcile(shop: Shop, is_rebuild: bool) -> None:
     """Read five weeks of payments, settle by them, and look at every attempt that is due."""
+    if is_rebuild:
+        _rebuild(shop)
+        return
     changed = reconcile_service.sweep(shop)
     looked = reconcile_service.look_due(shop, reconcile_service.Quarantine())
     click.echo(f"{changed} payments changed something; {looked} attempts looked at")
+
+
+def _rebuild(shop: Shop) -> None:
+    found = rebuild_service(shop)
+    click.echo(f"{found.settled} payments settled; {len(found.left_to_person)} left to a person")
+    for payment_id in found.left_to_person:
+        click.echo(f"left to a person  {payment_id}")
+    if not found.is_complete:
+        fail("The provider did not show everything: run it again.")
 
 
 COMMANDS = (reconcile,)
