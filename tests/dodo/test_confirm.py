@@ -65,6 +65,7 @@ def check_case(case: Case, dodo: Dodo, server: RawServer) -> Answer:
     return answer
 
 
+@pytest.mark.criterion("R27a")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_fault_has_its_class_and_one_post(case: Case, make_dodo: MakeDodo) -> None:
     with RawServer(case.behaviour) as server:

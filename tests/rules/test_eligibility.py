@@ -70,6 +70,7 @@ def test_each_guard_bars_the_offer_with_its_reason(changes: dict[str, Any], key:
     assert failure(decision) == key
 
 
+@pytest.mark.criterion("R5b")
 @pytest.mark.parametrize("reason", list(MethodReason))
 def test_an_unusable_method_leads_to_the_checkout_not_away(reason: MethodReason) -> None:
     decision = entry(method=Unusable(reason))
@@ -95,6 +96,7 @@ def test_an_owned_product_may_be_offered_again_if_the_offer_says_so() -> None:
     assert entry(offers=again, owned_products=frozenset({"pdt_bundle"})).is_eligible
 
 
+@pytest.mark.criterion("R8a")
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
@@ -127,6 +129,7 @@ def test_rules_are_an_and_of_ors(data: st.DataObject) -> None:
     assert entry(version=ruled_funnel(*groups)).is_eligible == all(any(group) for group in truths)
 
 
+@pytest.mark.criterion("R8a")
 def test_the_highest_priority_that_matches_is_chosen() -> None:
     low, high = funnel(id="low", priority=1), funnel(id="high", priority=9)
     higher = ruled_funnel([VIETNAM], id="higher", priority=99)
@@ -202,6 +205,7 @@ def test_no_guard_can_be_outvoted(suppressed: bool, owned: bool, archived: bool,
     assert decision.is_eligible == (live and not (suppressed or owned or archived or open_yes))
 
 
+@pytest.mark.criterion("R8c")
 def test_200_funnels_are_decided_in_20_ms() -> None:
     groups: list[list[dict[str, Any]]] = [
         [VIETNAM, IN_EUROS, BOUGHT],

@@ -46,6 +46,7 @@ def test_a_decline_leads_to_the_downsell_and_then_thanks() -> None:
     assert next_step(two, "down", "declined") is None
 
 
+@pytest.mark.criterion("R12d")
 @pytest.mark.parametrize("edge", ["accepted", "failed"])
 def test_a_card_decline_and_a_yes_have_edges_of_their_own(edge: Edge) -> None:
     assert next_step(funnel(UP, DOWN), "up", edge) is None
@@ -65,6 +66,7 @@ def test_a_downsell_is_what_a_decline_leads_to() -> None:
     assert is_downsell(funnel(UP, DOWN), "down")
 
 
+@pytest.mark.criterion("R12c")
 @pytest.mark.parametrize(
     ("cap", "step", "ups", "downs", "expected"),
     [
@@ -87,6 +89,7 @@ def test_pages_end_at_the_cap(cap: int, step: str, ups: int, downs: int, expecte
     assert has_room_for_page(two, step_key=step, ups_shown=ups, downs_shown=downs) is expected
 
 
+@pytest.mark.criterion("R12c")
 @given(cap=st.integers(1, 9), ups=st.integers(0, 9), downs=st.integers(0, 9), step=st.sampled_from(["up", "down"]))
 def test_never_more_than_four_pages(cap: int, ups: int, downs: int, step: str) -> None:
     if has_room_for_page(funnel(UP, DOWN, page_cap=cap), step_key=step, ups_shown=ups, downs_shown=downs):
@@ -99,6 +102,7 @@ def may_show(*steps: Step, declined: str | None = "up", shown: frozenset[str] = 
     )
 
 
+@pytest.mark.criterion("R36b")
 def test_a_declined_product_is_shown_once_as_the_funnels_own_downsell() -> None:
     assert may_show(UP, DOWN)
     assert not may_show(UP, DOWN, shown=frozenset({"pdt_templates"}))
@@ -110,6 +114,7 @@ def test_the_exception_is_for_a_decline_in_this_funnel_only() -> None:
     assert not may_show(replace(UP, on_declined=THANKS, on_failed="down"), DOWN)
 
 
+@pytest.mark.criterion("R36b")
 def test_the_exception_is_for_a_cheaper_downsell_only() -> None:
     assert not may_show(UP, replace(DOWN, is_dearer_confirmed=True))
 
@@ -168,6 +173,7 @@ def test_a_value_point_in_one_language_is_a_fault() -> None:
     assert faults(Step("up", "bundle"), offers=pointed) == {"up words_missing"}
 
 
+@pytest.mark.criterion("R12b")
 @pytest.mark.parametrize(
     ("downsell", "expected"),
     [
@@ -182,6 +188,7 @@ def test_a_downsell_costs_less(downsell: Money, expected: set[str]) -> None:
     assert faults(UP, DOWN, prices={**PRICES, "templates": downsell}) == expected
 
 
+@pytest.mark.criterion("R12b")
 def test_a_dearer_downsell_may_be_confirmed() -> None:
     assert faults(UP, replace(DOWN, is_dearer_confirmed=True), prices={**PRICES, "templates": usd(9999)}) == set()
 

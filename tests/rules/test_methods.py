@@ -18,12 +18,14 @@ def found(*methods: SavedMethod, **changes: Any) -> SavedMethod | None:
     return method_that_paid(methods, **{**PAID, **changes})
 
 
+@pytest.mark.criterion("R4b")
 def test_the_method_named_by_the_payment_is_found_by_id() -> None:
     other = replace(CARD, payment_method_id="pm_2", last4="1111")
 
     assert found(other, CARD, payment_method_id="pm_1", network=None) == CARD
 
 
+@pytest.mark.criterion("R4b")
 def test_without_id_all_four_facts_find_the_method() -> None:
     assert found(replace(CARD, payment_method_id="pm_2", last4="1111"), CARD) == CARD
     assert found(CARD, network="VISA") == CARD
@@ -33,6 +35,7 @@ def test_an_id_that_is_not_listed_falls_back_to_the_facts() -> None:
     assert found(CARD, payment_method_id="pm_gone") == CARD
 
 
+@pytest.mark.criterion("R4b")
 @pytest.mark.parametrize(
     "change",
     [
@@ -56,10 +59,12 @@ def test_two_unknown_expiries_are_not_equal() -> None:
     assert found(replace(CARD, expiry_month=None), expiry_month=None) is None
 
 
+@pytest.mark.criterion("R4b")
 def test_two_cards_alike_find_nothing() -> None:
     assert found(CARD, replace(CARD, payment_method_id="pm_2")) is None
 
 
+@pytest.mark.criterion("R4b")
 def test_a_single_other_card_is_never_taken_instead() -> None:
     assert found(replace(CARD, payment_method_id="pm_2", last4="1111")) is None
     assert found() is None
@@ -69,6 +74,7 @@ def test_a_good_card_is_usable() -> None:
     assert pre_check(CARD, currency="USD", now=NOON) == Usable(CARD)
 
 
+@pytest.mark.criterion("R5a")
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
@@ -94,6 +100,7 @@ def test_no_method_leads_to_the_checkout() -> None:
     assert pre_check(None, currency="USD", now=NOON) == Unusable(MethodReason.NO_CARD)
 
 
+@pytest.mark.criterion("R5a")
 @pytest.mark.parametrize(("reusable", "usable"), [(True, True), (None, True), (False, False)])
 def test_a_method_marked_single_use_is_not_charged(reusable: bool | None, usable: bool) -> None:
     method = replace(CARD, reusable=reusable)
@@ -102,6 +109,7 @@ def test_a_method_marked_single_use_is_not_charged(reusable: bool | None, usable
     assert pre_check(method, currency="USD", now=NOON) == expected
 
 
+@pytest.mark.criterion("R5a")
 @pytest.mark.parametrize("name", ["upi", "upi_collect", "upi_intent"])
 @pytest.mark.parametrize("where", ["kind", "method_type"])
 @pytest.mark.parametrize("currency", ["INR", "USD"])
