@@ -18,6 +18,7 @@ from encore.services.audit.witness import (
     read_witness,
 )
 from encore.services.shop import Shop
+from encore.store import alarms
 from encore.store.audit import Snapshot
 
 __all__ = [
@@ -61,4 +62,5 @@ def run(shop: Shop, *, witness: Witness | None = None, provider: bool = True) ->
                 check_file(store),
                 check_guards(store),
             ),
+            alarms=tuple(alarms.list_standing(store)),
         )

@@ -1,8 +1,10 @@
 """What an audit found: per invariant `ok`, `breach` or `unchecked`, and the lines people read."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from encore.store.alarms import Alarm
 
 Verdict = Literal["ok", "breach", "unchecked"]
 
@@ -59,10 +61,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """The findings in the order of the invariants; `at` is when the audit began, epoch milliseconds."""
+    """The findings in the order of the invariants, and the alarms that stand; `at` is in epoch milliseconds."""
 
     at: int
     findings: tuple[Finding, ...]
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -79,6 +82,7 @@ class Report:
             "at": self.at,
             "exit_status": self.exit_status,
             "invariants": [_as_dict(finding) for finding in self.findings],
+            "alarms": [asdict(alarm) for alarm in self.alarms],
         }
 
 
@@ -88,7 +92,7 @@ def breaches_of(found: Iterable[tuple[str, ...]], sentence: str) -> list[Breach]
 
 
 def render(report: Report) -> list[str]:
-    """Return the report as lines of text: a line an invariant, a line a breach, and a last one that adds up."""
+    """Return the report as lines of text: a line an invariant, breach and alarm, and a last one that adds up."""
     lines: list[str] = []
     for finding in report.findings:
         verdict = finding.verdict
@@ -100,6 +104,7 @@ def render(report: Report) -> list[str]:
             lines.append(f"       and {len(finding.breaches) - _MOST_LINES} more")
         if finding.unchecked:
             lines.append(f"       not checked: {finding.unchecked}")
+    lines += [f"alarm {alarm.kind} {alarm.object}: {alarm.detail}" for alarm in report.alarms]
     return [*lines, _summary(report)]
 
 
