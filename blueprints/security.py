@@ -19,6 +19,12 @@ from encore.settings import Settings
 MAX_BODY_BYTES = 256 * 1024
 # Paths whose posts carry an authority of their own (a signature) and come from servers, not from our pages.
 _SERVER_PATHS = ("/webhooks/",)
+# Requests of one browser, and of one network address, by what they ask for.
+RATES = {
+    "accept": ("10/minute", "60/minute"),
+    "checkout": ("10/minute", "30/minute"),
+    "status": ("120/minute", "300/minute"),
+}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])")
 _POWERFUL_FEATURES = (
@@ -134,8 +140,13 @@ class Limits:
     def __init__(self, strategy: RateLimiter | None) -> None:
         self._strategy = strategy
 
+    def count(self, scope: str, *, browser: str | None) -> int | None:
+        """Count a request of this browser and address; when over, return when to try again (epoch milliseconds)."""
+        of_browser, of_address = RATES[scope]
+        return self.hit(of_browser, scope=scope, key=browser) or self.hit(of_address, scope=scope, key=address())
+
     def hit(self, limit: str, *, scope: str, key: str | None) -> int | None:
-        """Count one request of `key` against "10/minute"; when over, return when to try again (epoch ms)."""
+        """Count one request of `key` against "10/minute"; the same answer."""
         return self._ask(limit, scope=scope, key=key, counts=True)
 
     def peek(self, limit: str, *, scope: str, key: str | None) -> int | None:

@@ -94,8 +94,8 @@ def page_or_partial(template: str, partial: str, *, state: str, status: int = 20
     if not wants_partial():
         return page(template, state=state, status=status, partial=partial, **values)
     root = re.sub(r"/_?", "-", partial.removesuffix(".html"))
-    # A poll that brings nothing new is not announced again.
-    is_news = request.headers.get("HX-Target", "").rpartition("#")[2] != root
+    # A poll that brings nothing new is not announced again; what an act brings always is.
+    is_news = request.method == "POST" or request.headers.get("HX-Target", "").rpartition("#")[2] != root
     html = render_template("layouts/fragment.html", partial=partial, state=state, is_news=is_news, **values)
     return make_response(html, status)
 

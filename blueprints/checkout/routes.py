@@ -8,7 +8,7 @@ from encore.services import checkout, return_page
 from encore.services.pages import ReturnPage
 
 from ..errors import answer
-from ..security import address, limits
+from ..security import limits
 from ..web import buyer_key, current_shop, go, is_page_view, language, page_or_partial
 
 bp = Blueprint("checkout", __name__)
@@ -37,9 +37,7 @@ def wait(ref: str, check: int) -> Response:
 
 @bp.post("/r/<ref>/checkout")
 def pay_again(ref: str) -> Response:
-    retry_at = limits().hit("10/minute", scope="checkout", key=buyer_key()) or limits().hit(
-        "30/minute", scope="checkout", key=address()
-    )
+    retry_at = limits().count("checkout", browser=buyer_key())
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     result = checkout.pay_again(current_shop(), ref, buyer_key=buyer_key())
@@ -62,9 +60,7 @@ def neutral() -> Response:
 
 
 def _look(ref: str, *, check: int) -> Response:
-    retry_at = limits().hit("120/minute", scope="status", key=buyer_key()) or limits().hit(
-        "300/minute", scope="status", key=address()
-    )
+    retry_at = limits().count("status", browser=buyer_key())
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     found = return_page.status(current_shop(), ref, buyer_key=buyer_key(), language=language(), check=check)

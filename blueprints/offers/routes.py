@@ -8,7 +8,7 @@ from encore.services import charging, fallback, offers, return_page
 from encore.services.pages import OfferPage, OfferState
 
 from ..errors import answer
-from ..security import address, limits
+from ..security import limits
 from ..web import (
     buyer_key,
     current_shop,
@@ -53,9 +53,7 @@ def show(instance_id: str) -> Response:
 def status(instance_id: str) -> Response:
     if not is_page_view():
         return Response(status=503)
-    retry_at = limits().hit("120/minute", scope="status", key=buyer_key()) or limits().hit(
-        "300/minute", scope="status", key=address()
-    )
+    retry_at = limits().count("status", browser=buyer_key())
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     found = _page(instance_id)
@@ -73,9 +71,7 @@ def accept(instance_id: str) -> Response:
     if found.state not in UNANSWERED:
         return _result(found)
     _demand_token(instance_id, "accept")
-    retry_at = limits().hit("10/minute", scope="accept", key=key) or limits().hit(
-        "60/minute", scope="accept", key=address()
-    )
+    retry_at = limits().count("accept", browser=key)
     if retry_at is not None:
         return _render(replace(found, state="limited", retry_at=retry_at), status=429)
     outcome = charging.accept(
@@ -127,9 +123,7 @@ def open_checkout(instance_id: str) -> Response:
     if found is None or key is None:
         return _elsewhere(instance_id)
     _demand_token(instance_id, "checkout")
-    retry_at = limits().hit("10/minute", scope="checkout", key=key) or limits().hit(
-        "30/minute", scope="checkout", key=address()
-    )
+    retry_at = limits().count("checkout", browser=key)
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     url = fallback.open_checkout(current_shop(), instance_id, buyer_key=key)

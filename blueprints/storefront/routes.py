@@ -8,7 +8,7 @@ from encore.services import catalogue, checkout
 from encore.services.pages import ProductCard
 
 from ..errors import answer
-from ..security import address, limits
+from ..security import limits
 from ..web import buyer_key, current_shop, go, hash_cookie, language, make_buyer_cookie, page, set_buyer_cookie
 
 bp = Blueprint("storefront", __name__)
@@ -37,9 +37,7 @@ def start() -> Response:
     found = catalogue.get_product(shop, request.form.get("product", ""))
     if found is None:
         abort(404)
-    retry_at = limits().hit("10/minute", scope="checkout", key=buyer_key()) or limits().hit(
-        "30/minute", scope="checkout", key=address()
-    )
+    retry_at = limits().count("checkout", browser=buyer_key())
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     cookie = make_buyer_cookie()

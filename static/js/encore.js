@@ -17,9 +17,10 @@
   const step = () => document.querySelector("main > section[id]:not(#offers-settled)");
   let shown = "";
 
-  const settle = () => {
+  // A poll that brings nothing new moves nothing; an act's answer takes focus, the next offer's too.
+  const settle = (event) => {
     const root = step();
-    if (!root || root.id === shown) return;
+    if (!root || (root.id === shown && event.detail?.ctx?.request?.method !== "POST")) return;
     shown = root.id;
     document.getElementById("main").dataset.pageState = root.id.slice(root.id.indexOf("-") + 1);
     root.querySelector("h1")?.focus();
