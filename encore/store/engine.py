@@ -17,6 +17,8 @@ Row = dict[str, Any]
 # Below this much free disk no new money may be put at stake: a claim that commits must be able to settle.
 FREE_BYTES_FLOOR = 200 * 1024 * 1024
 _BUSY_TIMEOUT_S = 5.0
+# What only `write()` may say: anyone else's would tear a fact from what must commit with it.
+_TRANSACTION_WORDS = ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
 
 class Conflict(Exception):
@@ -134,6 +136,8 @@ class Store:
             raise StoreFull(str(error)) from error
 
     def _execute(self, sql: str, params: dict[str, object]) -> Any:
+        if sql.lstrip()[:9].upper().startswith(_TRANSACTION_WORDS):
+            raise RuntimeError("only store.write() begins and ends a transaction")
         try:
             return self._connection().execute(sql, params)
         except sqlite3.IntegrityError as error:

@@ -9,9 +9,9 @@ from encore.services import budgets, catalogue, demo
 from encore.services.shop import Shop
 from encore.store import alarms
 from encore.store import catalogue as catalogue_rows
+from tests.factories import make_shop
 from tests.sandbox_process import BUNDLE, COURSE, SandboxProcess
 from tests.services.world import MovableClock
-from tests.shops import make_shop
 
 
 def sync(shop: Shop) -> list[str]:
@@ -175,7 +175,7 @@ def test_a_browser_without_cookie_owns_nothing(shop: Shop) -> None:
 
 
 def test_the_catalogue_leaves_the_call_budget_to_money(sandbox: SandboxProcess, tmp_path: Path) -> None:
-    shop = make_shop(tmp_path, sandbox, ENCORE_DODO_TIER="0")
+    shop = make_shop(tmp_path, provider_url=sandbox.url, dodo_tier="0")
     while budgets.take(shop, "reconcile"):
         pass
 

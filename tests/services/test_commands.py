@@ -15,9 +15,9 @@ from app import create_app
 from encore.services import webhooks
 from encore.services.shop import Shop
 from encore.settings import load_settings
+from tests.deliveries import event, sign
 from tests.sandbox_process import BUNDLE, SandboxProcess
 from tests.services.world import World, environment_for
-from tests.shops import event, sign
 
 Run = Callable[..., Result]
 RECIPES = Path("encore/services/recipes")

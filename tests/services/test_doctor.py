@@ -11,9 +11,10 @@ from encore.services import catalogue, demo, doctor, status, webhooks
 from encore.services.doctor import Check
 from encore.services.shop import Shop, open_shop
 from encore.store import schema
+from tests.deliveries import event, sign
+from tests.factories import make_shop
 from tests.sandbox_process import SandboxProcess
 from tests.services.world import MovableClock, World
-from tests.shops import event, make_shop, sign
 
 
 def look(shop: Shop, name: str) -> Check:
@@ -57,7 +58,7 @@ def test_pending_migrations_come_first(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_a_key_the_provider_refuses_is_named(sandbox: SandboxProcess, tmp_path: Path) -> None:
-    shop = make_shop(tmp_path, sandbox, DODO_PAYMENTS_API_KEY="bad-key")
+    shop = make_shop(tmp_path, provider_url=sandbox.url, api_key="bad-key")
 
     found = look(shop, "provider")
 

@@ -10,11 +10,11 @@ import pytest
 
 from encore.services import bookkeeping, mail
 from encore.services.shop import Shop
+from encore.settings import Smtp
 from encore.store import alarms, outbox
-from tests.sandbox_process import SandboxProcess
+from tests.factories import make_shop
 from tests.services.smtp_server import Mailbox, mail_server
 from tests.services.world import MovableClock, World
-from tests.shops import make_shop
 
 FACTS: dict[str, Any] = {
     "product_name": "Complete bundle",
@@ -42,17 +42,13 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def posting(mailbox: Mailbox, sandbox: SandboxProcess, tmp_path: Path, clock: MovableClock) -> Iterator[Shop]:
+def posting(mailbox: Mailbox, tmp_path: Path, clock: MovableClock) -> Iterator[Shop]:
     """A shop that hands its messages to a mail server."""
     shop = make_shop(
         tmp_path / "posting",
-        sandbox,
         clock=clock,
-        ENCORE_SMTP_HOST="127.0.0.1",
-        ENCORE_SMTP_PORT=str(mailbox.port),
-        ENCORE_SMTP_SECURITY="none",
-        ENCORE_SMTP_FROM="shop@example.com",
-        ENCORE_OWNER_EMAIL="owner@example.com",
+        smtp=Smtp(host="127.0.0.1", port=mailbox.port, sender="shop@example.com", security="none"),
+        owner_email="owner@example.com",
     )
     yield shop
     shop.close()

@@ -14,9 +14,9 @@ from encore.services import observe, webhooks
 from encore.services.shop import Shop
 from encore.store import alarms, attempts, orders, webhook_events
 from encore.store.webhook_events import WebhookEvent
+from tests.deliveries import event, sign
 from tests.sandbox_process import SandboxProcess
 from tests.services.world import LAN, MovableClock, World
-from tests.shops import event, sign
 
 
 def deliver(shop: Shop, body: bytes, *, webhook_id: str = "msg_1", **signed: Any) -> str:

@@ -14,9 +14,9 @@ from encore.errors import Unavailable
 from encore.services import catalogue, mail, webhooks, worker
 from encore.services.shop import Shop
 from encore.store import alarms, meta, processes
+from tests.deliveries import event, sign
 from tests.sandbox_process import COURSE, SandboxProcess, wait_for
 from tests.services.world import MovableClock, World, environment_for
-from tests.shops import event, sign
 
 
 def fail(*_: Any, **__: Any) -> Any:
