@@ -4,7 +4,6 @@ Each `list_..` returns what is wrong, as tuples of ids, so an empty list is the 
 """
 
 from dataclasses import dataclass
-from types import TracebackType
 
 from encore.store.engine import Row, Store
 from encore.store.records import many
@@ -21,21 +20,6 @@ _GIVEN_BACK = (
     " OR EXISTS (SELECT refunds.id FROM refunds WHERE refunds.payment_id = payments.id AND refunds.is_full = 1"
     " AND refunds.reason <> 'external' AND refunds.state IN ('due','sending','unknown','pending','done')))"
 )
-
-
-class Snapshot(Store):
-    """The rows as of one moment, whatever is written meanwhile; it refuses to write."""
-
-    def __enter__(self) -> "Snapshot":
-        connection = self._connection()
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("BEGIN")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _found(store: Store, sql: str, /, **params: object) -> list[Objects]:

@@ -326,6 +326,20 @@ def test_lost_unique_column_is_named(books: Books) -> None:
     assert [breach.objects for breach in finding.breaches] == [("outbox(dedup_key)",)]
 
 
+def test_damaged_page_is_named_and_nothing_else_is_claimed(books: Books) -> None:
+    (root,) = books.shop.store.rows("SELECT rootpage FROM sqlite_master WHERE name = 'payments'")
+    (size,) = books.shop.store.rows("SELECT page_size FROM pragma_page_size")
+    books.shop.store.close()
+    with books.shop.store.path.open("r+b") as file:
+        file.seek((root["rootpage"] - 1) * size["page_size"])
+        file.write(b"\xff" * size["page_size"])
+
+    report = books.audit()
+
+    assert report.names("breach") == ("I15",)
+    assert "I2" in report.names("unchecked")
+
+
 # With its index in place none of these can happen; without it both the index and the rows are named.
 UNGUARDED: dict[str, tuple[tuple[str, ...], Plant]] = {
     "two live attempts": (

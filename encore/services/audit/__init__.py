@@ -4,6 +4,8 @@ One finding for each invariant of charging.md, section 11, that one installation
 I9 need a witness from outside.
 """
 
+from collections.abc import Callable
+
 from encore.services.audit.accounts import check_ledger, check_refunds
 from encore.services.audit.outcomes import check_consents, check_declines, check_orders, check_outcomes
 from encore.services.audit.provider import check_payments, read_statement
@@ -19,7 +21,8 @@ from encore.services.audit.witness import (
 )
 from encore.services.shop import Shop
 from encore.store import alarms
-from encore.store.audit import Snapshot
+from encore.store.alarms import Alarm
+from encore.store.snapshot import Damaged, Snapshot
 
 __all__ = [
     "Breach",
@@ -44,23 +47,37 @@ def run(shop: Shop, *, witness: Witness | None = None, provider: bool = True) ->
     # Asked before the rows are read: what settles in between is then known to us, and no breach.
     statement = read_statement(shop) if provider else None
     with Snapshot(shop.store.path) as store:
-        return Report(
-            at=at,
-            findings=(
-                *check_payments(shop, store, statement),
-                check_orders(store),
-                check_requests(store, witness),
-                check_delays(store, now=at, quarantine_s=shop.settings.quarantine_s),
-                check_outcomes(store),
-                check_declines(store),
-                check_declined(store, witness),
-                check_deliveries(store, witness),
-                check_refunds(store),
-                check_consents(store),
-                check_ledger(store),
-                check_messages(store),
-                check_file(store),
-                check_guards(store),
-            ),
-            alarms=tuple(alarms.list_standing(store)),
+        checks: tuple[tuple[tuple[str, ...], Callable[[], Finding | tuple[Finding, ...]]], ...] = (
+            (("I1", "I2"), lambda: check_payments(shop, store, statement)),
+            (("I3",), lambda: check_orders(store)),
+            (("I4",), lambda: check_requests(store, witness)),
+            (("I5",), lambda: check_delays(store, now=at, quarantine_s=shop.settings.quarantine_s)),
+            (("I6",), lambda: check_outcomes(store)),
+            (("I7",), lambda: check_declines(store)),
+            (("I8",), lambda: check_declined(store, witness)),
+            (("I9",), lambda: check_deliveries(store, witness)),
+            (("I11",), lambda: check_refunds(store)),
+            (("I12",), lambda: check_consents(store)),
+            (("I13",), lambda: check_ledger(store)),
+            (("I14",), lambda: check_messages(store)),
+            (("I15",), lambda: check_file(store)),
+            (("I20",), lambda: check_guards(store)),
         )
+        findings = [finding for names, check in checks for finding in _findings(names, check)]
+        return Report(at=at, findings=tuple(findings), alarms=_standing_alarms(store))
+
+
+def _findings(names: tuple[str, ...], check: Callable[[], Finding | tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    """Run one check; where the file cannot be read its invariants are unchecked, and I15 says why."""
+    try:
+        found = check()
+    except Damaged as error:
+        return tuple(Finding(name, unchecked=f"the file cannot be read ({error})") for name in names)
+    return (found,) if isinstance(found, Finding) else found
+
+
+def _standing_alarms(store: Snapshot) -> tuple[Alarm, ...]:
+    try:
+        return tuple(alarms.list_standing(store))
+    except Damaged:
+        return ()

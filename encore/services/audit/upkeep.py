@@ -3,6 +3,7 @@
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.store import Store, guards
 from encore.store import audit as rows
+from encore.store.snapshot import Damaged
 
 
 def check_delays(store: Store, *, now: int, quarantine_s: float) -> Finding:
@@ -27,12 +28,17 @@ def check_messages(store: Store) -> Finding:
 
 def check_file(store: Store) -> Finding:
     """I15: SQLite finds the file sound, and every row that another names is there."""
-    faults = [Breach(("database",), f"The file is damaged: {fault}.") for fault in guards.list_faults_of_file(store)]
+    try:
+        faults = guards.list_faults_of_file(store)
+        references = guards.list_broken_references(store)
+    except Damaged as error:
+        faults, references = [str(error)], []
+    damaged = [Breach(("database",), f"The file is damaged: {fault}.") for fault in faults]
     broken = [
         Breach((table, parent), f"A row of {table} names one of {parent} that is not there.")
-        for table, parent in guards.list_broken_references(store)
+        for table, parent in references
     ]
-    return Finding("I15", (*faults, *broken))
+    return Finding("I15", (*damaged, *broken))
 
 
 def check_guards(store: Store) -> Finding:
