@@ -17,7 +17,7 @@ from encore.services import bookkeeping, budgets, observe, quoting
 from encore.services.consent import Consent
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
-from encore.store import StoreFull, acceptances, attempts, offer_instances, orders, processes
+from encore.store import StoreFull, acceptances, attempts, offer_instances, orders, payments, processes
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
@@ -77,19 +77,30 @@ def accept(
 def _claim_and_send(
     shop: Shop, instance: OfferInstance, quote: Quote, *, consent: Consent, buy_again: bool
 ) -> AcceptResult:
+    attempt_id = new_id("att")
     has_slot = shop.send_slots.acquire(blocking=False)
     try:
-        try:
-            claim = _claim(shop, instance, quote, consent=consent, buy_again=buy_again, may_send=has_slot)
-        except _NotTaken as refusal:
-            return refusal.result
-        except StoreFull:
-            # If COMMIT was not acknowledged nothing is sent; should the row have survived, it counts as a dead
-            # sender's (charging.md, section 1, step 3).
-            return "unavailable"
-        crash_point("claim.committed")
-        if claim.attempt is not None and claim.attempt.state == "sending":
-            send(shop, claim.attempt, boottime=claim.boottime)
+        # Named before the claim commits: a heartbeat between commit and POST must not take this thread for gone.
+        with shop.presence.sending(attempt_id):
+            try:
+                claim = _claim(
+                    shop,
+                    instance,
+                    quote,
+                    attempt_id=attempt_id,
+                    consent=consent,
+                    buy_again=buy_again,
+                    may_send=has_slot,
+                )
+            except _NotTaken as refusal:
+                return refusal.result
+            except StoreFull:
+                # If COMMIT was not acknowledged nothing is sent; should the row have survived, it counts as a dead
+                # sender's (charging.md, section 1, step 3).
+                return "unavailable"
+            crash_point("claim.committed")
+            if claim.attempt is not None and claim.attempt.state == "sending":
+                send(shop, claim.attempt, boottime=claim.boottime)
     finally:
         if has_slot:
             shop.send_slots.release()
@@ -98,7 +109,14 @@ def _claim_and_send(
 
 
 def _claim(
-    shop: Shop, instance: OfferInstance, quote: Quote, *, consent: Consent, buy_again: bool, may_send: bool
+    shop: Shop,
+    instance: OfferInstance,
+    quote: Quote,
+    *,
+    attempt_id: str,
+    consent: Consent,
+    buy_again: bool,
+    may_send: bool,
 ) -> _Claim:
     if not shop.store.has_room():
         raise _NotTaken("unavailable")
@@ -116,7 +134,9 @@ def _claim(
             raise _NotTaken("taken")
         if not is_still_offered(shop, instance, buy_again=buy_again):
             raise _NotTaken("taken")
-        attempt = _stake(shop, acceptance, quote, sender_id=sender_id, may_send=may_send, now=now)
+        attempt = _stake(
+            shop, acceptance, quote, attempt_id=attempt_id, sender_id=sender_id, may_send=may_send, now=now
+        )
         bookkeeping.record(shop, "offer.accepted", instance_id=instance.id, acceptance_id=acceptance.id)
         offer_instances.insert_event(shop.store, instance.id, kind="accepted", now=now)
         crash_point("claim.uncommitted")
@@ -156,18 +176,25 @@ def is_still_offered(shop: Shop, instance: OfferInstance, *, buy_again: bool) ->
 
 
 def _stake(
-    shop: Shop, acceptance: Acceptance, quote: Quote, *, sender_id: str, may_send: bool, now: int
+    shop: Shop,
+    acceptance: Acceptance,
+    quote: Quote,
+    *,
+    attempt_id: str,
+    sender_id: str,
+    may_send: bool,
+    now: int,
 ) -> Attempt | None:
     """Count the charge against every budget and store its attempt; None if the yes must go to the checkout."""
     if _is_storm(shop, now=now) or not bookkeeping.take_spend(shop, acceptance.customer_id, quote.total):
         acceptances.mark_outcome(shop.store, acceptance.id, outcome="needs_checkout", leaving=("open",), now=now)
         return None
-    has_token = budgets.take(shop, "charge")
-    if not has_token and not _has_worker(shop, now=now):
+    goes_now = budgets.take(shop, "charge") and may_send
+    # Whatever the reason to wait, a queued yes needs somebody to send it or to give it up.
+    if not goes_now and not _has_worker(shop, now=now):
         raise _NotTaken("limited")
-    goes_now = has_token and may_send
     attempt = Attempt(
-        id=new_id("att"),
+        id=attempt_id,
         acceptance_id=acceptance.id,
         kind="one_click",
         state="sending" if goes_now else "queued",
@@ -186,8 +213,8 @@ def _stake(
 
 
 def _is_storm(shop: Shop, *, now: int) -> bool:
-    sends, unknowns = attempts.count_recent_sends(shop.store, since=now - _STORM_MS, latest=_STORM_SENDS)
-    return sends >= _STORM_SENDS and unknowns >= _STORM_UNKNOWNS
+    unknowns = attempts.count_recent_unknowns(shop.store, since=now - _STORM_MS, latest=_STORM_SENDS)
+    return unknowns >= _STORM_UNKNOWNS
 
 
 def _has_worker(shop: Shop, *, now: int) -> bool:
@@ -198,7 +225,8 @@ def _has_worker(shop: Shop, *, now: int) -> bool:
 def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:
     """Send the one request of a claimed attempt, settle it, and read the payment once if there is one.
 
-    `boottime` is `Clock.boottime()` from before the claim was committed.
+    Call inside `presence.sending()`, entered before the claim was committed; `boottime` is `Clock.boottime()` from
+    then, too.
     """
     acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
     if acceptance is None or attempt.claimed_at is None:
@@ -216,8 +244,7 @@ def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:
             and shop.clock.boottime() - boottime <= window_s
         )
 
-    with shop.presence.sending(attempt.id):
-        answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
+    answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
     settle(shop, attempt, answer)
     if isinstance(answer, Accepted):
         observe.try_payment(shop, answer.payment_id, budget=shop.dodo.budget(_STATUS_READ_S))
@@ -267,9 +294,9 @@ def settle(shop: Shop, attempt: Attempt, answer: Answer) -> None:
 
 
 def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted) -> None:
-    other = attempts.get_by_payment(shop.store, answer.payment_id)
-    if other is not None and other.id != attempt.id:
-        # Another attempt's payment id: the answer is not about us, so it tells nothing about our charge.
+    if _is_of_another(shop, attempt, payment_id=answer.payment_id):
+        # Another attempt's payment, or that of an order: the answer is not about us, so it tells nothing about our
+        # charge.
         _note_unknown(shop, attempt, reason="other_payment_id")
         return
     session = attempts.get_by_session(shop.store, answer.session_id) if answer.session_id else None
@@ -277,6 +304,12 @@ def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted) -> None:
         shop.store, attempt.id, payment_id=answer.payment_id, session_id=None if session else answer.session_id
     )
     bookkeeping.apply_event(shop, attempt, "accepted", next_check_at=shop.now() + bookkeeping.look_after_ms(shop, 0))
+
+
+def _is_of_another(shop: Shop, attempt: Attempt, *, payment_id: str) -> bool:
+    holder = attempts.get_by_payment(shop.store, payment_id)
+    seen = payments.get_payment(shop.store, payment_id)
+    return (holder is not None and holder.id != attempt.id) or (seen is not None and seen.attempt_id != attempt.id)
 
 
 def _note_unknown(shop: Shop, attempt: Attempt, *, reason: str) -> None:
@@ -301,18 +334,25 @@ def send_queued(shop: Shop) -> int:
 def _send_one_queued(shop: Shop, attempt: Attempt) -> bool:
     sender_id = shop.presence.join("worker")
     boottime = shop.clock.boottime()
-    with shop.store.write():
-        now = shop.now()
-        if not budgets.take(shop, "charge"):
-            return False
-        claimed = attempts.claim_queued(
-            shop.store, attempt.id, sender_id=sender_id, now=now, next_check_at=now + bookkeeping.look_after_ms(shop, 0)
-        )
-        crash_point("queue.uncommitted")
-    crash_point("queue.claimed")
-    current = attempts.get_attempt(shop.store, attempt.id)
-    if claimed and current is not None:
-        send(shop, current, boottime=boottime)
+    with shop.presence.sending(attempt.id):
+        with shop.store.write():
+            now = shop.now()
+            if not budgets.take(shop, "charge"):
+                return False
+            claimed = attempts.claim_queued(
+                shop.store,
+                attempt.id,
+                # Again, in the claim itself: a worker that slept since it read the row must not send an old yes.
+                created_after=now - QUEUE_LIFE_MS,
+                sender_id=sender_id,
+                now=now,
+                next_check_at=now + bookkeeping.look_after_ms(shop, 0),
+            )
+            crash_point("queue.uncommitted")
+        crash_point("queue.claimed")
+        current = attempts.get_attempt(shop.store, attempt.id)
+        if claimed and current is not None:
+            send(shop, current, boottime=boottime)
     return True
 
 

@@ -121,14 +121,17 @@ def list_sending(store: Store) -> list[Attempt]:
     )
 
 
-def claim_queued(store: Store, attempt_id: str, *, sender_id: str, now: int, next_check_at: int) -> bool:
+def claim_queued(
+    store: Store, attempt_id: str, *, created_after: int, sender_id: str, now: int, next_check_at: int
+) -> bool:
     """Take a queued attempt for sending: the one request it may make is counted here, before it is made."""
     return bool(
         store.rows(
             "UPDATE attempts SET state = 'sending', post_count = post_count + 1, sender_id = :sender_id,"
             " claimed_at = :now, changed_at = :now, next_check_at = :next_check_at"
-            " WHERE id = :id AND state = 'queued' RETURNING id",
+            " WHERE id = :id AND state = 'queued' AND created_at > :created_after RETURNING id",
             id=attempt_id,
+            created_after=created_after,
             sender_id=sender_id,
             now=now,
             next_check_at=next_check_at,
@@ -237,12 +240,12 @@ def mark_looked(store: Store, attempt_id: str, *, clean_misses: int, quiet_ms: i
     )
 
 
-def count_recent_sends(store: Store, *, since: int, latest: int) -> tuple[int, int]:
-    """Return how many of the `latest` sends since `since` there were, and how many of these are unknown."""
+def count_recent_unknowns(store: Store, *, since: int, latest: int) -> int:
+    """Return how many of the `latest` one-click sends since `since` (epoch milliseconds) are unknown."""
     found = store.rows(
         "SELECT state FROM attempts WHERE kind = 'one_click' AND claimed_at >= :since AND post_count = 1"
         " ORDER BY claimed_at DESC LIMIT :latest",
         since=since,
         latest=latest,
     )
-    return len(found), sum(row["state"] == "unknown" for row in found)
+    return sum(row["state"] == "unknown" for row in found)
