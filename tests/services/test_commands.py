@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 from flask import Flask
@@ -267,3 +268,35 @@ def test_commands_that_need_a_schema_say_how_to_get_it(sandbox: SandboxProcess, 
     assert before.returncode != 0
     assert "db upgrade" in before.stderr
     assert (upgraded.returncode, upgraded.stdout) == (0, "applied 0001_house.sql\n")
+
+
+def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            yield from leaves(part, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def test_every_command_is_documented_and_has_help(app: Flask) -> None:
+    page = Path("docs/operator/commands.md").read_text("utf-8")
+    ours = {
+        path: command
+        for name in (
+            "db",
+            "dodo",
+            "seed",
+            "offers",
+            "worker",
+            "attempts",
+            "reconcile",
+            "webhooks",
+            "audit",
+            "doctor",
+            "mail",
+        )
+        for path, command in leaves(app.cli.commands[name], f"flask --app app {name}")
+    }
+
+    assert [path for path in ours if f"`{path}" not in page] == []
+    assert [path for path, command in ours.items() if not command.help] == []
