@@ -259,7 +259,9 @@ def is_absent(
 ) -> bool:
     """Whether an unknown attempt is proven not to have charged: all four signs of charging.md, section 5.
 
-    `quiet_ms` is the time the worker itself spent between its own clean looks, on its monotonic clock.
+    `quiet_ms` and `clean_misses` are the worker's own, on its monotonic clock, and begin only when the sender has
+    ended: a sender that pauses after its window check may still write, and silence before that proves nothing
+    (found by the protocol search: `quiet_before_end`).
     """
     return sender_ended and clean_misses >= MIN_CLEAN_MISSES and quiet_ms >= quarantine_ms and not is_named_by_webhook
 
