@@ -160,8 +160,11 @@ def _unsettled(shop: Shop, items: tuple[PaymentListItem, ...]) -> list[PaymentLi
 
 
 def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, is_clean: bool) -> None:
+    # Silence counts only once the sender has ended: one that pauses after its window check may still write, and time
+    # watched before that would call its charge absent at the very moment the request is under way.
+    is_evidence = is_clean and attempt.socket_closed_at is not None
     quiet_ms = 0
-    if quarantine is not None and is_clean:
+    if quarantine is not None and is_evidence:
         quiet_ms = quarantine.watched_ms(attempt.id, monotonic=shop.clock.monotonic())
     elif quarantine is not None:
         quarantine.forget(attempt.id)
@@ -169,7 +172,7 @@ def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, 
         attempts.mark_looked(
             shop.store,
             attempt.id,
-            clean_misses=1 if quarantine is not None and is_clean else 0,
+            clean_misses=1 if quarantine is not None and is_evidence else 0,
             quiet_ms=quiet_ms,
             next_check_at=_next_check(shop, attempt, was_clean=is_clean),
         )
