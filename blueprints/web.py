@@ -114,10 +114,15 @@ def go(url: str) -> Response:
     return make_response(redirect(url, code=303))
 
 
-def is_page_view() -> bool:
-    """Tell whether a person is about to see the answer; HEAD and prefetch must leave no trace."""
+def answer_unseen() -> Response | None:
+    """Answer a request whose answer nobody is about to see, before any handler; None for a real visit.
+
+    HEAD and prefetch must leave no trace: an offer counts as shown only when a person's page shows it.
+    """
+    if request.method == "HEAD":
+        return Response()
     purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    return request.method != "HEAD" and "prefetch" not in purpose.lower()
+    return Response(status=503) if "prefetch" in purpose.lower() else None
 
 
 def offer_token(instance_id: str, act: str) -> str:

@@ -4,15 +4,14 @@ from flask import Blueprint, Response
 
 from encore.services import return_page
 
-from ..web import buyer_key, current_shop, go, is_page_view, language, page, set_buyer_cookie
+from ..web import answer_unseen, buyer_key, current_shop, go, language, page, set_buyer_cookie
 
 bp = Blueprint("account", __name__)
+bp.before_request(answer_unseen)
 
 
 @bp.get("/orders/<ref>")
 def order(ref: str) -> Response:
-    if not is_page_view():
-        return Response(status=503)
     found = return_page.order_page(current_shop(), ref, buyer_key=buyer_key(), language=language())
     if found.state == "other_browser" or found.order is None:
         return page("checkout/other_browser.html", state="other_browser", status=404)

@@ -9,17 +9,16 @@ from encore.services.pages import ReturnPage
 
 from ..errors import answer
 from ..security import limits
-from ..web import buyer_key, current_shop, go, is_page_view, language, page_or_partial
+from ..web import answer_unseen, buyer_key, current_shop, go, language, page_or_partial
 
 bp = Blueprint("checkout", __name__)
+bp.before_request(answer_unseen)
 
 MAX_CHECKS = 5
 
 
 @bp.get("/r/<ref>")
 def show(ref: str) -> Response:
-    if not is_page_view():
-        return Response(status=503)
     # Dodo appends payment_id, status, e-mail and more: none of it is read, and none of it stays in the address.
     if set(request.args) - {"lang"}:
         return go(request.path)
@@ -28,8 +27,6 @@ def show(ref: str) -> Response:
 
 @bp.get("/r/<ref>/wait/<int:check>")
 def wait(ref: str, check: int) -> Response:
-    if not is_page_view():
-        return Response(status=503)
     if not 1 <= check <= MAX_CHECKS:
         abort(404)
     return _look(ref, check=check)

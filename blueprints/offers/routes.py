@@ -10,11 +10,11 @@ from encore.services.pages import OfferPage, OfferState
 from ..errors import answer
 from ..security import limits
 from ..web import (
+    answer_unseen,
     buyer_key,
     current_shop,
     go,
     has_offer_token,
-    is_page_view,
     language,
     page_or_partial,
     wants_partial,
@@ -22,6 +22,7 @@ from ..web import (
 from .consent import read_consent
 
 bp = Blueprint("offers", __name__, url_prefix="/o/<instance_id>")
+bp.before_request(answer_unseen)
 
 # The states of an instance nobody has answered yet; every other one is the result of an answer, and is shown.
 UNANSWERED: frozenset[OfferState] = frozenset({"offer", "quote_changed", "no_method", "owned", "limited"})
@@ -41,8 +42,6 @@ _ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_agai
 
 @bp.get("")
 def show(instance_id: str) -> Response:
-    if not is_page_view():
-        return Response(status=503)
     if set(request.args) - {"lang"}:
         return go(request.path)
     found = _page(instance_id)
@@ -51,8 +50,6 @@ def show(instance_id: str) -> Response:
 
 @bp.get("/status")
 def status(instance_id: str) -> Response:
-    if not is_page_view():
-        return Response(status=503)
     retry_at = limits().count("status", browser=buyer_key())
     if retry_at is not None:
         return answer(429, retry_at=retry_at)

@@ -132,7 +132,7 @@ class Visit:
         sent = {"Accept-Language": self.language, "Accept": "text/html", **(headers or {})}
         if htmx is not None:
             sent |= {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": f"section#{htmx}"}
-        answer = self.client.open(path, method=method, headers=sent, base_url=URL, **options)
+        answer = self.client.open(path, method=method, headers=sent, base_url=URL, buffered=True, **options)
         if answer.mimetype == "text/html" and answer.get_data() and answer.status_code not in (301, 302, 303, 308):
             lint(answer.get_data(as_text=True), is_fragment=htmx is not None)
         return answer
