@@ -176,11 +176,6 @@ def transition(
     return None
 
 
-def may_move(old: str, new: str) -> bool:
-    """Whether any event takes an attempt from `old` to `new`: a last check before a conditional UPDATE."""
-    return any(old in move.leaving and move.to == new for move in MOVES)
-
-
 # ---- What a payment at the provider means -------------------------------------------------------------------
 
 Sighting = Literal["processing", "requires_action", "failed", "succeeded"]
@@ -199,7 +194,6 @@ _SIGHTINGS: dict[str, Sighting] = {
     "partially_captured": "processing",
     "partially_captured_and_capturable": "processing",
 }
-KNOWN_STATUSES = frozenset(_SIGHTINGS)
 
 
 def sight(status: str | None) -> Sighting:
@@ -246,19 +240,12 @@ MIN_CLEAN_MISSES = 5
 UNCLEAN_RETRY_MS = 30_000
 
 
-def has_sender_ended(*, socket_closed_at: int | None, is_process_dead: bool) -> bool:
-    """Whether the sender can send no more: it closed its socket, or its process is proven dead.
-
-    A time-out proves neither: a paused process wakes up and goes on where it stopped.
-    """
-    return socket_closed_at is not None or is_process_dead
-
-
 def is_absent(
     *, sender_ended: bool, clean_misses: int, quiet_ms: int, quarantine_ms: int, is_named_by_webhook: bool
 ) -> bool:
     """Whether an unknown attempt is proven not to have charged: all four signs of charging.md, section 5.
 
+    `sender_ended` is proof, not a time-out: a paused process wakes up and goes on where it stopped.
     `quiet_ms` and `clean_misses` are the worker's own, on its monotonic clock, and begin only when the sender has
     ended: a sender that pauses after its window check may still write, and silence before that proves nothing
     (found by the protocol search: `quiet_before_end`).

@@ -60,11 +60,6 @@ class Decision:
     needs_checkout: bool
     reasons: tuple[Reason, ...]
 
-    @property
-    def first_failure(self) -> Reason | None:
-        """The first reason against the step, if there is one."""
-        return next((reason for reason in self.reasons if not reason.is_ok and reason.key != METHOD_GUARD), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -22,7 +22,6 @@ from encore.rules.attempts import (
     KeepAndRefund,
     Outcome,
     Return,
-    has_sender_ended,
     is_absent,
     sight,
 )
@@ -315,10 +314,8 @@ def _quarantine(world: World, index: int, protocol: Protocol) -> Iterator[Step]:
         elif world.left.late_beyond_quarantine:
             late = _spend(world, "late_beyond_quarantine")._replace(has_met_limit=True)
             yield "quiet time passes too soon", _with_attempt(late, index, is_quiet=True)
-    sender_ended = has_sender_ended(
-        socket_closed_at=1 if attempt.has_ended and attempt.sender == "done" else None,
-        is_process_dead=attempt.sender == "dead" or is_taken_for_dead,
-    )
+    # Proof only: its own word after closing the socket, or its process found dead.
+    sender_ended = attempt.has_ended or is_taken_for_dead
     if not has_trace and is_absent(
         sender_ended=sender_ended,
         clean_misses=5,

@@ -19,7 +19,6 @@ from encore.rules.attempts import (
     AttemptState,
     Transition,
     leaving,
-    may_move,
     transition,
 )
 
@@ -154,11 +153,3 @@ def test_a_stored_undo_closes_what_would_need_the_checkout() -> None:
         assert plain is not None
         expected = "closed" if plain.outcome == "needs_checkout" else plain.outcome
         assert undone == Transition(to=plain.to, outcome=expected)
-
-
-def test_may_move_is_the_table_without_its_events() -> None:
-    expected = {(state, to) for (_, state, _), (to, _) in ALLOWED.items() if state and to}
-
-    assert {pair for pair in itertools.product(STATES, STATES) if may_move(*pair)} == expected
-    assert not may_move("paid", "unknown")
-    assert not may_move("no_such_state", "paid")

@@ -36,7 +36,8 @@ def down(*, declined: str | None = "up", version: Funnel | None = None, **change
 
 
 def failure(decision: Decision) -> str | None:
-    return decision.first_failure.key if decision.first_failure else None
+    """The key of the first reason against a step."""
+    return next((r.key for r in decision.reasons if not r.is_ok and r.key != METHOD_GUARD), None)
 
 
 def test_an_order_without_obstacles_gets_the_offer() -> None:

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encore.rules.attempts import (
-    KNOWN_STATUSES,
     MIN_CLEAN_MISSES,
     UNCLEAN_RETRY_MS,
-    has_sender_ended,
     is_absent,
     next_look_after,
     sight,
@@ -43,10 +41,6 @@ QUARANTINE_MS = 900_000
 )
 def test_status_is_sighted(status: str | None, expected: str) -> None:
     assert sight(status) == expected
-
-
-def test_the_provider_has_eleven_statuses() -> None:
-    assert len(KNOWN_STATUSES) == 11
 
 
 def whose(
@@ -112,12 +106,6 @@ def test_absent_needs_all_four_signs() -> None:
 
 def test_five_clean_misses_are_wanted() -> None:
     assert MIN_CLEAN_MISSES == 5
-
-
-def test_silence_is_not_the_end_of_a_sender() -> None:
-    assert not has_sender_ended(socket_closed_at=None, is_process_dead=False)
-    assert has_sender_ended(socket_closed_at=1, is_process_dead=False)
-    assert has_sender_ended(socket_closed_at=None, is_process_dead=True)
 
 
 def look_after(age_ms: int, *, was_clean: bool = True, quiet_left_ms: int = 0) -> int:
