@@ -12,7 +12,7 @@ from encore.crash_point import crash_point
 from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
-from encore.rules.attempts import LIVE
+from encore.rules.attempts import LIVE, sight
 from encore.rules.quotes import thaw
 from encore.services import bookkeeping, budgets, observe, quoting
 from encore.services.charging import is_still_offered
@@ -201,10 +201,10 @@ def close_yes(shop: Shop, acceptance_id: str, *, event: Literal["buyer_declined"
         )
 
 
-def look(shop: Shop, attempt: Attempt) -> None:
-    """Ask the provider for a hosted session and settle by its payment; no answer changes nothing."""
+def look(shop: Shop, attempt: Attempt) -> bool:
+    """Ask the provider for a hosted session and settle by its payment; False if it gave no answer."""
     if attempt.provider_session_id is None:
-        return
+        return True
     budget = shop.dodo.budget(_CLOSING_BUDGET_S)
     try:
         session = shop.dodo.checkouts.get(attempt.provider_session_id, budget=budget)
@@ -212,20 +212,36 @@ def look(shop: Shop, attempt: Attempt) -> None:
         if refusal.status == 404:
             with shop.store.write():
                 bookkeeping.apply_event(shop, attempt, "session_expired", reason="session_gone")
-        return
+        return refusal.status == 404
     except ProviderError:
-        return
+        return False
     crash_point("hosted.closing_read")
-    if session.payment_id is not None:
-        observe.try_payment(shop, session.payment_id, budget=budget)
+    return session.payment_id is None or observe.try_payment(shop, session.payment_id, budget=budget)
 
 
 def close_due(shop: Shop) -> int:
     """Close yeses that waited a day for the standard checkout; returns how many."""
-    closed = 0
-    for acceptance in acceptances.list_overdue(shop.store, before=shop.now() - YES_LIFE_MS, limit=20):
-        for attempt in attempts.list_of_acceptance(shop.store, acceptance.id):
-            if attempt.kind == "hosted" and attempt.state in LIVE:
-                look(shop, attempt)
-        closed += close_yes(shop, acceptance.id, event="day_passed")
-    return closed
+    overdue = acceptances.list_overdue(shop.store, before=shop.now() - YES_LIFE_MS, limit=20)
+    return sum(_close_overdue(shop, acceptance) for acceptance in overdue)
+
+
+def _close_overdue(shop: Shop, acceptance: Acceptance) -> bool:
+    for attempt in attempts.list_of_acceptance(shop.store, acceptance.id):
+        if attempt.kind != "hosted" or attempt.state not in LIVE:
+            continue
+        # A payment may be under way in a session we cannot read: then the day waits until we can.
+        if not look(shop, attempt):
+            return False
+        _drop_unfinished(shop, attempt)
+    return close_yes(shop, acceptance.id, event="day_passed")
+
+
+def _drop_unfinished(shop: Shop, attempt: Attempt) -> None:
+    """End a hosted payment whose bank step nobody finished within a day; a later success is returned."""
+    current = attempts.get_attempt(shop.store, attempt.id) or attempt
+    if current.state != "pending" or shop.now() - current.changed_at < YES_LIFE_MS:
+        return
+    payment = payments.get_payment(shop.store, current.provider_payment_id or "")
+    if payment is not None and sight(payment.status) == "requires_action":
+        with shop.store.write():
+            bookkeeping.apply_event(shop, current, "action_day_passed", reason="day_passed")

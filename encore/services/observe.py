@@ -12,7 +12,7 @@ from encore.crash_point import crash_point
 from encore.dodo import Budget
 from encore.dodo.models import Payment
 from encore.errors import ProviderError
-from encore.rules.attempts import Sighting, sight
+from encore.rules.attempts import Sighting, sight, whose_payment
 from encore.services import fulfilment, refunds, settling
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, checkouts
@@ -40,7 +40,12 @@ class _LostRow:
     attempt_id: str
 
 
-_Owner = _AttemptOwner | _CheckoutOwner | _LostRow
+@dataclass(frozen=True)
+class _Renewal:
+    """A later payment of a subscription sold here, whose mark it inherits: nobody's duplicate."""
+
+
+_Owner = _AttemptOwner | _CheckoutOwner | _LostRow | _Renewal
 
 
 def observe_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
@@ -74,6 +79,9 @@ def settle_payment(shop: Shop, payment: Payment) -> bool:
                 return False
             case _LostRow(attempt_id=attempt_id):
                 settling.note_lost_row(shop, payment, attempt_id=attempt_id)
+            case _Renewal():
+                store_seen(shop, payment)
+                payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="renewal", leaving=("seen",))
             case _CheckoutOwner(checkout=checkout):
                 store_seen(shop, payment, checkout_id=checkout.id)
                 fulfilment.remember_customer(shop, payment, language=checkout.language)
@@ -94,18 +102,7 @@ def find_owner(shop: Shop, payment: Payment) -> _Owner | None:
     A payment link lets anyone write metadata and renewals may inherit it, so an id alone is never believed
     (charging.md, section 1, "Whose payment is it?").
     """
-    if payment.charge_type not in (None, "new"):
-        return None
-    marked = _marked_attempt(shop, payment)
-    if marked is not None:
-        return marked
-    if payment.checkout_session_id is None:
-        return None
-    attempt = attempts.get_by_session(shop.store, payment.checkout_session_id)
-    if attempt is not None and attempt.kind == "hosted":
-        return _with_acceptance(shop, attempt)
-    checkout = checkouts.get_by_session(shop.store, payment.checkout_session_id)
-    return _CheckoutOwner(checkout) if checkout else _marked_checkout(shop, payment)
+    return _marked_attempt(shop, payment) or _owner_of_session(shop, payment) or _marked_checkout(shop, payment)
 
 
 def _marked_attempt(shop: Shop, payment: Payment) -> _Owner | None:
@@ -113,29 +110,55 @@ def _marked_attempt(shop: Shop, payment: Payment) -> _Owner | None:
     if attempt_id is None:
         return None
     attempt = attempts.get_attempt(shop.store, attempt_id)
-    keys, signature = shop.settings.attempt_sig_keys, payment.mark("attempt_sig")
-    if attempt is None:
-        is_ours = tokens.is_mark(keys, signature, attempt_id, payment.customer.customer_id)
-        return _LostRow(attempt_id) if is_ours else None
-    owner = _with_acceptance(shop, attempt)
-    if owner is None or not tokens.is_mark(keys, signature, attempt_id, owner.acceptance.customer_id):
-        return None
-    if attempt.kind == "hosted":
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id) if attempt else None
+    paying = payment.customer.customer_id
+    agreed = acceptance.customer_id if acceptance else paying
+    is_hosted = attempt is not None and attempt.kind == "hosted"
+    whose = whose_payment(
+        is_mark_true=tokens.is_mark(shop.settings.attempt_sig_keys, payment.mark("attempt_sig"), attempt_id, agreed),
         # A hosted session carries no customer id of ours, so the session itself must be the one we made.
-        is_session = attempt.provider_session_id in (None, payment.checkout_session_id)
-        return owner if is_session else None
-    return owner if payment.customer.customer_id == owner.acceptance.customer_id else None
+        sent_customer_id=None if is_hosted else agreed,
+        paying_customer_id=paying,
+        stored_session_id=attempt.provider_session_id if attempt else None,
+        paid_session_id=payment.checkout_session_id,
+        charge_type=payment.charge_type,
+    )
+    if whose != "ours":
+        return _Renewal() if whose == "renewal" else None
+    return _AttemptOwner(attempt, acceptance) if attempt and acceptance else _LostRow(attempt_id)
 
 
-def _marked_checkout(shop: Shop, payment: Payment) -> _CheckoutOwner | None:
-    """Find a checkout whose session was made but not stored: the process died between the two."""
-    checkout_id = payment.mark("checkout_id")
-    if checkout_id is None:
+def _owner_of_session(shop: Shop, payment: Payment) -> _Owner | None:
+    if payment.checkout_session_id is None or payment.charge_type not in (None, "new"):
         return None
-    if not tokens.is_mark(shop.settings.attempt_sig_keys, payment.mark("checkout_sig"), "checkout", checkout_id):
-        return None
-    checkout = checkouts.get_checkout(shop.store, checkout_id)
+    attempt = attempts.get_by_session(shop.store, payment.checkout_session_id)
+    if attempt is not None and attempt.kind == "hosted":
+        return _with_acceptance(shop, attempt)
+    checkout = checkouts.get_by_session(shop.store, payment.checkout_session_id)
     return _CheckoutOwner(checkout) if checkout else None
+
+
+def _marked_checkout(shop: Shop, payment: Payment) -> _Owner | None:
+    """Find a checkout whose session was made but not stored (the process died between the two), or that is renewed."""
+    checkout_id = payment.mark("checkout_id")
+    checkout = checkouts.get_checkout(shop.store, checkout_id) if checkout_id else None
+    if checkout is None:
+        return None
+    paying = payment.customer.customer_id
+    whose = whose_payment(
+        is_mark_true=tokens.is_mark(
+            shop.settings.attempt_sig_keys, payment.mark("checkout_sig"), "checkout", checkout.id
+        ),
+        # Whoever pays a checkout is its customer: nobody was named when it began.
+        sent_customer_id=paying,
+        paying_customer_id=paying,
+        stored_session_id=checkout.provider_session_id,
+        paid_session_id=payment.checkout_session_id,
+        charge_type=payment.charge_type,
+    )
+    if whose != "ours":
+        return _Renewal() if whose == "renewal" else None
+    return _CheckoutOwner(checkout) if payment.checkout_session_id else None
 
 
 def _with_acceptance(shop: Shop, attempt: Attempt) -> _AttemptOwner | None:

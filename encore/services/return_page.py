@@ -20,7 +20,8 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
     found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
     if found is None:
         return ReturnPage(state="other_browser", ref=ref)
-    was_read = True
+    # "Nothing was charged" is said only after the session was read; without call budget it was not.
+    was_read = False
     if found.state != "paid" and budgets.take(shop, "status"):
         was_read = checkout.look(shop, found)
         found = checkouts.get_checkout(shop.store, found.id) or found

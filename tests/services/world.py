@@ -4,6 +4,7 @@ A test changes only what it is about. Buyers are browsers (`buyer_key`); a custo
 address they type.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +13,18 @@ from typing import Any
 
 from encore.clock import Clock
 from encore.services import (
+    audit,
     catalogue,
     charging,
     checkout,
     demo,
     fallback,
+    mail,
     offer_files,
     offer_pages,
     offers,
     reconcile,
+    refunds,
     return_page,
 )
 from encore.services.consent import Consent
@@ -173,6 +177,24 @@ class World:
     def poll(self) -> None:
         """Read the provider's latest payments, as the worker does every five minutes."""
         reconcile.poll(self.shop)
+
+    def tidy(self) -> None:
+        """Do the worker's other work: what has run out, refunds and messages that are due."""
+        offers.expire_due(self.shop)
+        fallback.close_due(self.shop)
+        refunds.send_due(self.shop)
+        while mail.send_next(self.shop):
+            pass
+
+    def breaches(self) -> tuple[str, ...]:
+        """Return the invariants that are broken, the sandbox's own log as witness."""
+        report = audit.run(self.shop, witness=self.witness())
+        return report.names("breach")
+
+    def witness(self) -> audit.Witness:
+        """Return what the sandbox has received and delivered."""
+        logs = {"requests": self.sandbox.requests(), "deliveries": self.sandbox.deliveries()}
+        return audit.read_witness(json.dumps(logs))
 
     def advance(self, seconds: float, *, asleep: bool = False) -> None:
         """Move our wall clock and the provider's; `asleep` leaves the steady clocks where they are."""
