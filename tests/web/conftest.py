@@ -27,7 +27,9 @@ URL = "http://127.0.0.1:5000"
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     data: Path = tmp_path_factory.mktemp("data")
-    made = load_settings({"ENCORE_DATA": str(data), "ENCORE_SHOP_NAME": "Paper & Co", "ENCORE_TESTING": "1"})
+    # Nothing listens on the provider's port: whatever would call it fails at once.
+    env = {"ENCORE_DATA": str(data), "ENCORE_SHOP_NAME": "Paper & Co", "ENCORE_TESTING": "1", "SANDBOX_PORT": "9"}
+    made = load_settings(env)
     store = open_store(made.database_path)
     schema.upgrade(store, now=factories.NOW)
     store.close()
@@ -51,9 +53,9 @@ class World:
         self.offer: OfferPage | None = factories.offer_page()
         self.after: OfferPage | None = None
         self.returned: ReturnPage = factories.return_page()
-        self.started: checkout.StartResult = checkout.Started("http://127.0.0.1:4010/session/cks_1")
+        self.started: checkout.StartResult = checkout.Started("http://127.0.0.1:9/session/cks_1")
         self.accepted: charging.AcceptResult = "taken"
-        self.checkout_url: str | None = "http://127.0.0.1:4010/session/cks_2"
+        self.checkout_url: str | None = "http://127.0.0.1:9/session/cks_2"
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     def act(self, name: str, answer: Any = None, **facts: Any) -> Any:

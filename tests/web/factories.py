@@ -21,7 +21,7 @@ RETURN_STATES: tuple[ReturnState, ...] = get_args(ReturnState)
 NOW = 1_797_942_600_000  # Dec 22, 2026, 14:30 UTC
 REF = "r" * 43
 INSTANCE = "oi_01KQ3Z8K5V5W6X7Y8Z9A0B1C2D"
-PICTURE = "http://127.0.0.1:4010/pictures/templates.png"
+PICTURE = "http://127.0.0.1:9/pictures/templates.png"
 
 
 def usd(minor: int) -> Money:

@@ -9,7 +9,7 @@ from tests.web.conftest import Visit, World
 
 PAGE = f"/r/{factories.REF}"
 OFFER = f"/o/{factories.INSTANCE}"
-SESSION = "http://127.0.0.1:4010/session/cks_1"
+SESSION = "http://127.0.0.1:9/session/cks_1"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The test mail pages: a link that works once, and pages that exist only beside the sandbox."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -29,7 +28,7 @@ MESSAGE = mail.Message(
 
 
 @pytest.fixture
-def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[mail.Message]]:
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[mail.Message]:
     listed = [MESSAGE]
     monkeypatch.setattr(mail, "list_messages", lambda shop: listed)
     return listed

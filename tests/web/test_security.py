@@ -27,8 +27,8 @@ def csrf(visit: Visit) -> dict[str, str]:
 # ---- Headers -------------------------------------------------------------------------------------------------------
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: http://127.0.0.1:4010; "
-    "font-src 'self'; connect-src 'self'; form-action 'self' http://127.0.0.1:4010; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: http://127.0.0.1:9; "
+    "font-src 'self'; connect-src 'self'; form-action 'self' http://127.0.0.1:9; base-uri 'none'; "
     "object-src 'none'; frame-ancestors 'none'"
 )
 
@@ -122,7 +122,7 @@ def test_https_cookies_are_secure_and_bound_to_the_host(https_app: Flask, world:
         {"Sec-Fetch-Site": "none"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
-        {"Origin": "http://127.0.0.1:4010"},
+        {"Origin": "http://127.0.0.1:9"},
         {"Origin": "http://localhost:5000"},
         {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:5000.evil.example"},
     ],

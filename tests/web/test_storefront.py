@@ -102,7 +102,7 @@ def test_start_of_a_checkout_binds_the_browser_and_sends_it_to_pay(stranger: Vis
 
     cookie = stranger.client.get_cookie("encore_buyer", domain="127.0.0.1")
     assert answer.status_code == 303
-    assert answer.location == "http://127.0.0.1:4010/session/cks_1"
+    assert answer.location == "http://127.0.0.1:9/session/cks_1"
     assert cookie is not None
     name, facts = world.calls[0]
     assert name == "start"
