@@ -180,10 +180,15 @@ def outcome_of(html: str) -> str | None:
 
 
 @contextmanager
-def running_installation(folder: Path, **env: str) -> Iterator[Installation]:
-    """Set up a shop with the demo and a sandbox; web and worker are started by the test, and all ends with it."""
+def running_installation(folder: Path, *, checkout_host: str | None = None, **env: str) -> Iterator[Installation]:
+    """Set up a shop with the demo and a sandbox; web and worker are started by the test, and all ends with it.
+
+    `checkout_host` is another name of this machine, such as localhost: browsers then find the hosted pages there, so
+    that no cookie is shared and the way back to the shop crosses sites.
+    """
     port = _free_port()
-    sandbox = start_sandbox(folder)
+    sandbox, origins = _start_sandbox(folder, checkout_host)
+    env = {**origins, **env}
     try:
         shop = Installation(folder=folder, port=port, sandbox=sandbox, env=_environment(folder, port, sandbox, env))
         _fill(shop)
@@ -195,6 +200,15 @@ def running_installation(folder: Path, **env: str) -> Iterator[Installation]:
             shop.stop()
     finally:
         sandbox.stop()
+
+
+def _start_sandbox(folder: Path, checkout_host: str | None) -> tuple[SandboxProcess, dict[str, str]]:
+    if checkout_host is None:
+        return start_sandbox(folder), {}
+    port = _free_port()
+    origin = f"http://{checkout_host}:{port}"
+    sandbox = start_sandbox(folder, port=port, public_url=origin)
+    return sandbox, {"ENCORE_CHECKOUT_ORIGINS": origin, "ENCORE_MEDIA_ORIGINS": origin}
 
 
 def _environment(folder: Path, port: int, sandbox: SandboxProcess, env: dict[str, str]) -> dict[str, str]:
