@@ -10,6 +10,8 @@ from encore.store.orders import Order
 
 # Five looks two seconds apart; then the page stops asking and promises an e-mail (R28).
 MOST_CHECKS = 5
+# An offer that ended in a payment, kept or given back: told above whatever comes next.
+_SETTLED = frozenset({"receipt", "returned"})
 
 
 def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check: int = 0) -> ReturnPage:
@@ -46,10 +48,12 @@ def _unpaid(shop: Shop, found: Checkout, *, was_read: bool, check: int) -> Retur
 
 def _paid(shop: Shop, order: Order, *, ref: str, language: str) -> ReturnPage:
     summary = order_pages.summarise(shop, order)
-    instance = offers.next_step(shop, order, language=language)
+    page = _next_page(shop, order, language=language)
+    if page is not None and page.state in _SETTLED:
+        # Looking settled it just now: what follows is shown, as it is when a webhook was quicker than the buyer.
+        page = _next_page(shop, order, language=language)
     settled = _last_settled(shop, order, language=language)
-    if instance is not None:
-        page = offers.refreshed_page(shop, instance, language=language)
+    if page is not None:
         return ReturnPage(state="offer", ref=ref, order=summary, offer=page, settled=settled)
     lines = order_pages.list_payments(shop, order)
     return ReturnPage(
@@ -63,11 +67,16 @@ def _paid(shop: Shop, order: Order, *, ref: str, language: str) -> ReturnPage:
     )
 
 
+def _next_page(shop: Shop, order: Order, *, language: str) -> OfferPage | None:
+    instance = offers.next_step(shop, order, language=language)
+    return offers.refreshed_page(shop, instance, language=language) if instance is not None else None
+
+
 def _last_settled(shop: Shop, order: Order, *, language: str) -> OfferPage | None:
     """Return the newest offer that was paid: a buyer back from the bank or the checkout reads what it came to."""
     for instance in reversed(offer_instances.list_of_order(shop.store, order.id)):
         page = offer_pages.render_instance(shop, instance, language=language)
-        if page.state in ("receipt", "returned"):
+        if page.state in _SETTLED:
             return page
     return None
 
