@@ -6,6 +6,7 @@ from typing import Any
 from encore.dodo.answers import Answer, classify
 from encore.dodo.client import Budget, Client, path_of
 from encore.dodo.models import CheckoutCreated, CheckoutPreview, CheckoutSession
+from encore.errors import Unavailable
 
 
 class Checkouts:
@@ -33,7 +34,10 @@ class Checkouts:
 
     def get(self, session_id: str, *, budget: Budget) -> CheckoutSession:
         """Read a session. Raises NotExecuted (404 if unknown) or Unavailable."""
-        return self._client.get(path_of("/checkouts/{}", session_id), CheckoutSession, budget=budget)
+        session = self._client.get(path_of("/checkouts/{}", session_id), CheckoutSession, budget=budget)
+        if session.id != session_id:
+            raise Unavailable("other_session")
+        return session
 
     def preview(self, body: Mapping[str, Any], *, budget: Budget) -> CheckoutPreview:
         """Ask what a checkout would cost, tax included. Raises NotExecuted or Unavailable."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from encore.dodo.client import Budget, Client, path_of
 from encore.dodo.models import Payment, PaymentListItem, PaymentPage
 from encore.dodo.pages import PAGE_SIZE, Look, look
+from encore.errors import Unavailable
 
 
 class Payments:
@@ -15,7 +16,11 @@ class Payments:
 
     def get(self, payment_id: str, *, budget: Budget) -> Payment:
         """Read a payment in full. Raises NotExecuted (404 if unknown) or Unavailable."""
-        return self._client.get(path_of("/payments/{}", payment_id), Payment, budget=budget)
+        payment = self._client.get(path_of("/payments/{}", payment_id), Payment, budget=budget)
+        if payment.payment_id != payment_id:
+            # Believed, it would write one payment's money under another's id.
+            raise Unavailable("other_payment")
+        return payment
 
     def list(
         self,

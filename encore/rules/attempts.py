@@ -55,6 +55,7 @@ AttemptEvent = Literal[
     "refused",
     "accepted",
     "answer_unclear",
+    "answer_disproved",
     "sender_ended",
     "sender_silent",
     "found_absent",
@@ -107,6 +108,8 @@ MOVES: tuple[Move, ...] = (
     Move("one_click", "refused", ("sending", "unknown"), "rejected", "needs_checkout"),
     Move("one_click", "accepted", ("sending", "unknown"), "pending", None),
     Move("one_click", "answer_unclear", ("sending",), "unknown", None),
+    # Pending on the word of an answer alone, and its payment proves to be another's: nothing is known of ours then.
+    Move("one_click", "answer_disproved", ("pending",), "unknown", None),
     Move("one_click", "sender_ended", ("sending",), "unknown", None),
     Move("one_click", "sender_silent", ("sending",), "unknown", None),
     # Only from unknown: a payment once seen cannot be found absent.

@@ -83,10 +83,12 @@ def settle_payment(shop: Shop, payment: Payment) -> bool:
                 store_seen(shop, payment)
                 payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="renewal", leaving=("seen",))
             case _CheckoutOwner(checkout=checkout):
+                settling.take_from_wrong_holder(shop, payment, owner_id=checkout.id)
                 store_seen(shop, payment, checkout_id=checkout.id)
                 fulfilment.remember_customer(shop, payment, language=checkout.language)
                 settling.settle_checkout(shop, checkout, payment, sighting=_sighting(payment))
             case _AttemptOwner(attempt=attempt, acceptance=acceptance):
+                settling.take_from_wrong_holder(shop, payment, owner_id=attempt.id)
                 store_seen(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
                 settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
         refunds.observe_refunds(shop, payment)

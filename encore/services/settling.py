@@ -71,8 +71,28 @@ def settle_attempt(
 def _note_ids(shop: Shop, attempt: Attempt, payment: Payment) -> None:
     if attempt.kind == "hosted":
         attempts.mark_hosted_payment(shop.store, attempt.id, payment_id=payment.payment_id)
-    elif attempt.provider_payment_id is None:
-        attempts.mark_ids(shop.store, attempt.id, payment_id=payment.payment_id, session_id=payment.checkout_session_id)
+        return
+    if attempt.provider_payment_id is None:
+        session_id = payment.checkout_session_id
+        is_free = session_id is None or attempts.get_by_session(shop.store, session_id) is None
+        attempts.mark_ids(
+            shop.store, attempt.id, payment_id=payment.payment_id, session_id=session_id if is_free else None
+        )
+
+
+def take_from_wrong_holder(shop: Shop, payment: Payment, *, owner_id: str) -> None:
+    """Take a payment's id from an attempt that holds it by the word of an answer, when another is proven its owner.
+
+    `owner_id` is the attempt or checkout that is proven. Nothing is known of the holder's own charge then: it is
+    unknown again.
+    """
+    holder = attempts.get_by_payment(shop.store, payment.payment_id)
+    if holder is None or holder.kind == "hosted" or holder.id == owner_id:
+        return
+    attempts.mark_payment_disproved(shop.store, holder.id)
+    bookkeeping.apply_event(
+        shop, holder, "answer_disproved", reason="other_payment_id", next_check_at=_next_look(shop, holder)
+    )
 
 
 def _settle_action(shop: Shop, attempt: Attempt, payment: Payment) -> None:

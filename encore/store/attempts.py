@@ -188,6 +188,11 @@ def mark_ids(
     )
 
 
+def mark_payment_disproved(store: Store, attempt_id: str) -> None:
+    """Take a payment's id from an attempt again: the payment has proven to be another's."""
+    store.run("UPDATE attempts SET provider_payment_id = NULL WHERE id = :id", id=attempt_id)
+
+
 def mark_hosted_payment(store: Store, attempt_id: str, *, payment_id: str) -> None:
     """Note the latest payment of a hosted session: the buyer may have tried several cards there."""
     store.run(

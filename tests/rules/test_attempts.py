@@ -38,6 +38,7 @@ EXPECTED: tuple[tuple[AttemptKind, str, str, str | None, str | None], ...] = (
     ("one_click", "refused", "sending unknown", "rejected", "needs_checkout"),
     ("one_click", "accepted", "sending unknown", "pending", None),
     ("one_click", "answer_unclear", "sending", "unknown", None),
+    ("one_click", "answer_disproved", "pending", "unknown", None),
     ("one_click", "sender_ended", "sending", "unknown", None),
     ("one_click", "sender_silent", "sending", "unknown", None),
     ("one_click", "found_absent", "unknown", "absent", "needs_checkout"),

@@ -1,0 +1,185 @@
+"""A shop whose provider misbehaves: every fault word, buyers at once, and what each of them must come to.
+
+In one process, on a real store and the real sandbox over HTTP; only time-outs are those of tests.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from encore.dodo import client as dodo_client
+from encore.services import audit, charging, offer_pages, reconcile, refunds
+from encore.services.audit import Breach, Witness
+from encore.services.pages import OfferPage
+from encore.services.shop import open_shop
+from encore.store import attempts, offer_instances
+from tests.sandbox_process import BUNDLE, start_sandbox, wait_for
+from tests.services.world import MovableClock, World, make_installation, settings_for
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CONFIRM = "POST /checkouts"
+# A whole answer takes a few milliseconds here; what has not come in this time is lost.
+CHARGE_TIMEOUT_S = 0.5
+READ_TIMEOUT_S = 0.3
+QUARANTINE_S = 1.0
+LATE = f"late:{QUARANTINE_S / 2}"
+# More at once only wait for each other: two processes share two cores.
+_AT_ONCE = 6
+
+# Faults after a connection, in the sandbox's words (proof.md, section 5). `;` sets Retry-After.
+LOST = ("reset", "reset_before_read", "reset_mid_read", "timeout", "drip", "stall_after_headers")
+SPOILED = (
+    *("empty", "truncated", "html", "wrong_type", "missing_id", "null_id", "other_id", "nan", "1e400"),
+    *("repeated_keys", "huge", "wrong_length", "status:201", "status:202", "status:204"),
+)
+ELSEWHERE = ("redirect:301", "redirect:302", "redirect:307")
+UNCLEAR_STATUS = ("status:408", "status:409", "status:500", "status:502", "status:503", "status:504")
+RETRY_AFTER = ("1", "86400", "-1", "Wed, 21 Oct 2099 07:28:00 GMT", "soon")
+TOO_MANY = ("status:429", *(f"status:429;{text}" for text in RETRY_AFTER))
+REFUSED = (
+    *("status:400", "status:401", "status:403", "status:404", "status:410", "status:413", "status:415", "status:422"),
+    "status:409:PREVIOUS_PAYMENT_PENDING",
+    *TOO_MANY,
+)
+UNCLEAR = (*LOST, *SPOILED, *ELSEWHERE, *UNCLEAR_STATUS)
+# An honest answer, a little later or with fields nobody knows.
+HONEST = ("unknown_fields", "slow:0.05")
+WORDS = (*UNCLEAR, *REFUSED, *HONEST)
+
+
+def order_fault(world: World, endpoint: str, word: str, *, effect: str = "none", **more: Any) -> None:
+    """Order a fault by its word here; without a `match` it meets the next request, whoever sends it."""
+    fault, _, retry_after = word.partition(";")
+    world.sandbox.fault(endpoint, fault, effect=effect, retry_after=retry_after or None, **more)
+
+
+@contextmanager
+def quick_world(folder: Path) -> Iterator[World]:
+    """Open a shop with the demo on a sandbox of its own; nothing waits as long as in earnest."""
+    with start_sandbox(folder) as sandbox, pytest.MonkeyPatch.context() as patch:
+        data = make_installation(sandbox, folder / "shop")
+        settings = settings_for(
+            sandbox,
+            data,
+            ENCORE_CHARGE_TIMEOUT_S=str(CHARGE_TIMEOUT_S),
+            ENCORE_QUARANTINE_S=str(QUARANTINE_S),
+            ENCORE_LOOK_EVERY_S="0.1",
+        )
+        clock = MovableClock()
+        shop = open_shop(settings, clock=clock)
+        patch.setattr(shop.dodo.client, "_timeouts", replace(shop.dodo.client.timeouts, read_s=READ_TIMEOUT_S))
+        patch.setattr(dodo_client, "sleep", lambda seconds: None)
+        # Here the storm is the test: the guards against storms have tests of their own.
+        patch.setattr(charging, "_is_storm", lambda *_, **__: False)
+        patch.setattr(refunds, "MOST_AUTOMATIC_A_DAY", 10_000)
+        try:
+            yield World(shop, sandbox, clock)
+        finally:
+            shop.close()
+
+
+@dataclass(frozen=True)
+class Shopper:
+    """A buyer in a browser of their own, on the page of an offer."""
+
+    email: str
+    key: str
+    page: OfferPage
+    customer_id: str
+
+
+def new_key() -> str:
+    """Return a browser's key."""
+    return secrets.token_hex(32)
+
+
+def bring_shopper(world: World, name: str) -> Shopper:
+    """Let somebody buy and come back to the offer."""
+    key, email = new_key(), f"{name}@example.com"
+    page = world.offer(email=email, key=key)
+    instance = offer_instances.get_instance(world.shop.store, page.instance_id)
+    assert instance is not None
+    return Shopper(email, key, page, instance.customer_id)
+
+
+def at_once(act: Callable[[T], R], subjects: Iterable[T]) -> list[R]:
+    """Do something for all, several at a time; the first failure is raised."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(act, subjects))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What can be seen of a shopper's yes at one moment; `page` is what a browser would be shown."""
+
+    attempt: str | None
+    outcome: str | None
+    page: str
+    has_pay_button: bool
+
+
+# The states of `ux.md` whose page has a form that leads to a payment.
+_PAYABLE = {"offer", "quote_changed", "no_method", "owned", "limited", "failed", "not_charged", "checkout_open"}
+
+
+def standing_of(world: World, shopper: Shopper) -> Standing:
+    """Read the rows as they are, without asking the provider."""
+    instance = offer_instances.get_instance(world.shop.store, shopper.page.instance_id)
+    assert instance is not None
+    page = offer_pages.render_instance(world.shop, instance, language="en")
+    tries = world.attempts(shopper.page)
+    return Standing(
+        attempt=tries[-1].state if tries else None,
+        outcome=world.outcome(shopper.page) if tries else None,
+        page=page.state,
+        has_pay_button=page.state in _PAYABLE,
+    )
+
+
+def look_until_settled(world: World) -> None:
+    """Look as the worker does, in real time, each attempt when it is due, until no charge is unknown any more."""
+    while attempts.list_attempts(world.shop.store, state="unknown", limit=1):
+        wait_for(lambda: attempts.list_due(world.shop.store, now=world.shop.now(), limit=1), what="the next look")
+        reconcile.look_due(world.shop, world.quarantine)
+
+
+def settle_everything(world: World) -> None:
+    """Do what the worker does until nothing is left to do: looks, the poll, and the refunds that are due."""
+    look_until_settled(world)
+    world.poll()
+    for _ in range(100):
+        if not refunds.send_due(world.shop):
+            return
+    raise AssertionError("refunds without end")
+
+
+def breaches(world: World) -> dict[str, tuple[Breach, ...]]:
+    """Audit the shop with the sandbox's log as witness; returns what is broken, by invariant."""
+    witness = Witness(requests=tuple(world.sandbox.requests()), deliveries=tuple(world.sandbox.deliveries()))
+    report = audit.run(world.shop, witness=witness)
+    return {finding.invariant: finding.breaches for finding in report.findings if finding.breaches}
+
+
+def charges_by_customer(world: World) -> dict[str, int]:
+    """Count the charging requests that the sandbox received, by customer."""
+    counts: dict[str, int] = {}
+    for request in world.sandbox.charges():
+        customer_id = str(request["body"]["customer"].get("customer_id"))
+        counts[customer_id] = counts.get(customer_id, 0) + 1
+    return counts
+
+
+def standing_by_customer(world: World) -> dict[str, int]:
+    """Count the provider's successful payments for the offered product that were not refunded, by customer."""
+    counts: dict[str, int] = {}
+    for payment in world.standing(BUNDLE):
+        counts[payment["customer_id"]] = counts.get(payment["customer_id"], 0) + 1
+    return counts
