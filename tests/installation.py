@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ QUICK = {
     "ENCORE_LOOK_EVERY_S": "0.1",
     "ENCORE_POLL_EVERY_S": "1",
 }
-_KILLED = 137  # what a crash point exits with, as a shell reports kill -9
 
 
 @dataclass
@@ -82,7 +81,9 @@ class Installation:
         """kill -9 `web` or `worker`, its children too."""
         process: subprocess.Popen[bytes] | None = getattr(self, name)
         if process is not None:
-            os.killpg(process.pid, signal.SIGKILL)
+            # One that met its crash point is gone already, its group with it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             setattr(self, name, None)
 
@@ -117,7 +118,7 @@ class Installation:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
 

@@ -14,7 +14,6 @@ LANGUAGES = ("en", "vi")
 ROLES = ("upsell", "downsell", "cross_sell")
 # The life of a shown offer in minutes: long enough to read, at most the day that checkout authority lasts.
 EXPIRY_MIN = (5, 1440)
-DEFAULT_EXPIRY_MIN = 30
 # More of one thing in one click is likelier a slip than a wish; the provider's own cart has no such limit.
 MAX_QUANTITY = 100
 
@@ -34,7 +33,7 @@ class Fault:
 class Offer:
     """A published version of an offer. `titles`, `texts` and each of `points` map a language to a merchant's words.
 
-    `expires_after_min` is the life of a shown offer in minutes; `allows_buy_again` shows it to owners as well.
+    `expires_after_min` is the life of a shown offer in minutes (None: the shop's setting); `allows_buy_again` shows it to owners as well.
     `terms` are the conditions that stand by the price; at `deadline_at` (epoch milliseconds) the offer ends for all.
     """
 
@@ -48,7 +47,7 @@ class Offer:
     titles: Words
     texts: Words
     points: tuple[Words, ...]
-    expires_after_min: int
+    expires_after_min: int | None
     allows_buy_again: bool
     terms: Words = made_by(default_factory=dict)
     deadline_at: int | None = None
@@ -151,7 +150,7 @@ _ONE_TIME_FIELDS = (
     OfferField("terms", _read_words, default={}),
     OfferField("points", _read_points, default=()),
     OfferField("deadline", read_moment),
-    OfferField("expires_after_min", read_whole(*EXPIRY_MIN), default=DEFAULT_EXPIRY_MIN),
+    OfferField("expires_after_min", read_whole(*EXPIRY_MIN)),
     OfferField("buy_again", read_flag, default=False),
 )
 
@@ -201,9 +200,10 @@ def write_offer(offer: Offer) -> dict[str, Any]:
         "text": dict(offer.texts),
         "terms": dict(offer.terms),
         "points": [dict(point) for point in offer.points],
-        "expires_after_min": offer.expires_after_min,
         "buy_again": offer.allows_buy_again,
     }
+    if offer.expires_after_min is not None:
+        table["expires_after_min"] = offer.expires_after_min
     if offer.discount_code is not None:
         table["discount_code"] = offer.discount_code
     if offer.deadline_at is not None:

@@ -109,8 +109,12 @@ def _open_session(shop: Shop, acceptance: Acceptance, instance: OfferInstance) -
         changed_at=now,
     )
     with shop.store.write():
+        # Read again inside: another tab, or a late success, may have ended the yes since it was looked at.
+        current = acceptances.get_acceptance(shop.store, acceptance.id)
+        if current is None or current.outcome != "needs_checkout" or not budgets.take(shop, "checkout"):
+            return None
         # `one_live_attempt` lets one of two tabs through; the other finds the session the first one stores.
-        if not budgets.take(shop, "checkout") or not attempts.insert_attempt(shop.store, attempt):
+        if not attempts.insert_attempt(shop.store, attempt):
             return None
         bookkeeping.record(shop, "checkout.opening", attempt_id=attempt.id, acceptance_id=acceptance.id)
     crash_point("hosted.opening_committed")

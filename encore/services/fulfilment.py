@@ -89,6 +89,8 @@ def _grant(
         state="granted",
     )
     orders.insert_order(shop.store, order)
+    # What was listed before this payment cannot know the card that it saved.
+    customers.forget_saved_methods(shop.store, order.customer_id)
     orders.insert_entitlement(
         shop.store, order_id=order.id, product_id=product_id, customer_id=order.customer_id, now=now
     )

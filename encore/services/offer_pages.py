@@ -81,6 +81,8 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPa
         return replace(base, state="owned")
     if is_declined_elsewhere(shop, instance):
         return replace(base, state="answered")
+    if _has_yes_elsewhere(shop, instance):
+        return replace(base, state="withdrawn")
     if base.quote.method is None:
         return replace(base, state="no_method", reason=instance.no_method_reason)
     return replace(base, state="quote_changed" if base.moved_from else "offer")
@@ -91,6 +93,12 @@ def is_declined_elsewhere(shop: Shop, instance: OfferInstance) -> bool:
     return offer_instances.is_suppressed_since(
         shop.store, customer_id=instance.customer_id, product_id=instance.product_id, since=instance.created_at
     )
+
+
+def _has_yes_elsewhere(shop: Shop, instance: OfferInstance) -> bool:
+    """Tell whether the customer's one open yes to the product was given on another page."""
+    yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
+    return yes is not None and yes.offer_instance_id != instance.id
 
 
 def _answered(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:

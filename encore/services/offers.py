@@ -139,7 +139,11 @@ def _facts(
         method=_check(shop, order, methods, currency=order.currency),
         now=shop.now(),
         open_products=acceptances.list_open_products(shop.store, order.customer_id),
-        downsells_shown=frozenset(instance.product_id for instance in downs),
+        downsells_shown=frozenset(
+            instance.product_id
+            for instance in offer_instances.list_of_customer(shop.store, order.customer_id)
+            if _was_downsell(shop, instance)
+        ),
         ups_shown=len(shown) - len(downs),
         downs_shown=len(downs),
     )
@@ -223,7 +227,8 @@ def _instance(
     language: str,
 ) -> OfferInstance:
     now = shop.now()
-    ends_at = now + min(offer.expires_after_min * 60, shop.settings.offer_life_s) * 1000
+    life_s = offer.expires_after_min * 60 if offer.expires_after_min else shop.settings.offer_life_s
+    ends_at = now + life_s * 1000
     return OfferInstance(
         id=new_id("oi"),
         offer_id=offer.id,

@@ -154,9 +154,21 @@ def _unsettled(shop: Shop, items: tuple[PaymentListItem, ...]) -> list[PaymentLi
     found = []
     for item in items:
         row = payments.get_payment(shop.store, item.payment_id)
-        if row is None or row.status != item.status or (row.disposition == "seen" and item.status == "succeeded"):
+        if (
+            row is None
+            or row.status != item.status
+            or (row.disposition == "seen" and item.status == "succeeded")
+            or _is_refund_news(row, item)
+        ):
             found.append(item)
     return found
+
+
+def _is_refund_news(row: payments.Payment, item: PaymentListItem) -> bool:
+    """Tell whether the provider's list shows a refund that we have not counted: one begun elsewhere."""
+    if item.refund_status == "full":
+        return row.refunded < row.amount
+    return item.refund_status == "partial" and row.refunded == 0
 
 
 def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, is_clean: bool) -> None:

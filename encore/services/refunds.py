@@ -226,6 +226,7 @@ def _apply_refunded(shop: Shop, payment_id: str) -> None:
     if total == payment.refunded:
         return
     payments.mark_refunded(shop.store, payment_id, refunded=total)
+    _shrink_due(shop, payment_id, rest=payment.amount - total)
     bookkeeping.record(
         shop, "payment.refunded", payment_id=payment_id, amount=total - payment.refunded, currency=payment.currency
     )
@@ -233,6 +234,13 @@ def _apply_refunded(shop: Shop, payment_id: str) -> None:
         fulfilment.reverse(shop, payment_id, reason="refunded")
         fulfilment.message_about_payment(shop, "refund_done", payment_id, dedup=payment_id)
         _end_due_rows(shop, payment_id)
+
+
+def _shrink_due(shop: Shop, payment_id: str, *, rest: int) -> None:
+    """Owe only what is left: part of the payment was refunded elsewhere before ours was sent."""
+    for refund in refunds.list_of_payment(shop.store, payment_id):
+        if rest > 0 and refund.reason != "external" and refund.state == "due" and refund.amount > rest:
+            refunds.mark_amount(shop.store, refund.id, amount=rest, now=shop.now())
 
 
 def _end_due_rows(shop: Shop, payment_id: str) -> None:

@@ -57,6 +57,11 @@ def upsert_saved_methods(store: Store, methods: SavedMethods) -> None:
     )
 
 
+def forget_saved_methods(store: Store, customer_id: str) -> None:
+    """Drop the list of a customer's methods, so that the next page asks the provider."""
+    store.run("DELETE FROM saved_methods WHERE customer_id = :id", id=customer_id)
+
+
 def get_saved_methods(store: Store, customer_id: str) -> SavedMethods | None:
     """Return the list last read, whatever its age."""
     return one(

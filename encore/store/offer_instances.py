@@ -62,6 +62,17 @@ def list_of_order(store: Store, order_id: str) -> list[OfferInstance]:
     )
 
 
+def list_of_customer(store: Store, customer_id: str) -> list[OfferInstance]:
+    """Return everything a customer was ever shown, on any order and device."""
+    return many(
+        OfferInstance,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM offer_instances WHERE customer_id = :customer_id ORDER BY created_at, id",
+            customer_id=customer_id,
+        ),
+    )
+
+
 def claim_instance(store: Store, instance_id: str, *, quote_hash: str | None, now: int) -> bool:
     """Answer an instance with yes if it is still shown, in time and priced as the page said.
 

@@ -127,6 +127,16 @@ def mark_state(
     )
 
 
+def mark_amount(store: Store, refund_id: str, *, amount: int, now: int) -> None:
+    """Lower what a refund that was not sent yet gives back."""
+    store.run(
+        "UPDATE refunds SET amount = :amount, changed_at = :now WHERE id = :id AND state = 'due' AND amount > :amount",
+        id=refund_id,
+        amount=amount,
+        now=now,
+    )
+
+
 def mark_external_state(store: Store, provider_refund_id: str, *, state: str, now: int) -> None:
     """Follow the state of a refund begun elsewhere."""
     store.run(

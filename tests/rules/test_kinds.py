@@ -32,7 +32,7 @@ offers = st.builds(
     titles=spoken,
     texts=st.just({}) | spoken,
     points=st.lists(spoken, max_size=6).map(tuple),
-    expires_after_min=st.integers(*EXPIRY_MIN),
+    expires_after_min=st.none() | st.integers(*EXPIRY_MIN),
     allows_buy_again=st.booleans(),
     terms=st.just({}) | spoken,
     deadline_at=st.none() | st.integers(0, 2**32).map(lambda second: second * 1000),
@@ -52,7 +52,7 @@ def test_a_written_offer_survives_json(written: Offer) -> None:
 def test_an_offer_says_little_and_gets_the_defaults() -> None:
     plain = offer()
 
-    assert (plain.kind, plain.quantity, plain.expires_after_min) == ("one_time", 1, 30)
+    assert (plain.kind, plain.quantity, plain.expires_after_min) == ("one_time", 1, None)
     assert (plain.discount_code, plain.allows_buy_again, plain.deadline_at) == (None, False, None)
 
 

@@ -41,14 +41,15 @@ def read_quote(
         product_id=product_id,
         quantity=quantity,
         discount_code=discount_code,
+        # One product, so one line, and its amount is the subtotal: no arithmetic of ours on unit prices.
         lines=tuple(
             QuoteLine(
                 product_id=item.product_id,
                 name=item.name or item.product_id,
                 quantity=item.quantity,
-                amount=Money(item.og_price, currency).times(item.quantity),
+                amount=Money(breakup.subtotal, currency),
             )
-            for item in preview.product_cart
+            for item in preview.product_cart[:1]
         ),
         subtotal=Money(breakup.subtotal, currency),
         discount=Money(breakup.discount, currency),

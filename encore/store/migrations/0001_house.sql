@@ -61,6 +61,7 @@ CREATE TABLE offer_instances (
   state text NOT NULL CHECK (state IN ('shown','accepted','declined','expired')),
   UNIQUE (source_ref, offer_id)
 ) {strict};
+CREATE INDEX offer_instances_of_customer ON offer_instances(customer_id);
 CREATE INDEX offer_instances_open ON offer_instances(expires_at) WHERE state = 'shown';
 
 CREATE TABLE acceptances (

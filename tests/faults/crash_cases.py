@@ -1,0 +1,171 @@
+"""Every crash point with the journey that passes it and the process that ends there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.installation import Buyer, Installation
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A buyer on the page from which the crash starts; `html` is that page."""
+
+    shop: Installation
+    buyer: Buyer
+    html: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """`prepare` brings the buyer to the page with everything alive, `act` passes the point.
+
+    `alone`: the other process is not running, or it could pass the point first.
+    """
+
+    process: Literal["web", "worker"]
+    prepare: Callable[[Installation, Buyer], str]
+    act: Callable[[Scene], None]
+    alone: bool = False
+
+
+def _see_offer(shop: Installation, buyer: Buyer) -> str:
+    return buyer.buy()
+
+
+def _see_shop(shop: Installation, buyer: Buyer) -> str:
+    return buyer.get("/p/starter-course")
+
+
+def _see_card_decline(shop: Installation, buyer: Buyer) -> str:
+    html = buyer.buy()
+    shop.sandbox.next_payment("failed", "GENERIC_DECLINE")
+    location = buyer.post_form(html, "offer-accept").headers["location"]
+    return buyer.get(location)
+
+
+def _see_hosted_checkout(shop: Installation, buyer: Buyer) -> str:
+    html = _see_card_decline(shop, buyer)
+    buyer.post_form(html, "go-to-checkout")
+    return buyer.get(f"/r/{buyer.ref}")
+
+
+def _press(testid: str) -> Callable[[Scene], None]:
+    def act(scene: Scene) -> None:
+        scene.buyer.post_form(scene.html, testid)
+
+    return act
+
+
+def _come_back(scene: Scene) -> None:
+    """Pay on the hosted page and come back: the return page reads the session."""
+    started = scene.buyer.post_form(scene.html, "buy")
+    session_id = started.headers["location"].rsplit("/", 1)[1]
+    paid = scene.shop.sandbox.pay(session_id, email=scene.buyer.email)
+    scene.buyer.ref = paid.headers["location"].split("?")[0].rsplit("/", 1)[1]
+    scene.buyer.get(f"/r/{scene.buyer.ref}")
+
+
+def _receive_webhook(scene: Scene) -> None:
+    """Pay on the hosted page; the crash meets the delivery, not the buyer."""
+    _come_back_without_looking(scene)
+
+
+def _come_back_without_looking(scene: Scene) -> None:
+    started = scene.buyer.post_form(scene.html, "buy")
+    session_id = started.headers["location"].rsplit("/", 1)[1]
+    paid = scene.shop.sandbox.pay(session_id, email=scene.buyer.email)
+    scene.buyer.ref = paid.headers["location"].split("?")[0].rsplit("/", 1)[1]
+
+
+def _wait_in_queue(scene: Scene) -> None:
+    """Press with no call left in the shared budget: the yes waits for the worker."""
+    with scene.shop.store.write():
+        scene.shop.store.run("DELETE FROM rate_budget")
+        scene.shop.store.run(
+            "INSERT INTO rate_budget (id, tokens_milli, refilled_at, blocked_until) VALUES (1, 0, :now, 0)",
+            now=_now(scene.shop),
+        )
+    scene.buyer.post_form(scene.html, "offer-accept")
+
+
+def _wait_too_long_in_queue(scene: Scene) -> None:
+    _wait_in_queue(scene)
+    with scene.shop.store.write():
+        scene.shop.store.run("UPDATE attempts SET created_at = created_at - 60000 WHERE state = 'queued'")
+
+
+def _lose_uncharged(scene: Scene) -> None:
+    scene.shop.sandbox.fault("POST /checkouts", "reset", effect="none")
+    scene.buyer.post_form(scene.html, "offer-accept")
+
+
+def _charge_twice(scene: Scene) -> None:
+    """The provider runs one request twice: the second payment must go back, once."""
+    scene.shop.sandbox.fault("POST /checkouts", "reset", effect="twice")
+    scene.buyer.post_form(scene.html, "offer-accept")
+
+
+def _now(shop: Installation) -> int:
+    row = shop.store.row("SELECT max(heartbeat_at) AS now FROM processes")
+    assert row is not None
+    return int(row["now"]) + 60_000
+
+
+def _accept_path(*points: str) -> dict[str, Case]:
+    return {point: Case("web", _see_offer, _press("offer-accept")) for point in points}
+
+
+def _worker(act: Callable[[Scene], None], *points: str) -> dict[str, Case]:
+    return {point: Case("worker", _see_offer, act) for point in points}
+
+
+CASES: dict[str, Case] = {
+    **_accept_path(
+        *("claim.checked", "claim.begun", "claim.uncommitted", "claim.committed", "claim.before_reply"),
+        *("send.connected", "send.window_checked", "send.written", "send.answered"),
+        *("settle.uncommitted", "settle.committed", "settle.status_read"),
+        *("observe.uncommitted", "observe.committed"),
+    ),
+    **{
+        point: Case("web", _see_shop, _press("buy"))
+        for point in ("checkout.opening_committed", "checkout.posted", "checkout.stored")
+    },
+    "checkout.return_read": Case("web", _see_shop, _come_back),
+    **{
+        point: Case("web", _see_shop, _receive_webhook)
+        for point in ("inbox.verified", "inbox.uncommitted", "inbox.committed")
+    },
+    **{
+        point: Case("web", _see_offer, _press("offer-decline"))
+        for point in ("decline.uncommitted", "decline.committed")
+    },
+    **{
+        point: Case("web", _see_card_decline, _press("go-to-checkout"))
+        for point in ("hosted.opening_committed", "hosted.posted", "hosted.stored")
+    },
+    "hosted.closing_read": Case("web", _see_hosted_checkout, _press("continue-without")),
+    **_worker(
+        _press("offer-accept"),
+        "inbox.leased",
+        "inbox.processed",
+        "inbox.marked",
+        "outbox.leased",
+        "outbox.sent",
+        "outbox.marked",
+    ),
+    **_worker(_wait_in_queue, "queue.uncommitted", "queue.claimed"),
+    **_worker(_wait_too_long_in_queue, "queue.expired"),
+    **_worker(
+        _lose_uncharged,
+        *("reconcile.leased", "reconcile.page_read", "reconcile.miss_committed"),
+        *("reconcile.absent_uncommitted", "reconcile.absent_committed"),
+    ),
+    # The answer to the click looks for the lost charge at once, and finds two.
+    "refund.due_uncommitted": Case("web", _see_offer, _charge_twice, alone=True),
+    **_worker(
+        _charge_twice,
+        *("refund.claimed", "refund.due_committed", "refund.posted", "refund.settled"),
+    ),
+}
+ACCEPT_PATH = tuple(point for point in CASES if point.split(".")[0] in ("claim", "send", "settle", "observe"))
