@@ -33,7 +33,8 @@ class Fault:
 class Offer:
     """A published version of an offer. `titles`, `texts` and each of `points` map a language to a merchant's words.
 
-    `expires_after_min` is the life of a shown offer in minutes (None: the shop's setting); `allows_buy_again` shows it to owners as well.
+    `expires_after_min` is the life of a shown offer in minutes, None for the shop's setting; `allows_buy_again` shows
+    it to owners as well.
     `terms` are the conditions that stand by the price; at `deadline_at` (epoch milliseconds) the offer ends for all.
     """
 
