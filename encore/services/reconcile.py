@@ -6,6 +6,7 @@ absent only when its sender has ended, enough clean looks found nothing, and the
 
 from dataclasses import dataclass, field
 
+from encore import tokens
 from encore.crash_point import crash_point
 from encore.dodo.models import PaymentListItem
 from encore.errors import NotExecuted, ProviderError
@@ -138,7 +139,11 @@ def _find(shop: Shop, attempt: Attempt) -> bool:
         if attempt.provider_payment_id is not None:
             observe.observe_payment(shop, attempt.provider_payment_id, budget=budget)
             return False
+        # A list that lacks a payment we know is not whole, so one of those is always asked for too.
+        known = payments.get_latest_of_customer(shop.store, acceptance.customer_id, before=attempt.created_at)
         since = (attempt.claimed_at or attempt.created_at) - _CLOCK_SKEW_MS
+        if known is not None:
+            since = min(since, known.created_at)
         found = shop.dodo.payments.list_all(customer_id=acceptance.customer_id, created_at_gte=since, budget=budget)
         crash_point("reconcile.page_read")
         for item in _unsettled(shop, found.items):
@@ -146,7 +151,18 @@ def _find(shop: Shop, attempt: Attempt) -> bool:
     except ProviderError:
         return False
     current = attempts.get_attempt(shop.store, attempt.id)
-    return found.is_clean and current is not None and current.state in ("sending", "unknown")
+    if current is None or current.state not in ("sending", "unknown"):
+        return False
+    listed = {item.payment_id for item in found.items}
+    is_whole = found.is_clean and (known is None or known.id in listed)
+    # A row with our mark that settled nothing is a sight of the payment, however its own read went wrong.
+    return is_whole and not any(_names(shop, item, attempt, acceptance.customer_id) for item in found.items)
+
+
+def _names(shop: Shop, item: PaymentListItem, attempt: Attempt, customer_id: str) -> bool:
+    return item.mark("attempt_id") == attempt.id and tokens.is_mark(
+        shop.settings.attempt_sig_keys, item.mark("attempt_sig"), attempt.id, customer_id
+    )
 
 
 def _unsettled(shop: Shop, items: tuple[PaymentListItem, ...]) -> list[PaymentListItem]:

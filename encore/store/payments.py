@@ -77,6 +77,19 @@ def list_of_acceptance(store: Store, acceptance_id: str) -> list[Payment]:
     )
 
 
+def get_latest_of_customer(store: Store, customer_id: str, *, before: int) -> Payment | None:
+    """Return a customer's newest payment that the provider created before a moment (epoch milliseconds)."""
+    return one(
+        Payment,
+        store.row(
+            f"SELECT {_COLUMNS} FROM payments WHERE customer_id = :customer_id AND created_at < :before"
+            " ORDER BY created_at DESC, id LIMIT 1",
+            customer_id=customer_id,
+            before=before,
+        ),
+    )
+
+
 def mark_disposition(store: Store, payment_id: str, *, disposition: str, leaving: tuple[str, ...]) -> bool:
     """Decide what becomes of a payment, once; raises Conflict if another payment of the yes is kept already."""
     names = {f"leaving_{index}": name for index, name in enumerate(leaving)}

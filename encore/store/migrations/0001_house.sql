@@ -114,6 +114,7 @@ CREATE TABLE payments (
   disposition text NOT NULL CHECK (disposition IN ('seen','kept','returned','renewal','manual'))
 ) {strict};
 CREATE UNIQUE INDEX one_kept_payment ON payments(acceptance_id) WHERE disposition = 'kept';
+CREATE INDEX payments_of_customer ON payments(customer_id, created_at);
 
 CREATE TABLE orders (
   id text PRIMARY KEY, number {int} NOT NULL UNIQUE,
