@@ -173,7 +173,12 @@ def look(shop: Shop, checkout: Checkout) -> bool:
     except ProviderError:
         return False
     crash_point("checkout.return_read")
-    return session.payment_id is None or observe.try_payment(shop, session.payment_id, budget=budget)
+    if session.payment_id is None:
+        return True
+    observe.try_payment(shop, session.payment_id, budget=budget)
+    # A payment that proves to be another's says nothing about this checkout: "nothing was charged" is not known then.
+    current = checkouts.get_checkout(shop.store, checkout.id)
+    return current is not None and current.payment_id is not None
 
 
 def look_due(shop: Shop) -> int:

@@ -183,3 +183,59 @@ def standing_by_customer(world: World) -> dict[str, int]:
     for payment in world.standing(BUNDLE):
         counts[payment["customer_id"]] = counts.get(payment["customer_id"], 0) + 1
     return counts
+
+
+# ---- Calls that move no money -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One endpoint with the moment at which its answer goes wrong; `S` is whoever is in it.
+
+    `prepare` brings somebody there, `match` aims the fault at them (None: it meets whoever asks next, so they come
+    one by one), `strike` does what calls the endpoint, and `heal` goes on after the provider has healed. What both
+    return is what `judge` is given, with the word of the fault; it says what is wrong. `strikes` is how often.
+    """
+
+    name: str
+    endpoint: str
+    prepare: Callable[[World, str], Any]
+    match: Callable[[World, Any], dict[str, Any]] | None
+    strike: Callable[[World, Any], Any]
+    heal: Callable[[World, Any], Any]
+    judge: Callable[[str, Any, Any], list[str]]
+    words: tuple[str, ...] = WORDS
+    effect: str = "none"
+    strikes: int = 1
+
+
+def play_scenes(world: World, scenes: Iterable[Scene]) -> dict[tuple[str, str], list[str]]:
+    """Play every scene with every word; returns what is wrong, by scene and word."""
+    cells = [(scene, word) for scene in scenes for word in scene.words]
+    subjects = at_once(lambda cell: cell[0].prepare(world, f"{cell[0].name}{cell[0].words.index(cell[1])}"), cells)
+    parts = list(zip(cells, subjects, strict=True))
+    seen = {cell: _strike_alone(world, *cell, subject) for cell, subject in parts if cell[0].match is None}
+    for (scene, word), subject in parts:
+        if scene.match is not None:
+            order_fault(world, scene.endpoint, word, match=scene.match(world, subject), effect=scene.effect, times=1000)
+    aimed = [(cell, subject) for cell, subject in parts if cell[0].match is not None]
+    for number in range(max((scene.strikes for scene, _ in cells), default=1)):
+        # Between two looks of the same watcher time must pass, on the clock that watches.
+        world.clock.steady_s += QUARANTINE_S / 3 if number else 0
+        due = [(cell, subject) for cell, subject in aimed if number < cell[0].strikes]
+        results = at_once(lambda part: part[0][0].strike(world, part[1]), due)
+        seen |= {cell: result for (cell, _), result in zip(due, results, strict=True)}
+    world.sandbox.clear_faults()
+    healed = at_once(lambda part: part[0][0].heal(world, part[1]), parts)
+    return {
+        (scene.name, word): scene.judge(word, seen[scene, word], end)
+        for ((scene, word), _), end in zip(parts, healed, strict=True)
+    }
+
+
+def _strike_alone(world: World, scene: Scene, word: str, subject: Any) -> Any:
+    order_fault(world, scene.endpoint, word, effect=scene.effect)
+    try:
+        return scene.strike(world, subject)
+    finally:
+        world.sandbox.clear_faults()
