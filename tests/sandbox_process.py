@@ -162,6 +162,10 @@ class SandboxProcess:
         """Move the sandbox clock."""
         return self.control("clock", {"advance_s": advance_s})
 
+    def lists(self, **orders: Any) -> Any:
+        """Order how the list of payments misleads."""
+        return self.control("lists", orders)
+
     def webhooks(self, **orders: Any) -> Any:
         """Order how webhooks are delivered."""
         return self.control("webhooks", orders)

@@ -74,7 +74,7 @@ def new_shopper(browser: Browser, shop: Installation) -> Iterator[NewShopper]:
     def make(*, scripts: bool = True, language: str = "en", allowed: tuple[str, ...] = (), **context: Any) -> Shopper:
         profile = browser.new_context(java_script_enabled=scripts, locale=LANGUAGES[language], **context)
         profile.set_default_timeout(LIMIT_MS)
-        shopper = Shopper(shop, profile)
+        shopper = Shopper(shop, profile, scripts)
         made.append((shopper, (*_ALLOWED, *allowed)))
         return shopper
 

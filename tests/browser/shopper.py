@@ -34,6 +34,7 @@ class Shopper:
 
     shop: Installation
     context: BrowserContext
+    scripts: bool = True
     email: str = field(default_factory=new_email)
     ref: str = ""
     instance: str = ""
@@ -127,6 +128,16 @@ class Shopper:
     def offered(self, *, card: str = CARD) -> Self:
         """Be a buyer who sees the demo's offer."""
         return self.bought(card=card).sees_offer(BUNDLE)
+
+    def waits_for_attempt(self, state: str) -> Self:
+        """Wait until the shop has stored this about the try to charge the offer last seen."""
+        self.shop.wait_row(
+            "SELECT attempts.id FROM attempts JOIN acceptances ON acceptances.id = attempts.acceptance_id"
+            " WHERE acceptances.offer_instance_id = :instance AND attempts.state = :state",
+            instance=self.instance,
+            state=state,
+        )
+        return self
 
     # ---- What it came to
 
