@@ -46,8 +46,30 @@
     ask(instance ? `${instance}/status` : location.pathname, STATUS_TRIES);
   });
 
+  // Light, dark, or as the system says: kept in this browser only, set before the first paint.
+  const SCHEMES = ["auto", "light", "dark"];
+  const scheme = (wanted) => {
+    try {
+      if (wanted) localStorage.setItem("scheme", wanted);
+      const kept = localStorage.getItem("scheme");
+      return SCHEMES.includes(kept) ? kept : "auto";
+    } catch {
+      return wanted ?? "auto";
+    }
+  };
+  document.documentElement.dataset.scheme = scheme();
+
   document.addEventListener("DOMContentLoaded", () => {
     shown = step()?.id ?? "";
+    const button = document.getElementById("scheme");
+    const tell = () => (button.textContent = button.dataset[document.documentElement.dataset.scheme]);
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const next = SCHEMES[(SCHEMES.indexOf(document.documentElement.dataset.scheme) + 1) % SCHEMES.length];
+      document.documentElement.dataset.scheme = scheme(next);
+      tell();
+    });
+    tell();
   });
   // A page kept by the browser may show an offer that was answered since: ask anew.
   window.addEventListener("pageshow", (event) => {
