@@ -187,7 +187,7 @@ def running_installation(folder: Path, *, checkout_host: str | None = None, **en
     `checkout_host` is another name of this machine, such as localhost: browsers then find the hosted pages there, so
     that no cookie is shared and the way back to the shop crosses sites.
     """
-    port = _free_port()
+    port = free_port()
     sandbox, origins = _start_sandbox(folder, checkout_host)
     env = {**origins, **env}
     try:
@@ -206,7 +206,7 @@ def running_installation(folder: Path, *, checkout_host: str | None = None, **en
 def _start_sandbox(folder: Path, checkout_host: str | None) -> tuple[SandboxProcess, dict[str, str]]:
     if checkout_host is None:
         return start_sandbox(folder), {}
-    port = _free_port()
+    port = free_port()
     origin = f"http://{checkout_host}:{port}"
     sandbox = start_sandbox(folder, port=port, public_url=origin)
     return sandbox, {"ENCORE_CHECKOUT_ORIGINS": origin, "ENCORE_MEDIA_ORIGINS": origin}
@@ -224,7 +224,7 @@ def _fill(shop: Installation) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

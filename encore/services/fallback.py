@@ -6,6 +6,7 @@ opened stays the one that is shown for as long as it lives.
 
 import json
 from dataclasses import asdict
+from time import sleep
 from typing import Literal
 
 from encore.crash_point import crash_point
@@ -28,6 +29,8 @@ from encore.store.offer_instances import OfferInstance
 OPENING_STALE_MS = 25_000
 YES_LIFE_MS = 24 * 3_600_000
 _CLOSING_BUDGET_S = 4.0
+# A session takes the provider moments to make; after these looks at its row the page says to try again.
+_OPENING_LOOKS, _OPENING_LOOK_S = 30, 0.05
 
 
 def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str) -> str | None:
@@ -92,8 +95,20 @@ def _way_of(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: Offe
         return link if link and is_checkout_url(link, shop.settings.checkout_hosts) else None
     if attempt.state == "hosted_open":
         return attempt.checkout_url
-    is_stale = attempt.state == "opening" and shop.now() - attempt.changed_at >= OPENING_STALE_MS
-    return _create_session(shop, attempt, acceptance, instance) if is_stale else None
+    if attempt.state != "opening":
+        return None
+    is_stale = shop.now() - attempt.changed_at >= OPENING_STALE_MS
+    return _create_session(shop, attempt, acceptance, instance) if is_stale else _await_session(shop, attempt.id)
+
+
+def _await_session(shop: Shop, attempt_id: str) -> str | None:
+    """Wait a moment for the session that another tab is making; None if it is not there then."""
+    for _ in range(_OPENING_LOOKS):
+        attempt = attempts.get_attempt(shop.store, attempt_id)
+        if attempt is None or attempt.state != "opening":
+            return attempt.checkout_url if attempt and attempt.state == "hosted_open" else None
+        sleep(_OPENING_LOOK_S)
+    return None
 
 
 def _open_session(shop: Shop, acceptance: Acceptance, instance: OfferInstance) -> str | None:
@@ -113,10 +128,13 @@ def _open_session(shop: Shop, acceptance: Acceptance, instance: OfferInstance) -
         current = acceptances.get_acceptance(shop.store, acceptance.id)
         if current is None or current.outcome != "needs_checkout" or not budgets.take(shop, "checkout"):
             return None
-        # `one_live_attempt` lets one of two tabs through; the other finds the session the first one stores.
-        if not attempts.insert_attempt(shop.store, attempt):
-            return None
-        bookkeeping.record(shop, "checkout.opening", attempt_id=attempt.id, acceptance_id=acceptance.id)
+        # `one_live_attempt` lets one of two tabs through; the other waits for the session the first one stores.
+        is_ours = attempts.insert_attempt(shop.store, attempt)
+        if is_ours:
+            bookkeeping.record(shop, "checkout.opening", attempt_id=attempt.id, acceptance_id=acceptance.id)
+    if not is_ours:
+        live = [a for a in attempts.list_of_acceptance(shop.store, acceptance.id) if a.state in LIVE]
+        return _way_of(shop, live[0], acceptance, instance) if live else None
     crash_point("hosted.opening_committed")
     return _create_session(shop, attempt, acceptance, instance)
 

@@ -1,20 +1,17 @@
 """A world a test, on one sandbox process that is started over before each."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from encore import crash_point as crash_points
 from encore.services.shop import Shop
 from tests.factories import make_shop
 from tests.sandbox_process import SandboxProcess, start_sandbox
+from tests.services.points import PassPoint, watched_points
 from tests.services.world import MovableClock, World, make_installation, open_world
 
 Open = Callable[..., World]
-PassPoint = Callable[[str, Callable[[], Any]], None]
 
 
 @pytest.fixture(scope="session")
@@ -70,17 +67,7 @@ def shop(sandbox: SandboxProcess, tmp_path: Path, clock: MovableClock) -> Iterat
 
 
 @pytest.fixture
-def pass_point(monkeypatch: pytest.MonkeyPatch) -> PassPoint:
-    """Do something at the first pass of a crash point: what happens in the very middle of a click."""
-    acts: dict[str, Callable[[], Any]] = {}
-
-    def pass_by(name: str) -> None:
-        act = acts.pop(name, None)
-        if act is not None:
-            act()
-
-    real = crash_points.crash_point
-    for module in [module for name, module in sys.modules.items() if name.startswith("encore.")]:
-        if getattr(module, "crash_point", None) is real:
-            monkeypatch.setattr(module, "crash_point", pass_by)
-    return acts.__setitem__
+def pass_point() -> Iterator[PassPoint]:
+    """Do something at the first pass of a crash point."""
+    with watched_points() as pass_at:
+        yield pass_at

@@ -1,5 +1,6 @@
 """The standard checkout as the other way to pay: one session, never beside a live try (charging.md, 3 and 7)."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -173,18 +174,17 @@ def test_only_the_session_that_was_stored_is_shown(world: World, pass_point: Pas
     assert len(world.attempts(page)) == 2
 
 
-def test_second_tab_finds_the_session_of_the_first(world: World, pass_point: PassPoint) -> None:
+def test_second_tab_waits_for_the_session_of_the_first(world: World, pass_point: PassPoint) -> None:
     page = declined_by_bank(world)
-    seen: list[str | None] = []
-    pass_point(
-        "hosted.opening_committed",
-        lambda: seen.append(fallback.open_checkout(world.shop, page.instance_id, buyer_key=LAN)),
-    )
+    second = ThreadPoolExecutor(1)
+    found: list[Future[str]] = []
+    pass_point("hosted.opening_committed", lambda: found.append(second.submit(world.open_checkout, page)))
 
-    world.open_checkout(page)
+    first = world.open_checkout(page)
 
-    assert seen == [None]
+    assert found[0].result(timeout=10) == first
     assert len(sessions(world, page)) == 1
+    second.shutdown()
 
 
 def test_card_declined_at_the_checkout_keeps_the_address(world: World) -> None:
