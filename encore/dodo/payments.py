@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from encore.dodo.client import Budget, Client, path_of
 from encore.dodo.models import Payment, PaymentListItem, PaymentPage
-from encore.dodo.pages import PAGE_SIZE, Look, look
+from encore.dodo.pages import Look, look
 from encore.errors import Unavailable
 
 
@@ -52,13 +52,13 @@ class Payments:
     ) -> Look[PaymentListItem]:
         """Look at all payments that match. The provider's faults do not raise: the look is then not clean."""
 
-        def read_page(page_number: int) -> list[PaymentListItem]:
+        def read_page(page_number: int, page_size: int) -> list[PaymentListItem]:
             return self.list(
                 customer_id=customer_id,
                 created_at_gte=created_at_gte,
                 subscription_id=subscription_id,
                 page_number=page_number,
-                page_size=PAGE_SIZE,
+                page_size=page_size,
                 budget=budget,
             )
 

@@ -6,7 +6,7 @@ from typing import Any
 from encore.dodo.answers import RefundAnswer, classify_refund
 from encore.dodo.client import Budget, Client, path_of
 from encore.dodo.models import Refund, RefundPage
-from encore.dodo.pages import PAGE_SIZE, Look, look
+from encore.dodo.pages import Look, look
 from encore.dodo.payments import rfc3339
 
 
@@ -30,12 +30,12 @@ class Refunds:
     ) -> Look[Refund]:
         """Look at all refunds that match. There is no filter by payment: read that payment's `refunds`."""
 
-        def read_page(page_number: int) -> list[Refund]:
+        def read_page(page_number: int, page_size: int) -> list[Refund]:
             query = {
                 "customer_id": customer_id,
                 "created_at_gte": None if created_at_gte is None else rfc3339(created_at_gte),
                 "page_number": page_number,
-                "page_size": PAGE_SIZE,
+                "page_size": page_size,
             }
             return self._client.get("/refunds", RefundPage, query=query, budget=budget).items
 

@@ -2,7 +2,7 @@
 
 from encore.dodo.client import Budget, Client, path_of
 from encore.dodo.models import Subscription, SubscriptionPage
-from encore.dodo.pages import PAGE_SIZE, Look, look
+from encore.dodo.pages import Look, look
 from encore.dodo.payments import rfc3339
 
 
@@ -21,12 +21,12 @@ class Subscriptions:
     ) -> Look[Subscription]:
         """Look at all subscriptions that match; `created_at_gte` is epoch milliseconds."""
 
-        def read_page(page_number: int) -> list[Subscription]:
+        def read_page(page_number: int, page_size: int) -> list[Subscription]:
             query = {
                 "customer_id": customer_id,
                 "created_at_gte": None if created_at_gte is None else rfc3339(created_at_gte),
                 "page_number": page_number,
-                "page_size": PAGE_SIZE,
+                "page_size": page_size,
             }
             return self._client.get("/subscriptions", SubscriptionPage, query=query, budget=budget).items
 
