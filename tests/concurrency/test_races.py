@@ -231,7 +231,7 @@ def _key_of(world: World, offered: Offered) -> str:
 
 
 def test_both_tabs_open_one_checkout(crowd: Crowd) -> None:
-    """R24: after a card decline, two tabs at once lead to one session."""
+    """R24c: after a card decline, two tabs at once lead to one session."""
     offered = crowd.offers(8, name="fallback")
     for one in offered:
         crowd.world.sandbox.next_payment("failed", "GENERIC_DECLINE")

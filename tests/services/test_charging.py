@@ -322,7 +322,7 @@ def test_lower_price_is_shown_again_too(world: World) -> None:
 
 
 def test_price_moved_unseen_within_a_minute_is_refunded(world: World) -> None:
-    """P5: charged more than the button said; the whole payment goes back."""
+    """N1: charged more than the button said; the whole payment goes back."""
     page = world.offer()
     world.reprice(BUNDLE, page.quote.subtotal.minor + 1000)
 

@@ -297,7 +297,7 @@ def test_charged_less_is_kept_and_written_down(world: World) -> None:
 
 
 def test_overcharge_is_refunded_in_full_and_alarms(world: World) -> None:
-    """P5 N1"""
+    """N1"""
     page = world.offer()
     world.reprice(BUNDLE, page.quote.subtotal.minor + 500)
 
