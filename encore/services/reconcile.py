@@ -140,7 +140,7 @@ def _find(shop: Shop, attempt: Attempt) -> bool:
             observe.observe_payment(shop, attempt.provider_payment_id, budget=budget)
             return False
         # A list that lacks a payment we know is not whole, so one of those is always asked for too.
-        known = payments.get_latest_of_customer(shop.store, acceptance.customer_id, before=attempt.created_at)
+        known = payments.get_latest_of_customer(shop.store, acceptance.customer_id, but_of=attempt.id)
         since = (attempt.claimed_at or attempt.created_at) - _CLOCK_SKEW_MS
         if known is not None:
             since = min(since, known.created_at)

@@ -77,15 +77,15 @@ def list_of_acceptance(store: Store, acceptance_id: str) -> list[Payment]:
     )
 
 
-def get_latest_of_customer(store: Store, customer_id: str, *, before: int) -> Payment | None:
-    """Return a customer's newest payment that the provider created before a moment (epoch milliseconds)."""
+def get_latest_of_customer(store: Store, customer_id: str, *, but_of: str) -> Payment | None:
+    """Return a customer's newest payment that is not the attempt's `but_of`."""
     return one(
         Payment,
         store.row(
-            f"SELECT {_COLUMNS} FROM payments WHERE customer_id = :customer_id AND created_at < :before"
-            " ORDER BY created_at DESC, id LIMIT 1",
+            f"SELECT {_COLUMNS} FROM payments WHERE customer_id = :customer_id"
+            " AND (attempt_id IS NULL OR attempt_id <> :but_of) ORDER BY created_at DESC, id LIMIT 1",
             customer_id=customer_id,
-            before=before,
+            but_of=but_of,
         ),
     )
 
