@@ -8,11 +8,13 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 
 from encore.dodo import Dodo
 from encore.services.audit import Breach
+from tests.broken import exception_type_classifier, retrying_client, timeout_is_failed
 from tests.dodo.broken_conversations import tls_drip, tls_garbage, tls_reset, tls_silence
 from tests.dodo.raw_server import Behaviour, RawServer
 from tests.faults.provider import (
@@ -110,9 +112,9 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
         yield play(world, CELLS)
 
 
-def play(world: World, cells: tuple[Cell, ...]) -> Grid:
+def play(world: World, cells: tuple[Cell, ...], *, name: str = "cell") -> Grid:
     """Bring a buyer to each cell, let its fault strike, heal the provider, and see what each came to."""
-    shoppers = dict(zip(cells, at_once(lambda n: bring_shopper(world, f"cell{n}"), range(len(cells))), strict=True))
+    shoppers = dict(zip(cells, at_once(lambda n: bring_shopper(world, f"{name}{n}"), range(len(cells))), strict=True))
     together = [cell for cell in cells if not must_be_alone(cell)]
     standings = at_once(lambda cell: strike(world, cell, shoppers[cell]), together)
     answered = dict(zip(together, standings, strict=True))
@@ -238,3 +240,31 @@ def test_every_fault_of_a_charge_comes_out_right(grid: Grid, cell: Cell) -> None
 
 def test_audit_is_clean_after_every_fault(grid: Grid) -> None:
     assert grid.breaches == {}
+
+
+# ---- Each guard off: the grid must tell --------------------------------------------------------------------------
+
+_TELLING = (Cell("timeout", "before"), Cell("drip", "before"), Cell("reset", "none"))
+
+
+@pytest.fixture(scope="module")
+def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with quick_world(tmp_path_factory.mktemp("spare")) as world:
+        yield world
+
+
+@pytest.mark.broken
+@pytest.mark.parametrize(
+    ("build", "invariant"),
+    [(retrying_client, "I4"), (exception_type_classifier, "I2"), (timeout_is_failed, "I2")],
+    ids=["retrying_client", "exception_type_classifier", "timeout_is_failed"],
+)
+def test_broken_build_is_caught(
+    spare: World, monkeypatch: pytest.MonkeyPatch, build: ModuleType, invariant: str
+) -> None:
+    build.apply(monkeypatch.setattr)
+
+    seen = play(spare, _TELLING, name=build.__name__.rsplit(".", 1)[1]).seen
+
+    wrong = [text for cell in _TELLING for text in judge(cell, seen[cell])]
+    assert any(text.startswith(invariant) for text in wrong), wrong
