@@ -7,7 +7,8 @@ from encore.services.pages import OfferPage
 from encore.services.shop import MoneyMovesInTransaction
 from encore.store import attempts, catalogue
 from tests.sandbox_process import BUNDLE
-from tests.services.conftest import Open, PassPoint
+from tests.services.conftest import Open
+from tests.services.points import PassPoint
 from tests.services.world import CONSENT, DAY_S, LAN, MINH, World
 
 CONFIRM = "POST /checkouts"
@@ -102,6 +103,7 @@ def test_hash_of_another_quote_takes_nothing(world: World) -> None:
     assert world.page(page).state == "offer"
 
 
+@pytest.mark.criterion("R10a")
 def test_expired_offer_takes_nothing(world: World) -> None:
     page = world.offer()
     world.advance(31 * 60)
@@ -393,6 +395,7 @@ def test_paused_offer_takes_nothing(world: World, pass_point: PassPoint) -> None
     assert world.page(page).state == "withdrawn"
 
 
+@pytest.mark.criterion("R2b")
 def test_product_archived_since_takes_nothing(world: World, pass_point: PassPoint) -> None:
     page = world.offer()
 

@@ -104,6 +104,7 @@ def state_of(page: Element) -> str:
     return page.one("main").attributes["data-page-state"]
 
 
+@pytest.mark.criterion("R38")
 @pytest.mark.parametrize("htmx", [None, "offers-offer"], ids=["plain", "htmx"])
 def test_buyer_accepts_with_one_click_and_is_charged_once(stage: Stage, htmx: str | None) -> None:
     buyer = stage.browser()

@@ -196,6 +196,7 @@ def test_post_from_a_foreign_browser_leads_to_the_shop_and_does_nothing(
     assert world.calls == []
 
 
+@pytest.mark.criterion("R10a")
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJ2IjoxfQ.awZjAA.tgQdF4OKR-ZCTGcfttgyuNe0GeU"])
 def test_malformed_token_is_404_and_does_nothing(visit: Visit, world: World, act: str, token: str) -> None:
@@ -207,6 +208,7 @@ def test_malformed_token_is_404_and_does_nothing(visit: Visit, world: World, act
     assert world.calls == []
 
 
+@pytest.mark.criterion("R10a")
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("other", ACTS)
 def test_token_of_one_act_does_not_work_for_another(visit: Visit, world: World, act: str, other: str) -> None:
@@ -221,6 +223,7 @@ def test_token_of_one_act_does_not_work_for_another(visit: Visit, world: World, 
     assert world.calls == []
 
 
+@pytest.mark.criterion("R10a")
 def test_token_of_one_instance_does_not_work_for_another(visit: Visit, world: World) -> None:
     fields = fields_of(visit, world, "accept")
     other = factories.INSTANCE[:-1] + "Z"

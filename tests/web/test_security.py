@@ -151,6 +151,7 @@ def test_other_hosts_are_refused_with_a_page(app: Flask, world: World, host: str
 # ---- CSRF ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.criterion("R10a")
 @pytest.mark.parametrize("token", [None, "", "x", "IjQ0.awZjAA.x"])
 def test_missing_or_wrong_csrf_token_is_400(visit: Visit, world: World, token: str | None) -> None:
     fields = accept_fields(visit)

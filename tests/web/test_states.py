@@ -135,6 +135,7 @@ def test_processing_offers_cancel_only_while_nothing_is_sent(visit: Visit, world
     assert not page.has_test_id("cancel-payment")
 
 
+@pytest.mark.criterion("R24c")
 @languages
 @pytest.mark.parametrize("state", ["processing", "checking"])
 def test_no_pay_button_stands_while_the_outcome_is_open(
