@@ -1,10 +1,13 @@
-"""Broken: the first look that finds nothing makes a charge absent (Q = 0)."""
+"""Q = 0: one look that finds nothing proves that nothing was charged."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 from encore.services import reconcile
+from tests.broken.scenarios import HIDDEN_CHARGE
+
+SCENARIO = HIDDEN_CHARGE
+BREAKS = {"I2"}
 
 
-def apply(patch: Callable[[object, str, object], None]) -> None:
-    """Take the quarantine away: any clean look is proof."""
-    patch(reconcile, "is_absent", lambda *, clean_misses, **_: clean_misses >= 1)
+def install(database: Path) -> None:
+    vars(reconcile)["is_absent"] = lambda **signs: True

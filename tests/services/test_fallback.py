@@ -8,7 +8,7 @@ import pytest
 from encore.services import charging, fallback, funnels
 from encore.services.pages import OfferPage
 from tests.sandbox_process import BUNDLE
-from tests.services.conftest import PassPoint
+from tests.services.points import PassPoint
 from tests.services.world import DAY_S, LAN, MINH, World
 
 CREATE = "POST /checkouts"

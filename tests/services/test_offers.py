@@ -3,7 +3,7 @@
 from encore.services import charging, checkout, fallback, funnels, offers
 from encore.services.pages import OfferPage
 from tests.sandbox_process import BUNDLE, TEMPLATES
-from tests.services.conftest import PassPoint
+from tests.services.points import PassPoint
 from tests.services.world import DAY_S, LAN, MINH, World
 
 LONG_FUNNEL = """

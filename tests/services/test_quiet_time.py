@@ -1,6 +1,7 @@
 """What counts as quiet: only time watched after the sender has ended (charging.md, section 5; the protocol search)."""
 
-from tests.services.conftest import Open, PassPoint
+from tests.services.conftest import Open
+from tests.services.points import PassPoint
 
 
 def test_silence_before_the_sender_ended_proves_nothing(open_shop_with: Open, pass_point: PassPoint) -> None:
