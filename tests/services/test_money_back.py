@@ -33,7 +33,7 @@ def payment_row(world: World, payment_id: str) -> dict[str, Any]:
 
 def hear_of(world: World, payment_id: str) -> None:
     """Read the payment again, as a webhook that names it makes the worker do."""
-    observe.try_payment(world.shop, payment_id, within_s=5)
+    observe.observe_payment(world.shop, payment_id, budget=world.shop.dodo.budget(5.0))
 
 
 @pytest.mark.criterion("R20")
