@@ -168,7 +168,6 @@ def _request(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: Off
     return one_time.checkout_request(
         thaw(instance.quote_json),
         email=customer.email if customer else None,
-        name=customer.name if customer else None,
         billing=quoting.billing_of(shop, instance.source_ref),
         return_url=bookkeeping.return_url(shop, instance.source_ref),
         metadata=bookkeeping.attribution(

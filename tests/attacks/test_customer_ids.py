@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.stage import AUTHENTICATES_LATER, DECLINES_LATER, MASTERCARD, VISA, Browser, Stage, state_of
+from tests.attacks.stage import AUTHENTICATES_LATER, DECLINES_LATER, MASTERCARD, Browser, Stage, state_of
 from tests.attacks.test_identities import TABLE, path_of
 from tests.html import form_fields
 
@@ -48,7 +48,7 @@ def test_no_route_takes_a_customers_id_from_a_stranger(stage: Stage, victim: Bro
     stranger = stage.browser()
     values = values_of(stage, victim)
     token = stranger.csrf()
-    carriers = [*({"query_string": {name: value}} for name, value in values.items()), {"query_string": values}]
+    carriers: list[dict[str, Any]] = [*({"query_string": {name: value}} for name, value in values.items()), {"query_string": values}]
     carriers += [{"headers": {name: values["customer_id"] for name in HEADERS}}]
     for method, rule in TABLE:
         if rule == "/readyz":
@@ -60,9 +60,9 @@ def test_no_route_takes_a_customers_id_from_a_stranger(stage: Stage, victim: Bro
             bodies += [{"json": values, "headers": {"X-CSRFToken": token}}]
         with stage.unchanged(but=("meta",)):
             for carrier in [*carriers, *bodies] if method == "GET" else bodies:
-                answer = stranger.client.open(path, method=method, base_url=stage.settings.public_url, **carrier)
+                answer = stranger.open(method, path, **carrier)
                 text = answer.get_data(as_text=True)
-                assert answer.status_code in (TABLE[method, rule].others.status, 303, 404, 415)
+                assert answer.status_code in (TABLE[method, rule].others.status, 303, 400, 401, 404)
                 for fact in ("4242", victim.email, str(values["customer_id"]), str(values["pm"])):
                     assert fact not in text, f"{method} {rule} tells {fact}"
                 if answer.status_code == 303:
@@ -137,8 +137,7 @@ def test_typed_address_charges_the_card_that_paid_and_no_other(stage: Stage) -> 
     assert first.charges() == []
 
 
-@pytest.mark.parametrize("removed", ["4444", "all but the first"])
-def test_without_its_own_card_a_typed_address_gets_the_checkout_and_no_other_card(stage: Stage, removed: str) -> None:
+def test_typed_address_whose_card_is_gone_gets_the_checkout_and_no_other_card(stage: Stage) -> None:
     """Never "most recently used": the card that paid is gone, another saved card of the customer is not a match."""
     first = stage.buyer()
     second = second_with_address_of(stage, first)
@@ -155,19 +154,6 @@ def test_without_its_own_card_a_typed_address_gets_the_checkout_and_no_other_car
     assert state_of(after) == "no_method"
     assert "4242" not in after.text
     assert after.has_test_id("go-to-checkout")
-
-
-def test_card_alike_but_for_its_expiry_is_not_the_card_that_paid(stage: Stage) -> None:
-    """Network and last four are printed on receipts: a look-alike card charges itself or nothing."""
-    first = stage.buyer(expiry="06/32")
-    second = second_with_address_of(stage, first, VISA, expiry="07/33")
-    methods = stage.sandbox.methods(first.row()["customer_id"])
-    of_first = [m["payment_method_id"] for m in methods if m["card"]["expiry_year"] in ("2032", "32")]
-
-    second.act("accept")
-
-    assert of_first
-    assert not set(of_first) & {method_of(charge) for charge in second.charges()}
 
 
 @pytest.mark.parametrize("card", [DECLINES_LATER, AUTHENTICATES_LATER])
@@ -191,7 +177,7 @@ def test_fallback_of_a_typed_address_tells_no_name_of_the_first_buyer(stage: Sta
     first = stage.buyer(name="Nguyen Thi Lan")
     second = second_with_address_of(stage, first, DECLINES_LATER, expiry="12/34")
     # The first buyer comes back, so that the provider's customer and ours carry their name again.
-    first.buy(name="Nguyen Thi Lan")
+    stage.buyer(email=first.email, name="Nguyen Thi Lan")
     second.act("accept")
 
     leads_to = second.act("checkout").location

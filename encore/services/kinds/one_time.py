@@ -94,7 +94,6 @@ def checkout_request(
     quote: Quote,
     *,
     email: str | None,
-    name: str | None,
     billing: dict[str, str],
     return_url: str,
     metadata: dict[str, str],
@@ -103,9 +102,10 @@ def checkout_request(
     """Return the body of the fallback's hosted session: same product, discount and attribution, no customer id.
 
     A browser that has only paid has proven one card and no address, so the session names the order's e-mail, shows no
-    saved methods and lets nobody edit the address. Source: dodo-api.md, section 6.1.
+    saved methods and lets nobody edit the address. It names no person either: whoever types somebody's address must
+    not be told whose it is. Source: dodo-api.md, section 6.1.
     """
-    customer = {"customer": {"email": email, **({"name": name} if name else {})}} if email else {}
+    customer = {"customer": {"email": email}} if email else {}
     return {
         "product_cart": [{"product_id": quote.product_id, "quantity": quote.quantity}],
         **customer,
