@@ -9,27 +9,13 @@ from encore.store import attempts, catalogue
 from tests.sandbox_process import BUNDLE
 from tests.services.conftest import Open
 from tests.services.points import PassPoint
-from tests.services.world import CONSENT, DAY_S, LAN, MINH, World
+from tests.services.world import CONSENT, DAY_S, LAN, MINH, TEMPLATES_FIRST, World
 
 CONFIRM = "POST /checkouts"
 UNCLEAR = (
     *("reset", "timeout", "empty", "truncated", "html", "wrong_type", "null_id", "redirect"),
     *("status:408", "status:409", "status:500", "status:503"),
 )
-TEMPLATES_FUNNEL = """
-[[offers]]
-id = "only-templates"
-role = "upsell"
-product = "design-templates"
-title = { en = "Design templates", vi = "Mẫu thiết kế" }
-
-[[funnels]]
-id = "templates-first"
-priority = 99
-[[funnels.steps]]
-key = "templates"
-offer = "only-templates"
-"""
 
 
 def test_one_click_charges_the_shown_amount_once(world: World) -> None:
@@ -682,5 +668,5 @@ def test_provider_is_never_called_inside_a_transaction(world: World) -> None:
 
 def _second_offer(world: World) -> OfferPage:
     """Offer the same customer another product, after a second order."""
-    world.publish(TEMPLATES_FUNNEL)
+    world.publish(TEMPLATES_FIRST)
     return world.offer()

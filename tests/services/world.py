@@ -51,6 +51,23 @@ TEST_TIMES = {
 }
 
 
+# A second offer for a customer who has answered the demo's.
+TEMPLATES_FIRST = """
+[[offers]]
+id = "only-templates"
+role = "upsell"
+product = "design-templates"
+title = { en = "Design templates", vi = "Mẫu thiết kế" }
+
+[[funnels]]
+id = "templates-first"
+priority = 99
+[[funnels.steps]]
+key = "templates"
+offer = "only-templates"
+"""
+
+
 class MovableClock(Clock):
     """The machine's clocks, and how far a test has moved each of them."""
 
@@ -282,6 +299,10 @@ class World:
         price = self.sandbox.get(f"/products/{product_id}")["price"]
         answer = self.sandbox.call("PATCH", f"/products/{product_id}", {"price": {**price, "price": minor}})
         assert answer.status_code == 200, answer.text
+
+    def sync(self) -> None:
+        """Read the provider's catalogue, as the worker does every ten minutes."""
+        catalogue.sync(self.shop)
 
     def sell(self, name: str, minor: int) -> str:
         """Let the provider's catalogue have one more product; returns its id."""
