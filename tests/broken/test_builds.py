@@ -41,6 +41,7 @@ def test_right_build_keeps_every_promise(
     assert result.charges <= 1
 
 
+@pytest.mark.criterion("N2")
 @pytest.mark.parametrize("name", BUILDS)
 def test_broken_build_is_caught(name: str, sandbox: SandboxProcess, installation: Path, tmp_path: Path) -> None:
     result = play_broken(name, sandbox, installation, tmp_path / "data")
