@@ -6,6 +6,7 @@ Handlers never read `HX-*` headers, cookies or the session; this module does.
 import hashlib
 import re
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, make_response, redirect, render_template, request, session
 
@@ -112,6 +113,11 @@ def go(url: str) -> Response:
         response.headers["HX-Redirect"] = url
         return response
     return make_response(redirect(url, code=303))
+
+
+def clean_address() -> str:
+    """Return the address of this request without its query, as it may stand in a header: a path can hold anything."""
+    return quote(request.path)
 
 
 def answer_unseen() -> Response | None:

@@ -9,7 +9,7 @@ from encore.services.pages import ReturnPage
 
 from ..errors import answer
 from ..security import limits
-from ..web import answer_unseen, buyer_key, current_shop, go, language, page_or_partial
+from ..web import answer_unseen, buyer_key, clean_address, current_shop, go, language, page_or_partial
 
 bp = Blueprint("checkout", __name__)
 bp.before_request(answer_unseen)
@@ -21,7 +21,7 @@ MAX_CHECKS = 5
 def show(ref: str) -> Response:
     # Dodo appends payment_id, status, e-mail and more: none of it is read, and none of it stays in the address.
     if set(request.args) - {"lang"}:
-        return go(request.path)
+        return go(clean_address())
     return _look(ref, check=0)
 
 

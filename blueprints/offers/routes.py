@@ -12,6 +12,7 @@ from ..security import limits
 from ..web import (
     answer_unseen,
     buyer_key,
+    clean_address,
     current_shop,
     go,
     has_offer_token,
@@ -43,7 +44,7 @@ _ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_agai
 @bp.get("")
 def show(instance_id: str) -> Response:
     if set(request.args) - {"lang"}:
-        return go(request.path)
+        return go(clean_address())
     found = _page(instance_id)
     return _neutral() if found is None else _render(found)
 
@@ -127,8 +128,9 @@ def open_checkout(instance_id: str) -> Response:
     if url is not None:
         return go(url)
     after = _page(instance_id)
-    # Another tab may have settled it meanwhile; else the checkout itself cannot be reached, and we say so.
-    if after is None or after.state != found.state:
+    # Another tab may have settled it meanwhile; else the checkout itself cannot be reached, and we say so. A yes that
+    # was waiting for it stands as "checkout open" by then, and has no address.
+    if after is None or after.state not in (found.state, "checkout_open"):
         return go(f"/o/{instance_id}")
     return _render(after, status=503, notice="checkout_down")
 

@@ -44,12 +44,15 @@ def values_of(stage: Stage, victim: Browser) -> dict[str, str]:
 
 @pytest.mark.criterion("R10d")
 def test_no_route_takes_a_customers_id_from_a_stranger(stage: Stage, victim: Browser) -> None:
-    """R9a: each name in the query, the form, the JSON body, a header and a cookie; the answer is as without it."""
+    """Each name in the query, the form, the JSON body, a header and a cookie; the answer is as without it."""
     stranger = stage.browser()
     values = values_of(stage, victim)
     token = stranger.csrf()
-    carriers: list[dict[str, Any]] = [*({"query_string": {name: value}} for name, value in values.items()), {"query_string": values}]
-    carriers += [{"headers": {name: values["customer_id"] for name in HEADERS}}]
+    carriers: list[dict[str, Any]] = [
+        *({"query_string": {name: value}} for name, value in values.items()),
+        {"query_string": values},
+    ]
+    carriers += [{"headers": dict.fromkeys(HEADERS, values["customer_id"])}]
     for method, rule in TABLE:
         if rule == "/readyz":
             continue
@@ -84,7 +87,9 @@ def test_acts_of_a_buyer_are_about_their_own_rows_only(stage: Stage, victim: Bro
 def rows_about(stage: Stage, victim: Browser) -> list[Any]:
     customer = {"customer": victim.row()["customer_id"]}
     tables = ("offer_instances", "acceptances", "suppressions", "payments", "orders", "saved_methods", "spend")
-    return [stage.shop.store.rows(f"SELECT * FROM {table} WHERE customer_id = :customer", **customer) for table in tables]
+    return [
+        stage.shop.store.rows(f"SELECT * FROM {table} WHERE customer_id = :customer", **customer) for table in tables
+    ]
 
 
 @pytest.mark.criterion("R10b")
@@ -126,7 +131,9 @@ def test_typed_address_charges_the_card_that_paid_and_no_other(stage: Stage) -> 
     """security.md, section 2: paying proves possession of one card, not of an address."""
     first = stage.buyer()
     second = second_with_address_of(stage, first)
-    cards = {m["card"]["last4_digits"]: m["payment_method_id"] for m in stage.sandbox.methods(first.row()["customer_id"])}
+    cards = {
+        m["card"]["last4_digits"]: m["payment_method_id"] for m in stage.sandbox.methods(first.row()["customer_id"])
+    }
     page = second.offer()
 
     second.send(page, "offer-accept")

@@ -198,7 +198,7 @@ def stranger(request: pytest.FixtureRequest, stage: Stage, victim: Browser) -> I
 
 @pytest.mark.criterion("R10d")
 def test_stranger_sees_and_does_nothing_on_any_route(stage: Stage, victim: Browser, stranger: Browser) -> None:
-    """R10d, R9a: each route once as a page and once as a fragment, with all of a stolen form but the session's token."""
+    """Each route once as a page and once as a fragment, with all of a stolen form but the session token."""
     facts = facts_of(stage, victim)
     token = stranger.csrf()
     for method, rule in PERSONAL:
