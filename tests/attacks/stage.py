@@ -16,10 +16,12 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from encore import tokens
-from encore.services import audit, catalogue, demo
+from encore.ids import new_id
+from encore.services import audit, catalogue, demo, webhooks
 from encore.services.shop import Shop
 from encore.settings import Settings, load_settings
 from encore.store import open_store, schema
+from tests import deliveries
 from tests.html import Element, form_fields, lint, read
 from tests.sandbox_process import SandboxProcess, start_sandbox
 from tests.services.world import MovableClock
@@ -96,6 +98,19 @@ class Stage:
         facts = {"instance_id": instance, "act": act, "audience": self.settings.public_url, **changed}
         keys = facts.pop("keys", self.settings.secret_keys)
         return tokens.make_offer_token(keys, **facts)
+
+    def deliver(self, event_type: str, **data: Any) -> None:
+        """Let a signed delivery arrive, and the worker process it."""
+        body, webhook_id = deliveries.event(event_type, **data), new_id("msg")
+        answer = self.app.test_client().post(
+            "/webhooks/dodo",
+            data=body,
+            headers=deliveries.sign(self.shop, body, webhook_id=webhook_id),
+            content_type="application/json",
+            base_url=self.settings.public_url,
+        )
+        assert answer.status_code == 204
+        webhooks.process(self.shop, webhook_id)
 
     def breaches(self) -> tuple[str, ...]:
         """The invariants that the audit finds broken, the sandbox's own log as witness."""
