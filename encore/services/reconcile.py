@@ -196,13 +196,15 @@ def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, 
         quiet_ms = quarantine.watched_ms(attempt.id, monotonic=shop.clock.monotonic())
     elif quarantine is not None:
         quarantine.forget(attempt.id)
+    # A buyer's look leaves the worker's where it was: a page that asks often would put it off for ever.
+    keeps_turn = quarantine is None and attempt.next_check_at is not None
     with shop.store.write():
         attempts.mark_looked(
             shop.store,
             attempt.id,
             clean_misses=1 if quarantine is not None and is_evidence else 0,
             quiet_ms=quiet_ms,
-            next_check_at=_next_check(shop, attempt, was_clean=is_clean),
+            next_check_at=attempt.next_check_at if keeps_turn else _next_check(shop, attempt, was_clean=is_clean),
         )
     crash_point("reconcile.miss_committed")
     current = attempts.get_attempt(shop.store, attempt.id)
