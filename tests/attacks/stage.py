@@ -227,7 +227,8 @@ def staged(
             "ENCORE_LIMITS": "off",
             "ENCORE_DODO_TIER": "off",
             "DODO_PAYMENTS_BASE_URL": provider_url or sandbox.url,
-            "ENCORE_CHECKOUT_ORIGINS": sandbox.url,
+            # Over somebody else buyers are still sent to the sandbox's own pages.
+            **({"ENCORE_CHECKOUT_ORIGINS": sandbox.url} if provider_url else {}),
             **changed,
         }
     )
