@@ -5,6 +5,7 @@ The sandbox is reached by another host name than the shop, with its own log as t
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,15 @@ def shopper(request: pytest.FixtureRequest, new_shopper: NewShopper) -> Shopper:
 def clicker(new_shopper: NewShopper) -> Shopper:
     """A buyer with JavaScript."""
     return new_shopper()
+
+
+@contextmanager
+def provider_away(shop: Installation) -> Iterator[None]:
+    """Let nobody learn what became of a payment: no list, no payment, no webhook."""
+    shop.sandbox.lists(outage=True)
+    shop.sandbox.webhooks(hold=True)
+    try:
+        yield
+    finally:
+        shop.sandbox.lists(outage=False)
+        shop.sandbox.webhooks(hold=False)

@@ -5,7 +5,7 @@ by the hooks of the page contract or by role and name, never by a CSS class.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Self
 
@@ -73,6 +73,15 @@ class Shopper:
             expect(self.by("outcome")).to_have_attribute("data-state", outcome)
         return self
 
+    def sees_in_the_end(self, state: str) -> Self:
+        """Expect a page state that may follow another: with scripts the page goes on by itself, else by its link."""
+        main = self.page.locator("main")
+        if not self.scripts:
+            expect(main).to_have_attribute("data-page-state", re.compile(f"{state}|processing|checking"))
+            if main.get_attribute("data-page-state") != state:
+                self.waits_for_attempt("paid").by("check-again").click()
+        return self.sees(state)
+
     def sees_offer(self, offer: str) -> Self:
         """Expect an offer that can be answered."""
         expect(self.by("offer")).to_have_attribute("data-offer", offer)
@@ -84,6 +93,12 @@ class Shopper:
         """Expect words on the page; a no-break space counts as a space."""
         expect(self.page.locator("main")).to_contain_text(re.compile(re.escape(words).replace(r"\ ", r"\s+")))
         return self
+
+    def another_tab(self) -> "Shopper":
+        """Open the order in one more tab of the same browser."""
+        tab = replace(self)
+        tab.page.goto(f"{self.shop.url}/r/{self.ref}")
+        return tab
 
     # ---- Buying
 
@@ -114,16 +129,19 @@ class Shopper:
     def bought(self, slug: str = "starter-course", *, card: str = CARD) -> Self:
         """Be a buyer whose browser has just paid, without walking there: for tests of what comes after."""
         buyer = Buyer(self.shop, self.email, card)
-        buyer.session.headers["accept-language"] = "en"
         buyer.buy(slug)
         self.ref = buyer.ref
+        return self.take_cookies_of(buyer).open(f"/r/{self.ref}")
+
+    def take_cookies_of(self, buyer: Buyer) -> Self:
+        """Be the browser of a buyer who came this far by plain HTTP."""
         self.context.add_cookies(
             [
                 {"name": cookie.name, "value": cookie.value or "", "domain": "127.0.0.1", "path": "/"}
                 for cookie in buyer.session.cookies
             ]
         )
-        return self.open(f"/r/{self.ref}")
+        return self
 
     def offered(self, *, card: str = CARD) -> Self:
         """Be a buyer who sees the demo's offer."""

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from encore.rules.quotes import QUOTE_FRESH_MS, freeze, thaw
-from tests.browser.conftest import NewShopper
+from tests.browser.conftest import NewShopper, provider_away
 from tests.browser.shopper import BUNDLE, OTHER_CARD, TEMPLATES, Shopper
 from tests.installation import Installation
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
@@ -21,18 +21,6 @@ CHARGE = "POST /checkouts"
 def lose_answer(shop: Installation, *, effect: str) -> None:
     """Let the next charge (`before`) or the next request for one (`none`) end in a broken connection."""
     shop.sandbox.fault(CHARGE, "reset", effect=effect)
-
-
-@contextmanager
-def provider_away(shop: Installation) -> Iterator[None]:
-    """Let nobody learn what became of a payment: no list, no payment, no webhook."""
-    shop.sandbox.lists(outage=True)
-    shop.sandbox.webhooks(hold=True)
-    try:
-        yield
-    finally:
-        shop.sandbox.lists(outage=False)
-        shop.sandbox.webhooks(hold=False)
 
 
 def offers_no_way_to_pay(shopper: Shopper) -> None:
