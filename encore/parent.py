@@ -54,6 +54,19 @@ def main() -> int:
         run.stop()
 
 
+def web_command(app: str, port: int) -> list[str]:
+    """Return the command of the web server for an application factory, such as `app:create_app()`.
+
+    One process: one write lock, exact rate limits. Its access log would hold query strings, so it has none.
+    """
+    return [
+        *(sys.executable, "-m", "gunicorn", app),
+        *("--bind", f"127.0.0.1:{port}", "--no-control-socket"),
+        *("--worker-class", "gthread", "--workers", "1", "--threads", "32"),
+        *("--graceful-timeout", "20", "--log-level", "warning"),
+    ]
+
+
 class _Run:
     """One run of the whole: `start` returns when buyers can be served."""
 
@@ -89,7 +102,7 @@ class _Run:
         self._children.finish(self._flask_task("upgrade", "db", "upgrade"))
         self._children.next_wave()
         self._children.start("worker", [sys.executable, "-m", *self._flask("worker")])
-        self._children.start("web", self._web_command())
+        self._children.start("web", web_command(f"{self._prefix}app:create_app()", self._settings.port))
         mail_link = self._flask_task("mail-link", "mail", "link") if self._settings.is_sandbox else None
         self._wait_until_ready()
         self._print_welcome(
@@ -137,15 +150,6 @@ class _Run:
         )
         self._children.start("sandbox", list(command))
         return self._task("cards", f"{self._prefix}sandbox", "cards")
-
-    def _web_command(self) -> list[str]:
-        # One process: one write lock, exact rate limits. Its access log would hold query strings, so it has none.
-        return [
-            *(sys.executable, "-m", "gunicorn", f"{self._prefix}app:create_app()"),
-            *("--bind", f"127.0.0.1:{self._settings.port}", "--no-control-socket"),
-            *("--worker-class", "gthread", "--workers", "1", "--threads", "32"),
-            *("--graceful-timeout", "20", "--log-level", "warning"),
-        ]
 
     def _demand_free_port(self, variable: str, port: int) -> None:
         with socket.socket() as probe:
