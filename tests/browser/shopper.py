@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, WebError, expect
 
+from encore.rules.quotes import QUOTE_FRESH_MS, freeze, thaw
 from tests.installation import Buyer, Installation
 
 CARD = "4242424242424242"
@@ -26,6 +27,16 @@ _numbers = count(1)
 def new_email() -> str:
     """Return an address that nobody in this run has used: the provider matches customers by it."""
     return f"lan{next(_numbers)}@example.com"
+
+
+def age_quote(shop: Installation, instance_id: str) -> None:
+    """Let a buyer have looked at an offer for so long that its price is asked for again before a charge."""
+    with shop.store.write():
+        row = shop.store.row("SELECT quote_json FROM offer_instances WHERE id = :id", id=instance_id)
+        assert row is not None
+        quote = thaw(row["quote_json"])
+        aged = freeze(replace(quote, previewed_at=quote.previewed_at - QUOTE_FRESH_MS - 1))
+        shop.store.run("UPDATE offer_instances SET quote_json = :aged WHERE id = :id", aged=aged, id=instance_id)
 
 
 @dataclass

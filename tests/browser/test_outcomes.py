@@ -3,14 +3,12 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
-from encore.rules.quotes import QUOTE_FRESH_MS, freeze, thaw
 from tests.browser.conftest import NewShopper, provider_away
-from tests.browser.shopper import BUNDLE, OTHER_CARD, TEMPLATES, Shopper
+from tests.browser.shopper import BUNDLE, OTHER_CARD, TEMPLATES, Shopper, age_quote
 from tests.installation import Installation
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
 
@@ -170,12 +168,7 @@ def test_price_that_moved_shows_both_figures_and_charges_nothing(new_shopper: Ne
 def price_moved(shop: Installation, shopper: Shopper, *, to: int) -> Iterator[None]:
     """Let the offer have been read for more than a minute, and its price be another one at the provider."""
     product = shop.sandbox.get(f"/products/{BUNDLE_ID}")
-    with shop.store.write():
-        row = shop.store.row("SELECT quote_json FROM offer_instances WHERE id = :id", id=shopper.instance)
-        assert row is not None
-        quote = thaw(row["quote_json"])
-        aged = replace(quote, previewed_at=quote.previewed_at - QUOTE_FRESH_MS - 1)
-        shop.store.run("UPDATE offer_instances SET quote_json = :q WHERE id = :id", q=freeze(aged), id=shopper.instance)
+    age_quote(shop, shopper.instance)
     path = f"/products/{BUNDLE_ID}"
     assert shop.sandbox.call("PATCH", path, {"price": {**product["price"], "price": to}}).status_code == 200
     try:

@@ -1,0 +1,332 @@
+"""Every state of every buyer page, made by real buyers in a shop of its own, to be looked at in many ways.
+
+Pages follow from rows, so a state made once by plain HTTP can be opened again and again, in any browser that carries
+its buyer's cookies. The shop's quarantine never ends here: what is unknown stays unknown.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext
+
+from tests.browser.shopper import (
+    AUTHENTICATES_LATER,
+    CARD,
+    DECLINED_CARD,
+    FAILS_LATER,
+    STAYS_PROCESSING,
+    age_quote,
+    new_email,
+)
+from tests.installation import Buyer, Installation, running_installation
+from tests.sandbox_process import BUNDLE as BUNDLE_ID
+
+# What is shown, and the page state it must be in: the names that tests are made of.
+STATES = {
+    "shop": "ready",
+    "product": "ready",
+    "product-recurring": "ready",
+    "product-owned": "owned",
+    "product-archived": "archived",
+    "help": "ready",
+    "missing": "error",
+    "neutral": "other_browser",
+    "cancelled": "cancelled",
+    "waiting": "waiting",
+    "still-processing": "still_processing",
+    "payment-failed": "payment_failed",
+    "offer": "offer",
+    "offer-long": "offer",
+    "offer-dong": "offer",
+    "downsell": "offer",
+    "no-method": "no_method",
+    "moved": "quote_changed",
+    "answered": "answered",
+    "expired": "expired",
+    "withdrawn": "withdrawn",
+    "owned": "owned",
+    "processing": "processing",
+    "checking": "checking",
+    "action-required": "action_required",
+    "receipt": "receipt",
+    "returned": "returned",
+    "failed": "failed",
+    "not-charged": "not_charged",
+    "checkout-open": "checkout_open",
+    "thanks": "thanks",
+    "thanks-paid": "thanks",
+    "order": "order",
+}
+LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
+DONG_NAME = "Khuôn cắt bao bì"
+OLD_NAME = "Poster of last year"
+_ENV = {
+    "ENCORE_SHOP_NAME": "Paper & Co",
+    "ENCORE_QUARANTINE_S": "86400",
+    "ENCORE_CHARGE_TIMEOUT_S": "5",
+    "ENCORE_BUDGET_S": "8",
+}
+_OFFERS = """
+[[offers]]
+id = "archive"
+role = "upsell"
+product = "LONG_SLUG"
+
+[offers.title]
+en = "Keep the hand-bound archive edition of all twelve lessons, in a slipcase"
+vi = "Giữ trọn bản lưu trữ đóng tay của cả mười hai bài học, kèm hộp đựng"
+
+[[offers]]
+id = "cutters"
+role = "upsell"
+product = "DONG_SLUG"
+title = { en = "Add the cutting dies", vi = "Thêm bộ khuôn cắt" }
+text = { en = "Fifteen dies, ready to print.", vi = "Mười lăm khuôn, sẵn sàng để in." }
+
+[[offers]]
+id = "members"
+role = "upsell"
+product = "design-templates"
+title = { en = "Add the Design templates", vi = "Thêm bộ Mẫu thiết kế" }
+"""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A page in a known state: its path, and the cookies of the browser it belongs to."""
+
+    name: str
+    path: str
+    state: str
+    cookies: tuple[tuple[str, str], ...] = ()
+
+    def admit(self, context: BrowserContext) -> None:
+        """Let this browser be the buyer of the page, and nobody else."""
+        context.clear_cookies()
+        if self.cookies:
+            context.add_cookies(
+                [{"name": name, "value": value, "domain": "127.0.0.1", "path": "/"} for name, value in self.cookies]
+            )
+
+
+@dataclass
+class Gallery:
+    """The shop and its exhibits by name."""
+
+    shop: Installation
+    exhibits: dict[str, Exhibit]
+
+    def url(self, name: str, *, language: str = "en") -> str:
+        """Return the address of an exhibit in a language."""
+        return f"{self.shop.url}{self.exhibits[name].path}?lang={language}"
+
+
+@contextmanager
+def open_gallery(folder: Path) -> Iterator[Gallery]:
+    """Set up the shop and make every exhibit."""
+    with running_installation(folder, checkout_host="localhost", **_ENV) as shop:
+        _stock(shop, folder)
+        shop.start_web()
+        shop.start_worker()
+        made = _Maker(shop).make_all()
+        # What follows is only looked at: a worker would go on asking after the unknown one.
+        shop.kill("worker")
+        assert {exhibit.name: exhibit.state for exhibit in made} == STATES
+        yield Gallery(shop, {exhibit.name: exhibit for exhibit in made})
+
+
+def _stock(shop: Installation, folder: Path) -> None:
+    """Sell what makes pages difficult: a long name, no picture, a currency without decimals."""
+    for name, currency, minor in ((LONG_NAME, "EUR", 12_345), (DONG_NAME, "VND", 1_290_000), (OLD_NAME, "USD", 900)):
+        _create_product(shop, name, currency, minor)
+    _run(shop, "dodo", "sync")
+    slugs = {row["name"]: row["slug"] for row in shop.store.rows("SELECT name, slug FROM products")}
+    offers = _OFFERS.replace("LONG_SLUG", slugs[LONG_NAME]).replace("DONG_SLUG", slugs[DONG_NAME])
+    for funnel, product in (("archive", "type-atlas"), ("cutters", slugs["Sách bao bì"]), ("members", "basic-plan")):
+        offers += f'\n[[funnels]]\nid = "{funnel}"\npriority = 5\n'
+        offers += f'rules = [[{{ field = "product", operator = "is", value = ["{product}"] }}]]\n'
+        offers += f'[[funnels.steps]]\nkey = "only"\noffer = "{funnel}"\n'
+    file = folder / "offers.toml"
+    file.write_text(offers, "utf-8")
+    _run(shop, "offers", "import", str(file))
+
+
+def _create_product(shop: Installation, name: str, currency: str, minor: int) -> None:
+    price = {"type": "one_time_price", "currency": currency, "price": minor, "discount": 0}
+    body = {"name": name, "description": "", "price": {**price, "purchasing_power_parity": False}}
+    shop.sandbox.post("/products", {**body, "tax_category": "digital_products"})
+
+
+def _run(shop: Installation, *arguments: str) -> None:
+    done = shop.flask(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@dataclass
+class _Walker(Buyer):
+    """A buyer who keeps the page they are on."""
+
+    page: str = ""
+
+    def buy(self, slug: str = "starter-course") -> str:
+        self.page = super().buy(slug)
+        return self.page
+
+    @property
+    def instance(self) -> str:
+        """The offer on the page."""
+        found = re.search(r'data-instance="([^"]+)"', self.page)
+        assert found is not None, self.page[:400]
+        return found[1]
+
+    def press(self, hook: str) -> None:
+        """Post a form of the page and go where it leads."""
+        answer = self.post_form(self.page, hook)
+        assert answer.status_code == 303, answer.text[:300]
+        if answer.headers["location"].startswith("/"):
+            self.page = self.get(answer.headers["location"])
+
+
+class _Maker:
+    """Walks one buyer after another into the states of `STATES`."""
+
+    def __init__(self, shop: Installation) -> None:
+        self._shop = shop
+        self._made: list[Exhibit] = []
+
+    def make_all(self) -> list[Exhibit]:
+        """Return every exhibit."""
+        self._make_shop_pages()
+        self._make_payments()
+        self._make_offers()
+        self._make_answers()
+        self._make_charges()
+        self._make_fallbacks()
+        self._withdraw()
+        return self._made
+
+    def _add(self, name: str, path: str, buyer: Buyer | None = None) -> None:
+        cookies = tuple((c.name, c.value or "") for c in buyer.session.cookies) if buyer else ()
+        self._made.append(Exhibit(name=name, path=path, state=STATES[name], cookies=cookies))
+
+    def _make_shop_pages(self) -> None:
+        self._add("shop", "/")
+        self._add("product", "/p/starter-course")
+        self._add("product-recurring", "/p/pro-plan")
+        self._add("help", "/help")
+        self._add("missing", "/p/nothing-of-that-name")
+        self._add("neutral", f"/r/{'A' * 43}")
+
+    def _make_payments(self) -> None:
+        left = self._start()
+        self._add("cancelled", f"/r/{left.ref}", left)
+        slow = self._start(pays_with=STAYS_PROCESSING)
+        self._add("waiting", f"/r/{slow.ref}", slow)
+        self._add("still-processing", f"/r/{slow.ref}/wait/5", slow)
+        declined = self._start(pays_with=DECLINED_CARD)
+        self._add("payment-failed", f"/r/{declined.ref}", declined)
+
+    def _start(self, *, pays_with: str | None = None) -> _Walker:
+        """Begin a checkout and perhaps pay, without looking at the return page yet."""
+        buyer = _Walker(self._shop, new_email())
+        started = buyer.post_form(buyer.get("/p/starter-course"), "buy")
+        session_id = started.headers["location"].rsplit("/", 1)[1]
+        row = self._shop.wait_row("SELECT ref FROM checkouts WHERE provider_session_id = :id", id=session_id)
+        buyer.ref = row["ref"]
+        if pays_with is not None:
+            self._shop.sandbox.pay(session_id, card=pays_with, email=buyer.email)
+        return buyer
+
+    def _offered(self, slug: str = "starter-course", *, card: str = CARD, email: str | None = None) -> _Walker:
+        """Buy and see an offer."""
+        buyer = _Walker(self._shop, email or new_email(), card)
+        buyer.buy(slug)
+        return buyer
+
+    def _make_offers(self) -> None:
+        for name, slug in (("offer", "starter-course"), ("offer-long", "type-atlas"), ("offer-dong", "sach-bao-bi")):
+            buyer = self._offered(slug)
+            self._add(name, f"/r/{buyer.ref}", buyer)
+        self._shop.sandbox.switch(saves_cards=False)
+        bare = self._offered()
+        self._shop.sandbox.switch(saves_cards=True)
+        self._add("no-method", f"/r/{bare.ref}", bare)
+
+    def _make_answers(self) -> None:
+        twice = self._offered()
+        first = twice.instance
+        twice.press("offer-decline")
+        twice.press("offer-decline")
+        self._add("answered", f"/o/{first}", twice)
+        self._add("thanks", f"/r/{twice.ref}", twice)
+        once = self._offered()
+        once.press("offer-decline")
+        self._add("downsell", f"/r/{once.ref}", once)
+        late = self._offered()
+        with self._shop.store.write():
+            self._shop.store.run("UPDATE offer_instances SET expires_at = created_at WHERE id = :id", id=late.instance)
+        self._add("expired", f"/o/{late.instance}", late)
+        self._make_moved()
+
+    def _make_moved(self) -> None:
+        buyer = self._offered()
+        age_quote(self._shop, buyer.instance)
+        path = f"/products/{BUNDLE_ID}"
+        price = self._shop.sandbox.get(path)["price"]
+        self._shop.sandbox.call("PATCH", path, {"price": {**price, "price": 8_900}})
+        self._add("moved", f"/o/{buyer.instance}", buyer)
+        buyer.press("offer-accept")
+        self._shop.sandbox.call("PATCH", path, {"price": price})
+
+    def _make_charges(self) -> None:
+        paid = self._offered()
+        twin = self._offered(email=paid.email)
+        self._accept("receipt", paid)
+        self._add("thanks-paid", f"/r/{paid.ref}", paid)
+        self._add("order", f"/orders/{paid.ref}", paid)
+        self._add("product-owned", "/p/complete-bundle", paid)
+        self._add("owned", f"/o/{twin.instance}", twin)
+        self._accept("action-required", self._offered(card=AUTHENTICATES_LATER))
+        slow = self._offered()
+        self._shop.sandbox.next_payment("processing")
+        self._accept("processing", slow)
+        lost = self._offered()
+        self._shop.sandbox.fault("POST /checkouts", "reset")
+        self._accept("checking", lost)
+        self._make_returned()
+
+    def _make_returned(self) -> None:
+        buyer = self._offered()
+        instance = buyer.instance
+        self._accept("returned", buyer)
+        payment = self._shop.sandbox.payments()[-1]
+        self._shop.sandbox.control("refunds", {"payment_id": payment["id"], "reason": "asked for"})
+        outcome = "SELECT id FROM acceptances WHERE offer_instance_id = :id AND outcome = 'refunded'"
+        self._shop.wait_row(outcome, id=instance)
+
+    def _make_fallbacks(self) -> None:
+        self._accept("failed", self._offered(card=FAILS_LATER))
+        refused = self._offered()
+        self._shop.sandbox.fault("POST /checkouts", "status:422:INVALID_REQUEST_BODY")
+        self._accept("not-charged", refused)
+        buyer = self._offered(card=FAILS_LATER)
+        self._accept("checkout-open", buyer)
+        buyer.press("go-to-checkout")
+
+    def _withdraw(self) -> None:
+        buyer = self._offered("basic-plan")
+        self._add("withdrawn", f"/o/{buyer.instance}", buyer)
+        _run(self._shop, "offers", "pause", "members")
+        products = self._shop.store.rows("SELECT id, name, slug FROM products")
+        old = next(row for row in products if row["name"] == OLD_NAME)
+        self._shop.sandbox.call("DELETE", f"/products/{old['id']}")
+        _run(self._shop, "dodo", "sync")
+        self._add("product-archived", f"/p/{old['slug']}")
+
+    def _accept(self, name: str, buyer: _Walker) -> None:
+        """Let a buyer accept the offer on the page, which leads to the exhibit `name`."""
+        self._add(name, f"/o/{buyer.instance}", buyer)
+        buyer.press("offer-accept")
