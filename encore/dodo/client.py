@@ -18,6 +18,7 @@ from encore.clock import Clock
 from encore.dodo.answers import Exchange, Reply, read_refusal, read_reset_at
 from encore.dodo.bodies import BadBody, read_model
 from encore.dodo.connection import Wire, WireAdapter, Withheld
+from encore.dodo.watchdog import watchdog
 from encore.errors import NotExecuted, RateLimited, Unavailable
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ _GET_RETRIES = 3
 _FIRST_RETRY_DELAY_S = 0.2
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
+_JSON = {"Content-Type": "application/json"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,254}")
 
 
@@ -271,20 +273,17 @@ class Client:
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
         session.adapter.wire = wire
         # A read time-out restarts with every byte, so it bounds nothing; the watchdog bounds all of it.
-        watchdog = threading.Timer(total_s, wire.cut)
-        watchdog.daemon = True
-        watchdog.start()
+        limit = watchdog.limit(total_s, wire.cut)
         try:
-            response = session.request(
+            # Prepared here: a session's own preparation merges settings, cookies and hooks that it does not have.
+            request = requests.Request(
                 method,
                 self._base_url + path,
                 params=_present(query),
                 data=content,
-                headers={"Content-Type": "application/json"} if content is not None else None,
-                timeout=limits,
-                allow_redirects=False,
-                stream=True,
+                headers={**session.headers, **({} if content is None else _JSON)},
             )
+            response = session.send(request.prepare(), timeout=limits, allow_redirects=False, stream=True)
             with response:
                 body_read = _read_body(response)
             # A cut connection ends a body without a length just as its true end does.
@@ -300,7 +299,7 @@ class Client:
         except Exception as error:
             return None, "deadline" if wire.is_cut else f"connection:{type(error).__name__}"
         finally:
-            watchdog.cancel()
+            limit.cancel()
 
     def _read(self, reply: Reply | None, fault: str, model: type[T]) -> T:
         if reply is None:

@@ -266,12 +266,12 @@ def look_at_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def follow_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = requests.Session.request
+    plain = requests.Session.send
 
     def following(self: requests.Session, *args: Any, **kwargs: Any) -> requests.Response:
         return plain(self, *args, **{**kwargs, "allow_redirects": True})
 
-    monkeypatch.setattr(client_module._Session, "request", following)
+    monkeypatch.setattr(client_module._Session, "send", following)
 
 
 @pytest.mark.parametrize("build", [look_at_redirects, follow_redirects])
