@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from encore.rules.money import MixedCurrency, Money
@@ -109,6 +110,7 @@ def freeze(quote: Quote) -> str:
     return _canonical({**_agreed(quote), "previewed_at": quote.previewed_at, "method": _method_table(quote.method)})
 
 
+@lru_cache(maxsize=256)
 def thaw(text: str) -> Quote:
     """Read back what `freeze` wrote. Raises QuoteUnreadable for anything else."""
     try:

@@ -23,6 +23,7 @@ from encore.store import (
 )
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
+from encore.store.orders import Order
 
 OWNER = "owner"
 
@@ -121,8 +122,15 @@ def return_url(shop: Shop, order_id: str) -> str:
 def order_ref(shop: Shop, order_id: str) -> str:
     """Return the reference of the checkout that made a first order."""
     order = orders.get_order(shop.store, order_id)
-    if order is None or order.checkout_id is None:
-        raise ValueError(f"{order_id} is not a first order")
+    if order is None:
+        raise ValueError(f"{order_id} is not an order")
+    return ref_of(shop, order)
+
+
+def ref_of(shop: Shop, order: Order) -> str:
+    """Return the reference of the checkout that made this first order."""
+    if order.checkout_id is None:
+        raise ValueError(f"{order.id} is not a first order")
     checkout = checkouts.get_checkout(shop.store, order.checkout_id)
     if checkout is None:
         raise ValueError(f"{order.checkout_id} is gone")

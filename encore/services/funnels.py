@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from encore.rules import funnels as funnel_rules
@@ -99,6 +100,8 @@ def set_state(shop: Shop, ids: list[str], *, state: State) -> list[tuple[Noun, s
     return found
 
 
+# A published version never changes, and a page reads its offer several times: the same text is read once.
+@lru_cache(maxsize=1024)
 def read_offer_row(definition_json: str, *, version: int) -> Offer:
     """Read a stored offer; raises ValueError if it is not what an import stored."""
     offer = kinds.read_offer(json.loads(definition_json), version=version)
@@ -107,6 +110,7 @@ def read_offer_row(definition_json: str, *, version: int) -> Offer:
     return offer
 
 
+@lru_cache(maxsize=1024)
 def read_funnel_row(definition_json: str, *, version: int) -> Funnel:
     """Read a stored funnel; raises ValueError if it is not what an import stored."""
     funnel = funnel_rules.read_funnel(json.loads(definition_json), version=version)

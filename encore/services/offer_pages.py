@@ -8,13 +8,14 @@ from dataclasses import replace
 from encore.rules.card_declines import read_card_decline
 from encore.rules.money import Money
 from encore.rules.quotes import thaw
-from encore.services import bookkeeping, catalogue, funnels, order_pages, quoting
+from encore.services import catalogue, funnels, order_pages, quoting
 from encore.services.pages import OfferPage, OfferState
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, customers, offer_instances, orders, payments
+from encore.store import acceptances, attempts, offer_instances, orders, payments
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
+from encore.store.orders import Order
 
 _FAST_POLL_S = 2.0
 _SLOW_POLL_S = 5.0
@@ -40,12 +41,12 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
         raise ValueError(f"{instance.id} names rows that are gone")
     quote = thaw(instance.quote_json)
     words, words_language = offer.words_in(language, fallback=shop.settings.language)
-    customer = customers.get_customer(shop.store, instance.customer_id)
+    summary = order_pages.summarise(shop, order)
     return OfferPage(
         state="offer",
         instance_id=instance.id,
         offer_id=instance.offer_id,
-        order=order_pages.summarise(shop, order),
+        order=summary,
         product=product,
         words={name: text for name, text in words.items() if text},
         value_points=offer.value_points_in(words_language),
@@ -54,16 +55,15 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
         quote=quote,
         quote_hash=instance.quote_hash,
         moved_from=thaw(instance.moved_from_json) if instance.moved_from_json else None,
-        sum_with_order=_sum_with_order(shop, order_id=order.id, total=quote.total),
+        sum_with_order=_sum_with_order(shop, order, total=quote.total),
         deadline_at=instance.expires_at,
-        masked_email=order_pages.mask(customer.email) if customer and customer.email else None,
-        next_url=f"/r/{bookkeeping.order_ref(shop, order.id)}",
+        masked_email=summary.masked_email,
+        next_url=f"/r/{summary.ref}",
     )
 
 
-def _sum_with_order(shop: Shop, *, order_id: str, total: Money) -> Money | None:
-    first = orders.get_order(shop.store, order_id)
-    paid = [order for order in (first, *orders.list_of_first(shop.store, order_id)) if order is not None]
+def _sum_with_order(shop: Shop, first: Order, *, total: Money) -> Money | None:
+    paid = [first, *orders.list_of_first(shop.store, first.id)]
     if any(order.currency != total.currency for order in paid):
         return None
     earlier = [Money(order.amount, order.currency) for order in paid if order.state == "granted"]

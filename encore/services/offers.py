@@ -308,14 +308,22 @@ def page(shop: Shop, instance_id: str, *, buyer_key: str | None, language: str) 
 def refreshed_page(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
     """Return an instance's page after asking the provider about a try that is under way."""
     instance = _open_yes_elsewhere(shop, instance) or instance
+    if _ask_provider(shop, instance):
+        instance = offer_instances.get_instance(shop.store, instance.id) or instance
+    return offer_pages.render_instance(shop, instance, language=language)
+
+
+def _ask_provider(shop: Shop, instance: OfferInstance) -> bool:
+    """Ask about every try of an instance that is out at the provider; False if there is none."""
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
-    if acceptance is not None and acceptance.outcome in ("open", "needs_checkout"):
-        for attempt in attempts.list_of_acceptance(shop.store, acceptance.id):
-            # Queued and sending ones are in our own hands: there is nothing to ask yet.
-            if attempt.state in LIVE and attempt.state not in ("queued", "sending", "opening"):
-                reconcile.look_for_buyer(shop, attempt)
-    current = offer_instances.get_instance(shop.store, instance.id) or instance
-    return offer_pages.render_instance(shop, current, language=language)
+    if acceptance is None or acceptance.outcome not in ("open", "needs_checkout"):
+        return False
+    tries = attempts.list_of_acceptance(shop.store, acceptance.id)
+    # Queued and sending ones are in our own hands: there is nothing to ask yet.
+    out = [a for a in tries if a.state in LIVE and a.state not in ("queued", "sending", "opening")]
+    for attempt in out:
+        reconcile.look_for_buyer(shop, attempt)
+    return bool(out)
 
 
 def _open_yes_elsewhere(shop: Shop, instance: OfferInstance) -> OfferInstance | None:

@@ -17,7 +17,7 @@ def summarise(shop: Shop, order: Order) -> OrderSummary:
     """Return a first order as a page shows it."""
     customer = customers.get_customer(shop.store, order.customer_id)
     return OrderSummary(
-        ref=bookkeeping.order_ref(shop, order.id),
+        ref=bookkeeping.ref_of(shop, order),
         number=order.number,
         product=product_of(shop, order),
         quantity=order.quantity,
