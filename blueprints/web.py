@@ -27,6 +27,8 @@ from encore.rules.quotes import QuotedMethod
 from encore.services.shop import Shop
 from encore.tokens import make_offer_token, read_offer_token
 
+from .templating import PageEnvironment, make_gettext
+
 # A browser may act on its order for a day at most (security.md, section 2); tokens in its pages live as long.
 AUTHORITY_S = 24 * 3600
 _COOKIE_LIFE_S = 30 * 24 * 3600
@@ -152,6 +154,7 @@ def has_offer_token(instance_id: str, act: str) -> bool:
 
 def install(app: Flask) -> None:
     """Give every request its id and language, and the templates their filters."""
+    app.jinja_environment = PageEnvironment
     app.before_request(_open_request)
     app.after_request(_close_request)
     app.context_processor(_page_values)
@@ -163,7 +166,9 @@ def install(app: Flask) -> None:
         lambda one, many, n: words(language()).ngettext(one, many, n),
         newstyle=True,
     )
-    env.globals.update(offer_token=offer_token)
+    env.globals.update(
+        gettext=make_gettext(language, lambda spoken, text: words(spoken).gettext(text)), offer_token=offer_token
+    )
     env.filters.update(
         money=_money, card=_card, reason=_reason, moment=_moment, day=_day, clock=_clock, asset=_Assets(app)
     )
