@@ -82,7 +82,8 @@ def accept(instance_id: str) -> Response:
     )
     if outcome in ("limited", "unavailable"):
         return _render(replace(found, state="limited"), status=429 if outcome == "limited" else 503)
-    return _result(_page(instance_id))
+    # Without htmx the next request draws the page; drawn here too, it might ask the provider twice.
+    return _result(_page(instance_id)) if wants_partial() else go(f"/o/{instance_id}")
 
 
 @bp.post("/decline")
