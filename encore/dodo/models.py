@@ -1,7 +1,7 @@
 """The provider's objects, as far as we read them.
 
 Unknown keys, statuses and enum values are tolerated, and whatever may be null is; amounts are strict integers
-in minor units within 53 bits. Source: Dodo's API, SDK 1.123.0.
+in minor units up to 10^15. Source: Dodo's API, SDK 1.123.0.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-Amount = Annotated[int, Meta(ge=0, le=2**53)]
-SignedAmount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+# No sale is larger, and what a page adds up from a few of them is still an integer every reader carries exactly.
+_LARGEST = 10**15
+Amount = Annotated[int, Meta(ge=0, le=_LARGEST)]
+SignedAmount = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Id = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\A[!-~]+\Z")]
 Currency = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]

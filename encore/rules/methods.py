@@ -1,5 +1,6 @@
 """Saved payment methods: which one paid, and whether it may be charged with one click."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from encore.rules.quotes import QuotedMethod
 
 # UPI is India's and moves rupees only; everything else is known by trying (the provider names no currencies).
 RUPEE_ONLY_TYPES = frozenset({"upi", "upi_collect", "upi_intent"})
+_LAST4 = re.compile(r"[0-9]{4}")
+_NETWORK = re.compile(r"[A-Za-z0-9 _-]{1,30}")
 
 
 class MethodReason(StrEnum):
@@ -117,6 +120,16 @@ def read_expiry(month: str | None, year: str | None) -> tuple[int, int] | None:
     if not 1 <= int(month) <= 12 or len(year) not in (2, 4):
         return None
     return int(month), number if len(year) == 4 else 2000 + number
+
+
+def read_last4(text: str | None) -> str | None:
+    """Read the last four digits of a card; anything else is not kept, least of all a whole number sent by mistake."""
+    return text if text is not None and _LAST4.fullmatch(text) else None
+
+
+def read_network(text: str | None) -> str | None:
+    """Read the name of a card's network, `visa`, `american_express`; what cannot be one is not kept."""
+    return text if text is not None and _NETWORK.fullmatch(text) else None
 
 
 def _is_digits(text: str | None, longest: int) -> bool:

@@ -121,9 +121,10 @@ def to_card(shop: Shop, product: Product) -> ProductCard:
 
 def _is_allowed_image(shop: Shop, url: str | None) -> bool:
     # The content policy blocks every other host: no picture looks better than a broken one.
-    if url is None:
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:  # such as "http://[": whatever the provider holds, the shop's pages are drawn
         return False
-    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" in shop.settings.media_origins
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from encore.dodo.models import Payment
 from encore.ids import new_id
-from encore.rules.methods import read_expiry
+from encore.rules.methods import read_expiry, read_last4, read_network
 from encore.services import bookkeeping
 from encore.services.shop import Shop
 from encore.store import acceptances, catalogue, checkouts, customers, offer_instances, orders
@@ -161,14 +161,15 @@ def message_facts(
 
 def card_of(payment: Payment) -> dict[str, Any] | None:
     """Return the masked card that paid, or None: brand, last four and expiry are all we keep."""
-    if not payment.card_last_four:
+    last4 = read_last4(payment.card_last_four)
+    if last4 is None:
         return None
     expiry = read_expiry(payment.card_exp_month, payment.card_exp_year)
     return {
         "payment_method_id": payment.payment_method_id or "",
         "kind": payment.payment_method or "card",
-        "network": payment.card_network,
-        "last4": payment.card_last_four,
+        "network": read_network(payment.card_network),
+        "last4": last4,
         "expiry_month": expiry[0] if expiry else None,
         "expiry_year": expiry[1] if expiry else None,
     }

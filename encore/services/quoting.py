@@ -13,7 +13,17 @@ from encore.dodo import Budget
 from encore.dodo.models import PaymentMethod
 from encore.errors import NotExecuted, ProviderError
 from encore.rules.kinds import Offer
-from encore.rules.methods import MethodCheck, SavedMethod, Unusable, Usable, method_that_paid, pre_check, read_expiry
+from encore.rules.methods import (
+    MethodCheck,
+    SavedMethod,
+    Unusable,
+    Usable,
+    method_that_paid,
+    pre_check,
+    read_expiry,
+    read_last4,
+    read_network,
+)
 from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, compare, freeze, is_stale, quote_hash, thaw
 from encore.services import funnels
 from encore.services.kinds import one_time
@@ -34,10 +44,13 @@ def aside(shop: Shop, call: Callable[[], T]) -> "Future[T]":
 
 
 def is_offer_live(shop: Shop, instance: OfferInstance) -> bool:
-    """Tell whether an instance's offer, funnel and product may still be sold."""
+    """Tell whether an instance's offer, funnel and product may still be sold, and the order it follows stands."""
     product = catalogue.get_product(shop.store, instance.product_id)
+    order = orders.get_order(shop.store, instance.source_ref)
     return (
-        product is not None
+        order is not None
+        and order.state == "granted"
+        and product is not None
         and product.archived_at is None
         and funnels.is_live(shop, offer_id=instance.offer_id, funnel_id=instance.funnel_id)
     )
@@ -114,6 +127,8 @@ def preview(shop: Shop, offer: Offer, order: Order, *, budget: Budget) -> Quote:
         product_id=offer.product_id,
         quantity=offer.quantity,
         discount_code=offer.discount_code,
+        # Whoever paid in one currency is shown no price in another.
+        currency=order.currency,
         country=billing.get("country", order.country or ""),
         method=None,
         now=shop.now(),
@@ -145,17 +160,20 @@ def prepare(shop: Shop, offer: Offer, order: Order, *, budget: Budget) -> Quote:
 def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
     """Ask again, right before a claim, whether the method is still there and the price still the one shown.
 
-    `moved`: the instance now carries the fresh quote, and nothing may be charged by this click. The method is always
-    read again, the price only when the quote is older than a minute. Raises NotExecuted or Unavailable.
+    `moved`: the instance now carries the fresh quote, and nothing may be charged by this click. Both are asked for
+    side by side, however young the quote: the provider charges its price of this moment, whatever a page shows.
+    Raises NotExecuted or Unavailable.
     """
     order = orders.get_order(shop.store, instance.source_ref)
     offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
     shown = thaw(instance.quote_json)
-    if order is None or offer is None or shown.method is None:
+    if order is None or offer is None:
+        raise ValueError(f"{instance.id} names rows that are gone")
+    if shown.method is None:
         return "same"
     budget = shop.dodo.budget(_RECHECK_S)
     methods = aside(shop, lambda: read_methods(shop, instance.customer_id, budget=budget))
-    fresh = preview(shop, offer, order, budget=budget) if is_stale(shown, shop.now()) else shown
+    fresh = preview(shop, offer, order, budget=budget)
     check = check_method(shop, order, methods.result(), currency=fresh.currency)
     if isinstance(compare(shown, fresh), Moved):
         _requote(shop, instance, with_method(fresh, check), moved_from=instance.quote_json, check=check)
@@ -204,8 +222,8 @@ def _saved(method: PaymentMethod) -> SavedMethod:
         payment_method_id=method.payment_method_id,
         kind=method.payment_method or "",
         method_type=method.payment_method_type,
-        network=card.card_network if card else None,
-        last4=card.last4_digits if card else None,
+        network=read_network(card.card_network) if card else None,
+        last4=read_last4(card.last4_digits) if card else None,
         expiry_month=expiry[0] if expiry else None,
         expiry_year=expiry[1] if expiry else None,
         reusable=method.recurring_enabled,

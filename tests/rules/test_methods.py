@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from encore.rules.methods import MethodReason, SavedMethod, Unusable, Usable, method_that_paid, pre_check, read_expiry
+from encore.rules.methods import (
+    MethodReason,
+    SavedMethod,
+    Unusable,
+    Usable,
+    method_that_paid,
+    pre_check,
+    read_expiry,
+    read_last4,
+    read_network,
+)
 from tests.rules.samples import CARD, NOON
 
 PAID = {"payment_method_id": None, "network": "visa", "last4": "4242", "expiry_month": 6, "expiry_year": 2032}
@@ -146,3 +156,34 @@ def test_a_currency_the_provider_cannot_charge_leads_to_the_checkout() -> None:
 )
 def test_expiry_is_read_or_left_unknown(month: str | None, year: str | None, expected: object) -> None:
     assert read_expiry(month, year) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4242", "4242"),
+        (None, None),
+        ("", None),
+        ("424", None),
+        ("4242424242424242", None),
+        ("<b>4", None),
+        ("٣٣٣٣", None),
+    ],
+)
+def test_only_four_digits_of_a_card_are_kept(text: str | None, expected: str | None) -> None:
+    assert read_last4(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("visa", "visa"),
+        ("american_express", "american_express"),
+        (None, None),
+        ("", None),
+        ("<b>", None),
+        ("x" * 31, None),
+    ],
+)
+def test_only_what_may_be_a_network_is_kept(text: str | None, expected: str | None) -> None:
+    assert read_network(text) == expected

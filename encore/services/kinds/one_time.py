@@ -3,6 +3,7 @@
 from typing import Any
 
 from encore.dodo.models import CheckoutPreview
+from encore.errors import Unavailable
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, QuotedMethod, QuoteLine
 
@@ -28,15 +29,19 @@ def read_quote(
     product_id: str,
     quantity: int,
     discount_code: str | None,
+    currency: str,
     country: str,
     method: QuotedMethod | None,
     now: int,
 ) -> Quote:
     """Turn the provider's preview into the quote we show and later compare; every amount is the provider's.
 
+    `currency` is the first order's. Raises Unavailable for a preview of something else, or whose figures cannot be:
+    no offer is better than a wrong one.
     Source: Dodo API, `POST /checkouts/preview`, `current_breakup` (total_amount includes tax).
     """
-    currency, breakup = preview.currency, preview.current_breakup
+    _require_what_was_asked(preview, product_id=product_id, quantity=quantity, currency=currency)
+    breakup = preview.current_breakup
     return Quote(
         product_id=product_id,
         quantity=quantity,
@@ -60,6 +65,21 @@ def read_quote(
         method=method,
         previewed_at=now,
     )
+
+
+def _require_what_was_asked(preview: CheckoutPreview, *, product_id: str, quantity: int, currency: str) -> None:
+    lines = [(item.product_id, item.quantity, item.currency) for item in preview.product_cart]
+    if preview.currency != currency or lines != [(product_id, quantity, currency)]:
+        raise Unavailable("preview_of_something_else")
+    breakup = preview.current_breakup
+    is_sound = (
+        preview.total_price == breakup.total_amount
+        # The total itself is not added up again: how tax is rounded is the provider's business.
+        and 0 <= breakup.discount <= breakup.subtotal
+        and (breakup.tax or 0) <= breakup.total_amount
+    )
+    if not is_sound:
+        raise Unavailable("preview_figures")
 
 
 def charge_request(
