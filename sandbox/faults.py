@@ -29,7 +29,10 @@ STATUS_CODES = {
     422: "INVALID_REQUEST_BODY",
     429: "TOO_MANY_REQUESTS",
 }
-ID_FIELDS = ("payment_id", "session_id", "id", "refund_id", "customer_id", "product_id", "subscription_id")
+ID_FIELDS = (
+    *("payment_id", "session_id", "id", "refund_id", "payment_method_id"),
+    *("customer_id", "product_id", "subscription_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,9 @@ def _edited(body: bytes, edit: Callable[[Doc, str], None]) -> bytes:
         doc = json.loads(body)
     except ValueError:
         return body
-    place = _main_id(doc) if isinstance(doc, dict) else None
-    if place is not None:
-        edit(*place)
+    if isinstance(doc, dict):
+        # An answer without any id, such as a preview, still has sums to spoil.
+        edit(*(_main_id(doc) or (doc, "id")))
     return json.dumps(doc).encode()
 
 
@@ -127,7 +130,7 @@ def _wrong_type(body: bytes, other_id: str) -> bytes:
 
 
 def _missing_id(body: bytes, other_id: str) -> bytes:
-    return _edited(body, lambda doc, name: doc.pop(name))
+    return _edited(body, lambda doc, name: doc.pop(name, None))
 
 
 def _null_id(body: bytes, other_id: str) -> bytes:

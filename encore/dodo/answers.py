@@ -109,14 +109,17 @@ def classify(exchange: Exchange, *, now: int) -> Answer:
     return Accepted(payment_id, session_id if is_id(session_id) else None, exchange.socket_closed)
 
 
-def classify_refund(exchange: Exchange, *, now: int) -> RefundAnswer:
-    """Say what `POST /refunds` came to, by the same evidence as a charge. Never raises."""
+def classify_refund(exchange: Exchange, *, payment_id: str, now: int) -> RefundAnswer:
+    """Say what `POST /refunds` for a payment came to, by the same evidence as a charge. Never raises."""
     earlier = _without_body(exchange, now=now)
     if not isinstance(earlier, dict):
         return earlier
     refund_id = earlier.get("refund_id")
     if not is_id(refund_id):
         return UnknownAnswer("refund_id_missing", exchange.socket_closed)
+    if earlier.get("payment_id") != payment_id:
+        # Another payment's refund tells nothing about ours.
+        return UnknownAnswer("other_payment", exchange.socket_closed)
     return RefundAccepted(refund_id, _refund_state(earlier.get("status")), exchange.socket_closed)
 
 

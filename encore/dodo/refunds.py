@@ -19,7 +19,7 @@ class Refunds:
     def create(self, body: Mapping[str, Any]) -> RefundAnswer:
         """Send a refund once. Codes such as PAYMENT_ALREADY_REFUNDED come back as Refused, for the caller."""
         exchange = self._client.send_once("/refunds", body)
-        return classify_refund(exchange, now=self._client.clock.now())
+        return classify_refund(exchange, payment_id=str(body["payment_id"]), now=self._client.clock.now())
 
     def get(self, refund_id: str, *, budget: Budget) -> Refund:
         """Read a refund. Raises NotExecuted (404 if unknown) or Unavailable."""

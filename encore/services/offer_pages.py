@@ -107,14 +107,12 @@ def _answered(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
         case "charged":
             return _receipt(shop, acceptance, base)
         case "refunded":
-            return _returned(shop, acceptance, base)
+            return _returned(payments.get_kept(shop.store, acceptance.id), base)
         case "closed":
             returned = [
                 p for p in payments.list_of_acceptance(shop.store, acceptance.id) if p.disposition == "returned"
             ]
-            if returned:
-                return replace(base, state="returned", returned=Money(returned[-1].amount, returned[-1].currency))
-            return replace(base, state="answered")
+            return _returned(returned[-1], base) if returned else replace(base, state="answered")
         case "open" | "needs_checkout":
             return _under_way(shop, tries, base)
         case unexpected:
@@ -133,10 +131,16 @@ def _receipt(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
     return replace(base, state="receipt", quote=quote)
 
 
-def _returned(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
-    kept = payments.get_kept(shop.store, acceptance.id)
-    amount = Money(kept.amount, kept.currency) if kept else base.quote.total
-    return replace(base, state="returned", returned=amount)
+def _returned(payment: payments.Payment | None, base: OfferPage) -> OfferPage:
+    """Say that money is on its way back, and that it is back only once the provider says so."""
+    if payment is None:
+        return replace(base, state="returned", is_return_done=False)
+    return replace(
+        base,
+        state="returned",
+        returned=Money(payment.amount, payment.currency),
+        is_return_done=payment.refunded >= payment.amount,
+    )
 
 
 def _under_way(shop: Shop, tries: list[Attempt], base: OfferPage) -> OfferPage:

@@ -104,6 +104,7 @@ class OfferPage:
     can_cancel: bool = False
     retry_at: int | None = None
     returned: Money | None = None
+    is_return_done: bool = True
     next_url: str = ""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from encore import tokens
 from encore.crash_point import crash_point
+from encore.dodo import Budget
 from encore.dodo.models import PaymentListItem
 from encore.errors import NotExecuted, ProviderError
 from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after
@@ -137,7 +138,7 @@ def _find(shop: Shop, attempt: Attempt) -> bool:
         return False
     try:
         if attempt.provider_payment_id is not None:
-            observe.observe_payment(shop, attempt.provider_payment_id, budget=budget)
+            _follow(shop, attempt, attempt.provider_payment_id, budget=budget)
             return False
         # A list that lacks a payment we know is not whole, so one of those is always asked for too.
         known = payments.get_latest_of_customer(shop.store, acceptance.customer_id, but_of=attempt.id)
@@ -163,6 +164,27 @@ def _names(shop: Shop, item: PaymentListItem, attempt: Attempt, customer_id: str
     return item.mark("attempt_id") == attempt.id and tokens.is_mark(
         shop.settings.attempt_sig_keys, item.mark("attempt_sig"), attempt.id, customer_id
     )
+
+
+def _follow(shop: Shop, attempt: Attempt, payment_id: str, *, budget: Budget) -> None:
+    """Read the payment an answer named; if there is no such payment of ours, the attempt is unknown again.
+
+    Only once the quarantine's length has passed since the send: a payment just made may not be readable yet.
+    """
+    try:
+        is_ours = observe.observe_payment(shop, payment_id, budget=budget)
+    except NotExecuted as refusal:
+        if refusal.status != 404:
+            raise
+        is_ours = False
+    age_ms = shop.now() - (attempt.claimed_at or attempt.created_at)
+    if is_ours or age_ms < shop.settings.quarantine_s * 1000 or payments.get_payment(shop.store, payment_id):
+        return
+    with shop.store.write():
+        attempts.mark_payment_disproved(shop.store, attempt.id)
+        bookkeeping.apply_event(
+            shop, attempt, "answer_disproved", reason="no_such_payment", next_check_at=_next_check(shop, attempt)
+        )
 
 
 def _unsettled(shop: Shop, items: tuple[PaymentListItem, ...]) -> list[PaymentListItem]:

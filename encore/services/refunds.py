@@ -119,14 +119,7 @@ def _settle(shop: Shop, refund: Refund, answer: RefundAnswer) -> None:
     match answer:
         case RefundAccepted(refund_id=refund_id, state=state):
             with shop.store.write():
-                refunds.mark_state(
-                    shop.store,
-                    refund.id,
-                    state=state,
-                    now=shop.now(),
-                    provider_refund_id=refund_id,
-                    next_try_at=shop.now() + _RETRY_MS[-1],
-                )
+                _note_ours(shop, refund.id, state=state, provider_refund_id=refund_id)
                 _apply_refunded(shop, refund.payment_id)
         case Refused(code=code) if code in _DONE_CODES:
             with shop.store.write():
@@ -175,19 +168,12 @@ def _observe_one(shop: Shop, payment: Payment, seen: ProviderRefund) -> None:
         if known.reason == "external":
             refunds.mark_external_state(shop.store, seen.refund_id, state=state, now=now)
         elif known.state == "pending" and state != "pending":
-            refunds.mark_state(shop.store, known.id, state=state, now=now, provider_refund_id=seen.refund_id)
+            _note_ours(shop, known.id, state=state, provider_refund_id=seen.refund_id)
         return
     ours = _ours_without_id(shop, payment.payment_id)
     if ours is not None and not seen.is_partial:
         # Our own full refund whose answer was lost: the provider allows one, so this is it.
-        refunds.mark_state(
-            shop.store,
-            ours.id,
-            state=state,
-            now=now,
-            provider_refund_id=seen.refund_id,
-            next_try_at=now + _RETRY_MS[-1],
-        )
+        _note_ours(shop, ours.id, state=state, provider_refund_id=seen.refund_id)
         return
     refunds.insert_refund(
         shop.store,
@@ -203,6 +189,23 @@ def _observe_one(shop: Shop, payment: Payment, seen: ProviderRefund) -> None:
             changed_at=now,
         ),
     )
+
+
+def _note_ours(shop: Shop, refund_id: str, *, state: str, provider_refund_id: str) -> None:
+    """Write down what the provider says of a refund of ours; one that failed is a person's, since money is owed."""
+    now = shop.now()
+    refunds.mark_state(
+        shop.store,
+        refund_id,
+        state="manual" if state == "failed" else state,
+        now=now,
+        provider_refund_id=provider_refund_id,
+        next_try_at=now + _RETRY_MS[-1],
+    )
+    if state == "failed":
+        bookkeeping.raise_alarm(
+            shop, "refund_needs_person", object_id=refund_id, detail="the provider could not refund it"
+        )
 
 
 def _ours_without_id(shop: Shop, payment_id: str) -> Refund | None:

@@ -68,7 +68,7 @@ TABLE = {
     ("GET", "/merchant/mail/<message_id>/html"): everybody(403),
     ("GET", "/merchant/mail/open/<token>"): everybody(200),
     ("POST", "/merchant/mail/open/<token>"): everybody(404),
-    ("POST", "/webhooks/dodo"): everybody(415),
+    ("POST", "/webhooks/dodo"): everybody(401),
     ("GET", "/healthz"): everybody(200),
     # No worker runs beside these tests.
     ("GET", "/readyz"): everybody(503),

@@ -105,7 +105,7 @@ def test_no_reply_raises_or_proves_too_much(exchange: Exchange) -> None:
 @settings(MANY, max_examples=500)
 @given(exchanges)
 def test_no_refund_reply_raises(exchange: Exchange) -> None:
-    answer = classify_refund(exchange, now=1_700_000_000_000)
+    answer = classify_refund(exchange, payment_id="pay_1", now=1_700_000_000_000)
 
     assert isinstance(answer, NotSent) is not exchange.byte_handed
 

@@ -353,15 +353,33 @@ def test_a_missing_object_is_a_404_for_every_resource(
 # Refunds are sent as charges are.
 
 
+def refund_answer(status: str) -> bytes:
+    """The provider's answer to a refund of pay_1; `status` is JSON."""
+    return http(200, b'{"payment_id":"pay_1","refund_id":"ref_1","status":%s}' % status.encode())
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (http(200, b'{"refund_id":"ref_1","status":"succeeded"}'), RefundAccepted("ref_1", "done")),
-        (http(200, b'{"refund_id":"ref_1","status":"pending"}'), RefundAccepted("ref_1", "pending")),
-        (http(200, b'{"refund_id":"ref_1","status":"review"}'), RefundAccepted("ref_1", "pending")),
-        (http(200, b'{"refund_id":"ref_1","status":null}'), RefundAccepted("ref_1", "pending")),
-        (http(200, b'{"refund_id":"ref_1","status":"failed"}'), RefundAccepted("ref_1", "failed")),
+        (
+            http(200, b'{"payment_id":"pay_1","refund_id":"ref_1","status":"succeeded"}'),
+            RefundAccepted("ref_1", "done"),
+        ),
+        (
+            http(200, b'{"payment_id":"pay_1","refund_id":"ref_1","status":"pending"}'),
+            RefundAccepted("ref_1", "pending"),
+        ),
+        (
+            http(200, b'{"payment_id":"pay_1","refund_id":"ref_1","status":"review"}'),
+            RefundAccepted("ref_1", "pending"),
+        ),
+        (refund_answer("null"), RefundAccepted("ref_1", "pending")),
+        (refund_answer('"failed"'), RefundAccepted("ref_1", "failed")),
         (http(200, b'{"status":"succeeded"}'), UnknownAnswer("refund_id_missing")),
+        (
+            http(200, b'{"payment_id":"pay_2","refund_id":"ref_1","status":"succeeded"}'),
+            UnknownAnswer("other_payment"),
+        ),
         (http(422, b'{"code":"PAYMENT_ALREADY_REFUNDED"}'), Refused("PAYMENT_ALREADY_REFUNDED", 422, "")),
         (http(503, b""), UnknownAnswer("status_503")),
     ],

@@ -53,6 +53,8 @@ UNCLEAR = (*LOST, *SPOILED, *ELSEWHERE, *UNCLEAR_STATUS)
 # An honest answer, a little later or with fields nobody knows.
 HONEST = ("unknown_fields", "slow:0.05")
 WORDS = (*UNCLEAR, *REFUSED, *HONEST)
+# Faults that may leave what an answer is read for as it was: an id can be any text.
+HARMLESS = ("other_id", *HONEST)
 
 
 def order_fault(world: World, endpoint: str, word: str, *, effect: str = "none", **more: Any) -> None:
@@ -208,6 +210,10 @@ class Scene:
     effect: str = "none"
     strikes: int = 1
 
+    def effect_of(self, word: str) -> str:
+        """An answer that is as good as an honest one tells of something that happened; else it would be a lie."""
+        return "before" if word in HARMLESS else self.effect
+
 
 def play_scenes(world: World, scenes: Iterable[Scene]) -> dict[tuple[str, str], list[str]]:
     """Play every scene with every word; returns what is wrong, by scene and word."""
@@ -217,7 +223,8 @@ def play_scenes(world: World, scenes: Iterable[Scene]) -> dict[tuple[str, str], 
     seen = {cell: _strike_alone(world, *cell, subject) for cell, subject in parts if cell[0].match is None}
     for (scene, word), subject in parts:
         if scene.match is not None:
-            order_fault(world, scene.endpoint, word, match=scene.match(world, subject), effect=scene.effect, times=1000)
+            match = scene.match(world, subject)
+            order_fault(world, scene.endpoint, word, match=match, effect=scene.effect_of(word), times=1000)
     aimed = [(cell, subject) for cell, subject in parts if cell[0].match is not None]
     for number in range(max((scene.strikes for scene, _ in cells), default=1)):
         # Between two looks of the same watcher time must pass, on the clock that watches.
@@ -226,15 +233,16 @@ def play_scenes(world: World, scenes: Iterable[Scene]) -> dict[tuple[str, str], 
         results = at_once(lambda part: part[0][0].strike(world, part[1]), due)
         seen |= {cell: result for (cell, _), result in zip(due, results, strict=True)}
     world.sandbox.clear_faults()
-    healed = at_once(lambda part: part[0][0].heal(world, part[1]), parts)
-    return {
-        (scene.name, word): scene.judge(word, seen[scene, word], end)
-        for ((scene, word), _), end in zip(parts, healed, strict=True)
-    }
+    results = at_once(lambda part: part[0][0].heal(world, part[1]), aimed)
+    healed = {cell: result for (cell, _), result in zip(aimed, results, strict=True)}
+    for cell, subject in parts:
+        if cell not in healed:
+            healed[cell] = cell[0].heal(world, subject)
+    return {(scene.name, word): scene.judge(word, seen[scene, word], healed[scene, word]) for (scene, word), _ in parts}
 
 
 def _strike_alone(world: World, scene: Scene, word: str, subject: Any) -> Any:
-    order_fault(world, scene.endpoint, word, effect=scene.effect)
+    order_fault(world, scene.endpoint, word, effect=scene.effect_of(word))
     try:
         return scene.strike(world, subject)
     finally:

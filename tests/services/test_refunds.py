@@ -6,7 +6,6 @@ import pytest
 
 from encore.services import observe, refunds
 from encore.services.pages import OfferPage
-from tests.sandbox_process import BUNDLE
 from tests.services.world import DAY_S, World
 
 SEND = "POST /refunds"
@@ -23,8 +22,7 @@ def charged(world: World) -> tuple[OfferPage, str]:
 def overcharged(world: World) -> tuple[OfferPage, str]:
     """A payment that we owe back in full."""
     page = world.offer()
-    world.reprice(BUNDLE, page.quote.subtotal.minor + 500)
-    world.accept(page)
+    world.accept_as_price_moves(page, page.quote.subtotal.minor + 500)
     assert world.outcome(page) == "refunded"
     return page, str(world.attempt(page).provider_payment_id)
 
@@ -246,8 +244,7 @@ def test_twenty_refunds_a_day_and_then_a_person(world: World, monkeypatch: pytes
     overcharged(world)
     refunds.send_due(world.shop)
     page = world.offer(email="minh@example.com")
-    world.reprice(BUNDLE, page.quote.subtotal.minor + 900)
-    world.accept(page)
+    world.accept_as_price_moves(page, page.quote.subtotal.minor + 900)
 
     refunds.send_due(world.shop)
 

@@ -286,9 +286,8 @@ def test_request_executed_twice_leaves_one_payment(world: World) -> None:
 
 def test_charged_less_is_kept_and_written_down(world: World) -> None:
     page = world.offer()
-    world.reprice(BUNDLE, page.quote.subtotal.minor - 500)
 
-    world.accept(page)
+    world.accept_as_price_moves(page, page.quote.subtotal.minor - 500)
 
     assert world.outcome(page) == "charged"
     entries = [row["entry_json"] for row in world.rows("ledger")]
@@ -299,9 +298,8 @@ def test_charged_less_is_kept_and_written_down(world: World) -> None:
 def test_overcharge_is_refunded_in_full_and_alarms(world: World) -> None:
     """N1"""
     page = world.offer()
-    world.reprice(BUNDLE, page.quote.subtotal.minor + 500)
 
-    world.accept(page)
+    world.accept_as_price_moves(page, page.quote.subtotal.minor + 500)
     world.tidy()
 
     assert world.outcome(page) == "refunded"

@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
 
 from encore.clock import Clock
 from encore.services import (
@@ -23,6 +24,7 @@ from encore.services import (
     offer_files,
     offer_pages,
     offers,
+    quoting,
     reconcile,
     refunds,
     return_page,
@@ -34,6 +36,7 @@ from encore.settings import Settings, load_settings
 from encore.store import acceptances, attempts, budgets, offer_instances, outbox, processes, schema
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
+from encore.store.offer_instances import OfferInstance
 from tests.sandbox_process import SandboxProcess
 
 LAN = "a" * 64
@@ -291,6 +294,18 @@ class World:
             and payment["id"] not in returned
             and any(line["product_id"] == product_id for line in payment["lines"])
         ]
+
+    def accept_as_price_moves(self, page: OfferPage, minor: int) -> charging.AcceptResult:
+        """Press accept while the price changes after the last question and before the charge: no question sees it."""
+        ask = quoting.recheck
+
+        def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
+            answer = ask(shop, instance)
+            self.reprice(page.product.id, minor)
+            return answer
+
+        with patch.object(quoting, "recheck", recheck):
+            return self.accept(page)
 
     # The merchant.
 

@@ -111,8 +111,13 @@ def test_forged_and_stale_deliveries_get_one_constant_401(endpoint: Flask, setti
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_other_content_types_are_415(endpoint: Flask, settings: Settings, content_type: str) -> None:
-    assert deliver(endpoint, signed(settings), content_type=content_type).status_code == 415
+def test_signature_decides_whatever_the_content_type_says(
+    endpoint: Flask, settings: Settings, content_type: str
+) -> None:
+    forged = {**signed(settings), "webhook-signature": "v1," + 43 * "A" + "="}
+
+    assert deliver(endpoint, signed(settings), content_type=content_type).status_code == 204
+    assert deliver(endpoint, forged, content_type=content_type).status_code == 401
 
 
 def test_oversize_delivery_is_413(endpoint: Flask, settings: Settings) -> None:
