@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from flask import Flask
 
 from encore import logs
 from encore.clock import Clock
 from encore.services.shop import Shop, open_shop
-from encore.settings import Settings, load_settings
+from encore.settings import Settings, SettingsError, load_settings
 from encore.store import schema
 
 # In a wheel this file is encore/app.py and the blueprints are encore.blueprints; in a checkout both stand alone.
@@ -23,6 +24,9 @@ else:
     from . import blueprints
 
 _HERE = Path(__file__).parent
+# What a command ends with at wrong settings, as the parent does; and what tells gunicorn that starting its worker again
+# will not help: at any other status it would start another one, for ever.
+_USAGE, _DO_NOT_RESTART = 2, 3
 
 
 class PendingMigrations(RuntimeError):
@@ -32,9 +36,20 @@ class PendingMigrations(RuntimeError):
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> Flask:
     """Build the application for these settings, by default the environment's.
 
-    Raises SettingsError with every fault at once, and PendingMigrations unless the command is about to apply them.
+    Raises SettingsError with every fault at once, and PendingMigrations unless the command is about to apply them. With
+    the environment's settings it ends the process instead, and says why on standard error.
     """
-    settings = settings or load_settings(os.environ)
+    if settings is not None:
+        return _build(settings, clock=clock)
+    try:
+        return _build(load_settings(os.environ), clock=clock)
+    except (SettingsError, PendingMigrations) as error:
+        # To whoever set something wrong, a traceback of ours says nothing.
+        print(error, file=sys.stderr)
+        sys.exit(_USAGE if click.get_current_context(silent=True) else _DO_NOT_RESTART)
+
+
+def _build(settings: Settings, *, clock: Clock | None) -> Flask:
     logs.configure_logs(secrets=settings.secret_values())
     shop = open_shop(settings, clock=clock)
     _require_schema(shop)

@@ -15,6 +15,8 @@ from encore.ids import random_ref
 SANDBOX_KEYS = "sandbox-keys.json"
 _MIN_LENGTH = 32
 _MIN_SYMBOLS = 10  # "changemechangemechangemechangeme" has 7, a random key of 32 characters over 20
+# What stands in examples and is copied from there; a random key has none of these words.
+_OF_EXAMPLES = re.compile(r"changeme|password|secretkey|yoursecret|mysecret|example|default|insecure|placeholder")
 _HOW_TO_MAKE = 'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
@@ -77,11 +79,16 @@ def _demand_own_secrets(reader: Environment, *, secret: str | None, attempt: str
     for name, value in (("ENCORE_SECRET_KEY", secret), ("ENCORE_ATTEMPT_KEY", attempt)):
         if value is None:
             reader.refuse(name, "is missing.", _HOW_TO_MAKE)
-        elif len(value) < _MIN_LENGTH or len(set(value)) < _MIN_SYMBOLS:
+        elif len(value) < _MIN_LENGTH or _is_plain(value):
             reader.refuse(name, "is too short or too plain to be a secret.", _HOW_TO_MAKE)
     if secret is not None and secret == attempt:
         # One leak must not open both: sessions pass through far more code than the signing of attempts.
         reader.refuse("ENCORE_ATTEMPT_KEY", "is the same as ENCORE_SECRET_KEY.", _HOW_TO_MAKE)
+
+
+def _is_plain(value: str) -> bool:
+    letters = re.sub(r"[^a-z]", "", value.lower())
+    return len(set(value)) < _MIN_SYMBOLS or _OF_EXAMPLES.search(letters) is not None
 
 
 def _demand_live_keys(reader: Environment, *, api_key: str | None, webhook: str | None) -> None:

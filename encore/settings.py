@@ -1,5 +1,6 @@
 """The environment, read once and checked as a whole: `load_settings` names every fault at once."""
 
+import os
 import re
 import zoneinfo
 from collections.abc import Mapping
@@ -191,6 +192,7 @@ class _Loader:
         self._testing = self._read_testing(provider_url)
         data_dir = Path(reader.text("ENCORE_DATA") or _default_data_dir()).absolute()
         keys = read_keys(reader, mode=self._mode, data_dir=data_dir)
+        self._check_data_dir(data_dir)
         quarantine_s, looks_s, look_every_s = self._read_quarantine()
         charge_timeout_s, budget_s = self._read_budget()
         settings = Settings(
@@ -234,6 +236,15 @@ class _Loader:
         if reader.faults:
             raise SettingsError(reader.faults)
         return settings
+
+    def _check_data_dir(self, data_dir: Path) -> None:
+        """Refuse a data folder that the first start could not make; keys that were to be kept there may have told."""
+        if any(fault.name == "ENCORE_DATA" for fault in self._reader.faults):
+            return
+        nearest = next(path for path in (data_dir, *data_dir.parents) if os.path.exists(path))
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            problem = f"is {data_dir}, but {nearest} is no folder this user may write to."
+            self._reader.refuse("ENCORE_DATA", problem, "Name a folder that is, or can be made.")
 
     def _read_provider(self, sandbox_port: int) -> str:
         """Decide the mode and the provider's address; only Dodo's own hosts and loopback may get our key."""
