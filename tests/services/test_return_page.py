@@ -3,6 +3,7 @@
 import pytest
 
 from encore.services import return_page
+from encore.services.pages import ReturnPage
 from tests.services.conftest import Open
 from tests.services.test_checkout import ref_of, started
 from tests.services.world import DAY_S, LAN, MINH, World
@@ -83,7 +84,7 @@ def test_another_browser_learns_nothing(world: World) -> None:
 
     for key in (MINH, None):
         page = return_page.status(world.shop, ref, buyer_key=key, language="en")
-        assert page == return_page.ReturnPage(state="other_browser", ref=ref)
+        assert page == ReturnPage(state="other_browser", ref=ref)
         order = return_page.order_page(world.shop, ref, buyer_key=key, language="en")
         assert (order.state, order.order, order.payments) == ("other_browser", None, ())
 
