@@ -26,7 +26,10 @@ RATES = {
     "status": ("120/minute", "300/minute"),
 }
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_CARD_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])")
+# As people write one, in any digits; up to a single sign between two of them.
+_CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[\s._/-]?\d){12,18}(?!\d)")
+# Our own values are long and random: one in a hundred hashes holds such digits between two letters.
+_OUR_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash"})
 _POWERFUL_FEATURES = (
     "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(),"
     " gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(),"
@@ -86,9 +89,23 @@ def _make_origin_check(settings: Settings) -> Callable[[], None]:
 def _refuse_card_numbers() -> None:
     if request.method in _SAFE_METHODS or request.path.startswith(_SERVER_PATHS):
         return
-    for value in request.form.values():
-        if any(_is_luhn(match[0]) for match in _CARD_NUMBER.finditer(value)):
+    for name, values in request.form.lists():
+        texts = [name, *(_without_letters_beside(value) if name in _OUR_FIELDS else value for value in values)]
+        if any(_has_card_number(text) for text in texts):
             raise CardNumberRefused
+
+
+def _without_letters_beside(text: str) -> str:
+    return " ".join(word for word in re.split(r"[\W_]+", text) if word.isdigit())
+
+
+def hide_card_numbers(text: str) -> str:
+    """Return a text that we keep though anyone may write it, such as a browser's name, without card numbers."""
+    return _CARD_NUMBER.sub(lambda match: "[hidden]" if _is_luhn(match[0]) else match[0], text)
+
+
+def _has_card_number(text: str) -> bool:
+    return any(_is_luhn(match[0]) for match in _CARD_NUMBER.finditer(text))
 
 
 def _is_luhn(text: str) -> bool:

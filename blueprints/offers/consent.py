@@ -9,7 +9,7 @@ from flask import current_app, render_template, request
 from encore.services.consent import Consent
 from encore.services.pages import OfferPage
 
-from ..security import truncated_address
+from ..security import hide_card_numbers, truncated_address
 from ..web import language
 
 # The parts of the page that hold words a buyer agrees to; their hash is the version in the evidence.
@@ -27,7 +27,7 @@ def read_consent(page: OfferPage) -> Consent:
         button=lines[-1],
         language=language(),
         template=f"offers/_offer.html@{_version(str(current_app.template_folder), current_app.root_path)}",
-        user_agent=(request.user_agent.string or "")[:_MAX_USER_AGENT] or None,
+        user_agent=hide_card_numbers(request.user_agent.string)[:_MAX_USER_AGENT] or None,
         ip=truncated_address(),
     )
 

@@ -149,7 +149,7 @@ class Browser:
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.open("GET", path, **options)
 
-    def post(self, path: str, form: dict[str, str] | None = None, **options: Any) -> TestResponse:
+    def post(self, path: str, form: dict[str, Any] | None = None, **options: Any) -> TestResponse:
         """Post a form with this browser's own form token; `csrf_token` in the form replaces it."""
         return self.open("POST", path, data={"csrf_token": self.csrf(), **(form or {})}, **options)
 

@@ -200,7 +200,7 @@ def test_card_number_in_any_field_is_refused_and_not_logged(
     assert world.calls == []
 
 
-@pytest.mark.parametrize("number", ["4242424242424241", "424242424242", "42424242424242424242", "a4242424242424242"])
+@pytest.mark.parametrize("number", ["4242424242424241", "424242424242", "42424242424242424242"])
 def test_other_digits_are_no_card_number(visit: Visit, number: str) -> None:
     assert visit.post("/sign-out", {**csrf(visit), "note": number}).status_code == 303
 
