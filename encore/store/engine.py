@@ -1,4 +1,4 @@
-"""The store on SQLite: one connection a thread, writes one at a time, every commit on disk before it counts."""
+"""The store on SQLite: one connection writes, others read, and every commit is on disk before it counts."""
 
 import shutil
 import threading
@@ -39,6 +39,10 @@ class Store:
         self._local = threading.local()
         # 32 threads on one file without this lock wait up to 2 s for each other; with it 0.3 s (measured).
         self._write_lock = threading.Lock()
+        self._writer: Any = None
+        # Idle ones, the last used on top: few connections, each warm, where one a thread would each prepare every
+        # statement and read every page anew.
+        self._readers: list[Any] = []
         self._connections: list[Any] = []
         self._connections_lock = threading.Lock()
 
@@ -46,9 +50,18 @@ class Store:
         """Return every row of a SELECT (or of a RETURNING inside `write()`) as plain dictionaries."""
         if not sql.lstrip()[:6].upper().startswith(("SELECT", "WITH")):
             self._require_write()
-        cursor = self._execute(sql, params)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        if self.in_write():
+            return self._fetch(self._writer, sql, params)
+        readers = self._readers
+        try:
+            connection = readers.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            return self._fetch(connection, sql, params)
+        finally:
+            # To where it came from: a store closed meanwhile keeps other ones.
+            readers.append(connection)
 
     def row(self, sql: str, /, **params: object) -> Row | None:
         """Return the first row, or None."""
@@ -58,7 +71,7 @@ class Store:
     def run(self, sql: str, /, **params: object) -> int:
         """Change rows inside `write()` and return how many; raises Conflict when a constraint refuses."""
         self._require_write()
-        return int(self._execute(sql, params).rowcount)
+        return int(self._execute(self._writer, sql, params).rowcount)
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -71,7 +84,7 @@ class Store:
             yield
             return
         with self._write_lock:
-            connection = self._connection()
+            connection = self._writing_connection()
             self._begin(connection)
             self._local.writing = True
             try:
@@ -95,24 +108,21 @@ class Store:
     def script(self, statement: str) -> None:
         """Run one schema statement inside `write()`."""
         self._require_write()
-        self._execute(statement, {})
+        self._execute(self._writer, statement, {})
 
     def close(self) -> None:
-        """Close every connection of every thread."""
+        """Close every connection; whoever reads or writes later opens the store again."""
         with self._connections_lock:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
-        self._local = threading.local()
+        self._readers = []
+        self._writer = None
 
-    def _connection(self) -> Any:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.connection = connection
-            with self._connections_lock:
-                self._connections.append(connection)
-        return connection
+    def _writing_connection(self) -> Any:
+        if self._writer is None:
+            self._writer = self._connect()
+        return self._writer
 
     def _connect(self) -> Any:
         connection = sqlite3.connect(
@@ -126,6 +136,8 @@ class Store:
         # FULL: NORMAL lost acknowledged transactions at 60 % of simulated power cuts, FULL at none (measured).
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        with self._connections_lock:
+            self._connections.append(connection)
         return connection
 
     def _begin(self, connection: Any) -> None:
@@ -141,11 +153,17 @@ class Store:
         except sqlite3.OperationalError as error:
             raise StoreFull(str(error)) from error
 
-    def _execute(self, sql: str, params: dict[str, object]) -> Any:
+    def _fetch(self, connection: Any, sql: str, params: dict[str, object]) -> list[Row]:
+        # To the last row: an unfinished statement would hold on to the moment it began in.
+        cursor = self._execute(connection, sql, params)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _execute(self, connection: Any, sql: str, params: dict[str, object]) -> Any:
         if sql.lstrip()[:9].upper().startswith(_TRANSACTION_WORDS):
             raise RuntimeError("only store.write() begins and ends a transaction")
         try:
-            return self._connection().execute(sql, params)
+            return connection.execute(sql, params)
         except sqlite3.IntegrityError as error:
             raise Conflict(str(error)) from error
         except sqlite3.OperationalError as error:

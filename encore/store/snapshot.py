@@ -16,9 +16,11 @@ class Snapshot(Store):
     """The rows as of one moment, whatever is written meanwhile; it refuses to write. Reading may raise Damaged."""
 
     def __enter__(self) -> "Snapshot":
-        connection = self._connection()
+        connection = self._connect()
         connection.execute("PRAGMA query_only=ON")
         connection.execute("BEGIN")
+        # The only one, so that every read is of this moment.
+        self._readers.append(connection)
         return self
 
     def __exit__(

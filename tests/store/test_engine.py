@@ -140,45 +140,45 @@ def test_a_full_store_refuses_and_stays_whole(store: Store) -> None:
     with store.write():
         meta.mark_value(store, "kept", value=1)
     pages = store.rows("SELECT page_count AS n FROM pragma_page_count()")[0]["n"]
-    store._connection().execute(f"PRAGMA max_page_count = {pages}")
+    store._writing_connection().execute(f"PRAGMA max_page_count = {pages}")
 
     with pytest.raises(StoreFull):
         mark(store, *(f"{number}" + "x" * 1000 for number in range(1000)))
 
     assert values(store) == {"kept": "1"}
-    store._connection().execute("PRAGMA max_page_count = 1000000")
+    store._writing_connection().execute("PRAGMA max_page_count = 1000000")
     with store.write():
         meta.mark_value(store, "again", value=1)
     assert values(store)["again"] == "1"
 
 
 def test_a_read_only_file_refuses(store: Store) -> None:
-    store._connection().execute("PRAGMA query_only = ON")
+    store._writing_connection().execute("PRAGMA query_only = ON")
 
     with pytest.raises(StoreFull):
         mark(store, "a")
 
-    store._connection().execute("PRAGMA query_only = OFF")
+    store._writing_connection().execute("PRAGMA query_only = OFF")
     assert values(store) == {}
 
 
 def test_a_lock_held_elsewhere_refuses_in_time(store: Store) -> None:
-    store._connection().execute("PRAGMA busy_timeout = 50")
+    store._writing_connection().execute("PRAGMA busy_timeout = 50")
     # Of the same library: two of them in one process do not see each other's locks.
     other = open_store(store.path)
-    other._connection().execute("BEGIN IMMEDIATE")
+    other._writing_connection().execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreFull):
         mark(store, "a")
 
-    other._connection().execute("ROLLBACK")
+    other._writing_connection().execute("ROLLBACK")
     other.close()
     mark(store, "a")
     assert values(store) == {"a": "1"}
 
 
 def test_commits_are_durable_and_references_are_kept(store: Store) -> None:
-    connection = store._connection()
+    connection = store._writing_connection()
 
     found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "foreign_keys")}
 
@@ -186,13 +186,30 @@ def test_commits_are_durable_and_references_are_kept(store: Store) -> None:
     assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
 
 
-def test_each_thread_has_a_connection_of_its_own(store: Store) -> None:
-    found: list[object] = []
-    thread = threading.Thread(target=lambda: found.append(store._connection()))
-    thread.start()
-    thread.join()
+def test_readers_share_few_connections_and_never_at_once(store: Store) -> None:
+    with store.write():
+        meta.mark_value(store, "a", value=1)
 
-    assert found[0] is not store._connection()
+    def read() -> None:
+        for _ in range(50):
+            assert values(store) == {"a": "1"}
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    # No more than read at one moment, and all given back.
+    assert 1 <= len(store._readers) <= 8
+    assert len(set(map(id, store._readers))) == len(store._readers)
+    assert store._writer not in store._readers
+
+
+def test_a_thread_that_writes_reads_what_it_wrote(store: Store) -> None:
+    with store.write():
+        meta.mark_value(store, "a", value=1)
+        assert values(store) == {"a": "1"}
 
 
 def test_a_closed_store_opens_again(store: Store) -> None:
