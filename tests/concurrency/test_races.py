@@ -3,10 +3,8 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
-from encore.rules.quotes import freeze, quote_hash, thaw
 from encore.services import charging, funnels
 from encore.services.shop import SEND_SLOTS
 from encore.store import offer_instances
@@ -14,6 +12,20 @@ from tests.concurrency.crowd import Crowd, Offered, Tab, at_once, in_waves
 from tests.sandbox_process import BUNDLE
 from tests.services.world import CONSENT, World
 
+POSTER = """
+[[offers]]
+id = "poster-{number}"
+role = "upsell"
+product = "poster-{number}"
+title = {{ en = "Poster", vi = "Áp phích" }}
+
+[[funnels]]
+id = "poster-{number}"
+priority = {priority}
+[[funnels.steps]]
+key = "poster"
+offer = "poster-{number}"
+"""
 ACCEPT = "offer-accept"
 DECLINE = "offer-decline"
 
@@ -118,8 +130,6 @@ def test_yes_against_a_price_change_never_costs_more(crowd: Crowd) -> None:
     """N1: the price asked again, the price charged and the price refunded agree with what was shown."""
     offered = crowd.offers(12, name="price")
     tabs = crowd.tabs(offered)
-    for one in offered:
-        _make_stale(crowd.world, one)
     higher = offered[0].page.quote.subtotal.minor + 700
 
     def reprice() -> int:
@@ -137,19 +147,6 @@ def test_yes_against_a_price_change_never_costs_more(crowd: Crowd) -> None:
         assert len(crowd.world.charges(one.page)) == len(crowd.world.attempts(one.page))
         if crowd.world.attempts(one.page) and crowd.world.outcome(one.page) == "charged":
             assert kept[crowd.world.acceptance(one.page).id]["amount"] == shown
-
-
-def _make_stale(world: World, offered: Offered) -> None:
-    """Let the quote on the screen be over a minute old, so that its price is asked for again."""
-    instance = offer_instances.get_instance(world.shop.store, offered.page.instance_id)
-    assert instance is not None
-    quote = thaw(instance.quote_json)
-    old = replace(quote, previewed_at=quote.previewed_at - 120_000)
-    assert quote_hash(old) == instance.quote_hash
-    with world.shop.store.write():
-        world.shop.store.run(
-            "UPDATE offer_instances SET quote_json = :quote WHERE id = :id", quote=freeze(old), id=instance.id
-        )
 
 
 def test_yes_against_switching_off_has_one_answer(crowd: Crowd) -> None:
@@ -172,31 +169,23 @@ def test_yes_against_switching_off_has_one_answer(crowd: Crowd) -> None:
 
 def test_ten_offers_at_once_stay_within_the_daily_number(crowd: Crowd) -> None:
     """R10f: three one-click charges a customer and day, however many tabs."""
-    offered = crowd.offers(10, name="greedy", same_customer=True)
-    for index, one in enumerate(offered):
-        _sell_another_product(crowd.world, one, number=index)
+    offered = [_offer_another_product(crowd, number) for number in range(10)]
+    try:
+        statuses = at_once([press(crowd.tab(one, door=index % 2)) for index, one in enumerate(offered)])
+        crowd.check(statuses)
+    finally:
+        funnels.set_state(crowd.world.shop, [f"poster-{number}" for number in range(10)], state="paused")
 
-    statuses = at_once([press(crowd.tab(one, door=index % 2)) for index, one in enumerate(offered)])
-
-    crowd.check(statuses)
     assert sum(len(crowd.world.charges(one.page)) for one in offered) == 3
     assert sorted(crowd.world.outcome(one.page) for one in offered) == ["charged"] * 3 + ["needs_checkout"] * 7
 
 
-def _sell_another_product(world: World, offered: Offered, *, number: int) -> None:
-    """Let an instance offer a product of its own, at the same price."""
-    product_id = world.sell(f"Poster {number}", offered.page.quote.subtotal.minor)
-    quote = offered.page.quote
-    lines = tuple(replace(line, product_id=product_id) for line in quote.lines)
-    own = replace(quote, product_id=product_id, lines=lines)
-    with world.shop.store.write():
-        world.shop.store.run(
-            "UPDATE offer_instances SET product_id = :product, quote_json = :quote, quote_hash = :hash WHERE id = :id",
-            product=product_id,
-            quote=freeze(own),
-            hash=quote_hash(own),
-            id=offered.page.instance_id,
-        )
+def _offer_another_product(crowd: Crowd, number: int) -> Offered:
+    """Let the same customer be offered a product that no other order offers."""
+    crowd.world.sell(f"Poster {number}", 1_500)
+    crowd.world.publish(POSTER.format(number=number, priority=100 + number))
+    (offered,) = crowd.offers(1, name="greedy", same_customer=True)
+    return offered
 
 
 def test_two_workers_send_each_queued_yes_once(crowd: Crowd) -> None:
