@@ -104,6 +104,8 @@ def _charge_twice(scene: Scene) -> None:
     """The provider runs one request twice: the second payment must go back, once."""
     scene.shop.sandbox.fault("POST /checkouts", "reset", effect="twice")
     scene.buyer.post_form(scene.html, "offer-accept")
+    # The page that answers the click looks for the lost charge at once.
+    scene.buyer.get(f"/r/{scene.buyer.ref}")
 
 
 def _now(shop: Installation) -> int:
@@ -161,7 +163,6 @@ CASES: dict[str, Case] = {
         *("reconcile.leased", "reconcile.page_read", "reconcile.miss_committed"),
         *("reconcile.absent_uncommitted", "reconcile.absent_committed"),
     ),
-    # The answer to the click looks for the lost charge at once, and finds two.
     "refund.due_uncommitted": Case("web", _see_offer, _charge_twice, alone=True),
     **_worker(
         _charge_twice,

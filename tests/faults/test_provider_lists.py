@@ -146,7 +146,8 @@ def _buy_elsewhere(world: World, shopper: Shopper) -> None:
 
 @pytest.mark.broken
 def test_broken_build_absent_at_once_is_caught(world: World, mislead: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent_at_once.apply(monkeypatch.setattr)
+    monkeypatch.setattr(reconcile, "is_absent", vars(reconcile)["is_absent"])
+    absent_at_once.install(world.shop.settings.database_path)
     shopper = _lose_charge(world, "broken")
     mislead(MODES["lag"])
 
