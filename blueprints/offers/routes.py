@@ -117,7 +117,9 @@ def cancel(instance_id: str) -> Response:
         return _elsewhere(instance_id)
     _demand_token(instance_id, "cancel")
     charging.cancel(current_shop(), instance_id, buyer_key=key)
-    return _result(_page(instance_id))
+    after = _page(instance_id)
+    # What the buyer asked for is done, so the answer is no error, whatever state that leaves.
+    return _render(after) if after is not None and wants_partial() else _result(after)
 
 
 @bp.post("/checkout")

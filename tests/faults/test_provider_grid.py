@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -165,7 +166,7 @@ def confirming_at(world: World, url: str) -> Iterator[None]:
         base_url=url, api_key="test-key", clock=world.clock, timeouts=here.client.timeouts, forbid=lambda: None
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(here, "checkouts", there.checkouts)
+        patch.setattr(here.checkouts, "confirm", there.checkouts.confirm)
         yield
 
 
@@ -182,8 +183,12 @@ def _refused(open_now: ExitStack) -> str:
 
 
 def _unknown_host(open_now: ExitStack) -> str:
-    def fail(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+    look_up = socket.getaddrinfo
+
+    def fail(host: str, *more: Any, **named: Any) -> Any:
+        if host == "provider.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return look_up(host, *more, **named)
 
     open_now.enter_context(pytest.MonkeyPatch.context()).setattr(socket, "getaddrinfo", fail)
     return "http://provider.invalid"
