@@ -67,8 +67,15 @@ class Installation:
         wait_for(lambda: self._answers(), limit_s=20, what="the web process")
 
     def start_worker(self, **env: str) -> None:
-        """Start the worker; it registers within moments."""
-        self.worker = self._spawn([sys.executable, "-m", "flask", "--app", "app", "worker"], env, log="worker.log")
+        """Start the worker and wait until it has registered, or has met a crash point on the way."""
+        worker = self._spawn([sys.executable, "-m", "flask", "--app", "app", "worker"], env, log="worker.log")
+        self.worker = worker
+        registered = "SELECT id FROM processes WHERE kind = 'worker' AND pid = :pid"
+        wait_for(
+            lambda: worker.poll() is not None or self.store.row(registered, pid=worker.pid),
+            limit_s=20,
+            what="the worker",
+        )
 
     def flask(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
