@@ -123,6 +123,8 @@ class Connection:
         """Drop the connection so that the client sees a reset, not an end."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # Wakes a thread that waits for the next request: while it waits, the system keeps the connection whole.
+            self.sock.shutdown(socket.SHUT_RD)
         self.close()
 
     def close(self) -> None:
