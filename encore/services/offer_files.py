@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from encore.errors import NotExecuted
@@ -96,15 +97,15 @@ def check_text(shop: Shop, text: str) -> Imported | Refused:
 
 def ids_in(text: str) -> list[str]:
     """Return the ids of all offers and funnels a TOML text names; raises ValueError if it is no such text."""
-    tables = tomllib.loads(text)
+    tables = _parse(text)
     rows = [row for name in ("offers", "funnels") for row in _tables(tables, name)]
     return [row["id"] for row in rows if isinstance(row.get("id"), str)]
 
 
 def _check(shop: Shop, text: str) -> tuple[_Draft, Refused | None]:
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = _parse(text)
+    except ValueError as error:
         fault = Fault(where="file", key="fault.not_toml", values=(("detail", str(error)),))
         return _Draft(), Refused((LocatedFault(line=_line_in(str(error)), fault=fault),))
     draft = _read(shop, tables)
@@ -113,6 +114,14 @@ def _check(shop: Shop, text: str) -> tuple[_Draft, Refused | None]:
     if not draft.faults:
         return draft, None
     return draft, Refused(tuple(LocatedFault(line=_line_of(text, fault.where), fault=fault) for fault in draft.faults))
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Read TOML; raises ValueError for whatever is none, numbers and nesting without end included."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 # ---- Reading ---------------------------------------------------------------------------------------------------
@@ -178,7 +187,8 @@ def _with_product_ids(shop: Shop, table: dict[str, Any], *, faults: list[Fault])
 
 
 def _with_ids(shop: Shop, condition: Any, *, where: str, faults: list[Fault]) -> Any:
-    if not isinstance(condition, dict) or condition.get("field") not in _PRODUCT_FIELDS:
+    # Anything may stand there, a list too, which no set can be asked for.
+    if not isinstance(condition, dict) or str(condition.get("field")) not in _PRODUCT_FIELDS:
         return condition
     value = condition.get("value")
     names = [value] if isinstance(value, str) else value
@@ -359,7 +369,7 @@ def _line_of(text: str, where: str) -> int | None:
     id_, _, name = rest.partition(".")
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if _HEADER.match(line)]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         header = _HEADER.match(lines[start])
         is_entry = any(re.match(rf"""\s*id\s*=\s*["']{re.escape(id_)}["']""", line) for line in lines[start:end])
         if header is not None and header["noun"] == noun and is_entry:

@@ -301,7 +301,7 @@ def fields_for(number: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("number", CARDS)
-@pytest.mark.parametrize("path", ["accept", "decline", "continue", "cancel", "checkout", "/checkout", "/sign-out"])
+@pytest.mark.parametrize("path", ["accept", "/checkout", "/sign-out"])
 def test_card_number_in_any_field_is_refused_and_kept_nowhere(
     stage: Stage, buyer: Browser, csrf: str, path: str, number: str, caplog: pytest.LogCaptureFixture
 ) -> None:

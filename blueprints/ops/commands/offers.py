@@ -1,6 +1,5 @@
 """`offers`: offers and funnels as TOML files, through the validator, and taken off at once."""
 
-import tomllib
 from pathlib import Path
 
 import click
@@ -88,7 +87,7 @@ def _ids(target: str) -> list[str]:
         return [target]
     try:
         return offer_files.ids_in(_read(path))
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         fail(f"{target}: {error}")
 
 
