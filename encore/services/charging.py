@@ -16,7 +16,7 @@ from encore.rules.quotes import Quote, thaw
 from encore.services import bookkeeping, budgets, observe, quoting
 from encore.services.consent import Consent
 from encore.services.kinds import one_time
-from encore.services.shop import Shop
+from encore.services.shop import SEND_SLOTS, Shop
 from encore.store import StoreFull, acceptances, attempts, offer_instances, orders, payments, processes
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
@@ -319,16 +319,18 @@ def _note_unknown(shop: Shop, attempt: Attempt, *, reason: str) -> None:
 
 
 def send_queued(shop: Shop) -> int:
-    """Send what waits in the queue, oldest first, and give up on what waited too long; returns how many moved."""
-    moved = 0
-    for attempt in attempts.list_queued(shop.store, limit=20):
-        if shop.now() - attempt.created_at >= QUEUE_LIFE_MS:
-            moved += _expire_queued(shop, attempt)
-        elif _send_one_queued(shop, attempt):
-            moved += 1
-        else:
-            break
-    return moved
+    """Send the oldest that wait in the queue, side by side, and give up on what waited too long.
+
+    Returns how many moved. One after the other a slow provider would let the last of a rush wait out its time.
+    """
+    waiting = attempts.list_queued(shop.store, limit=SEND_SLOTS)
+    return sum(shop.pool.map(lambda attempt: _move_queued(shop, attempt), waiting))
+
+
+def _move_queued(shop: Shop, attempt: Attempt) -> int:
+    if shop.now() - attempt.created_at >= QUEUE_LIFE_MS:
+        return _expire_queued(shop, attempt)
+    return int(_send_one_queued(shop, attempt))
 
 
 def _send_one_queued(shop: Shop, attempt: Attempt) -> bool:

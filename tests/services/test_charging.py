@@ -1,5 +1,7 @@
 """Charging a yes: one claim, one request, and what each answer of the provider makes of it (charging.md, 1, 3, 4)."""
 
+import threading
+
 import pytest
 
 from encore.services import charging, funnels, offers
@@ -592,6 +594,27 @@ def test_no_free_slot_queues_for_the_worker(world: World) -> None:
 
     charging.send_queued(world.shop)
     assert world.outcome(page) == "charged"
+
+
+def test_a_rush_that_waits_is_sent_side_by_side(world: World, pass_point: PassPoint) -> None:
+    """One after the other, a slow provider would let the last of them wait out their time."""
+    world.worker_beats()
+    for _ in range(8):
+        assert world.shop.send_slots.acquire(blocking=False)
+    pages = [world.offer(email="lan@example.com"), world.offer(key=MINH, email="minh@example.com")]
+    assert [world.accept(pages[0]), world.accept(pages[1], key=MINH)] == ["taken", "taken"]
+    both_written = threading.Barrier(2, timeout=10)
+
+    def wait_for_the_other() -> None:
+        pass_point("send.written", both_written.wait)
+        both_written.wait()
+
+    pass_point("send.written", wait_for_the_other)
+
+    assert charging.send_queued(world.shop) == 2
+
+    assert [world.outcome(page) for page in pages] == ["charged", "charged"]
+    assert [len(world.charges(page)) for page in pages] == [1, 1]
 
 
 # ---- The send window and the sender -----------------------------------------------------------------------------
