@@ -28,6 +28,8 @@ from encore.store.orders import Order
 PLACEMENT = "return_page"
 # Preview and methods run side by side; a page that waits longer shows the thank-you page instead.
 _SHOW_BUDGET_S = 6.0
+# The provider lists a card some seconds after it paid; past this the standard checkout is offered (R1c).
+_METHOD_WAIT_MS = 10_000
 
 
 # ---- Which offer comes next ------------------------------------------------------------------------------------
@@ -103,8 +105,30 @@ def _show_step(
     return _show(shop, order, funnel, step, offers[step.offer_id], methods, budget=budget, language=language)
 
 
+def awaits_method(shop: Shop, order: Order) -> bool:
+    """Tell whether the card that just paid is not listed yet: the offer then waits a little for its button (R1c)."""
+    if not _is_just_paid(shop, order) or offer_instances.list_of_order(shop.store, order.id):
+        return False
+    if not funnels.live_funnels(shop):
+        return False
+    methods = _methods(shop, order, budget=shop.dodo.budget(_SHOW_BUDGET_S))
+    # No answer is not "not listed": the first order's page is not held up by a provider that is away.
+    return methods is not None and _is_unlisted(shop, order, methods)
+
+
+def _is_just_paid(shop: Shop, order: Order) -> bool:
+    return shop.now() - order.created_at < _METHOD_WAIT_MS
+
+
+def _is_unlisted(shop: Shop, order: Order, methods: Sequence[SavedMethod]) -> bool:
+    return _check(shop, order, methods, currency=order.currency) == Unusable(MethodReason.NO_CARD)
+
+
 def _methods(shop: Shop, order: Order, *, budget: Budget) -> Sequence[SavedMethod] | None:
-    if quoting.recent_methods(shop, order.customer_id) is None and not budgets.take(shop, "status"):
+    kept = quoting.recent_methods(shop, order.customer_id)
+    if kept is not None and not (_is_just_paid(shop, order) and _is_unlisted(shop, order, kept)):
+        return kept
+    if not budgets.take(shop, "status"):
         return None
     return quoting.methods_or_none(shop, order.customer_id, budget=budget)
 

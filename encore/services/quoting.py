@@ -74,7 +74,7 @@ def read_methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedM
 
     Raises NotExecuted or Unavailable: no answer is not "no method".
     """
-    listed = [_saved(method) for method in shop.dodo.customers.payment_methods(customer_id, budget=budget)]
+    listed = _ask_methods(shop, customer_id, budget=budget)
     with shop.store.write():
         customers.upsert_saved_methods(
             shop.store,
@@ -85,6 +85,10 @@ def read_methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedM
             ),
         )
     return listed
+
+
+def _ask_methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod]:
+    return [_saved(method) for method in shop.dodo.customers.payment_methods(customer_id, budget=budget)]
 
 
 def recent_methods(shop: Shop, customer_id: str) -> list[SavedMethod] | None:
@@ -172,7 +176,8 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
     if shown.method is None:
         return "same"
     budget = shop.dodo.budget(_RECHECK_S)
-    methods = aside(shop, lambda: read_methods(shop, instance.customer_id, budget=budget))
+    # Not kept: a charge may change them, and a commit here would make the buyer wait for the disk once more.
+    methods = aside(shop, lambda: _ask_methods(shop, instance.customer_id, budget=budget))
     fresh = preview(shop, offer, order, budget=budget)
     check = check_method(shop, order, methods.result(), currency=fresh.currency)
     if isinstance(compare(shown, fresh), Moved):
@@ -203,10 +208,7 @@ def _requote(shop: Shop, instance: OfferInstance, quote: Quote, *, moved_from: s
 
 
 def methods_or_none(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod] | None:
-    """Return recent methods, else the provider's; None when it gives no answer (R4d: then the standard checkout)."""
-    kept = recent_methods(shop, customer_id)
-    if kept is not None:
-        return kept
+    """Read a customer's methods; None when the provider gives no answer, which is not "no method" (R4d)."""
     try:
         return read_methods(shop, customer_id, budget=budget)
     except NotExecuted:

@@ -30,6 +30,9 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
     order = orders.get_of_checkout(shop.store, found.id)
     if order is None:
         return _unpaid(shop, found, was_read=was_read, check=check)
+    if check < MOST_CHECKS and offers.awaits_method(shop, order):
+        product = catalogue.get_by_id(shop, order.product_id)
+        return ReturnPage(state="waiting", ref=ref, product=product, checks_left=MOST_CHECKS - check)
     return _paid(shop, order, ref=ref, language=language)
 
 

@@ -1,5 +1,7 @@
 """Which offer a buyer sees, whose it is, and what a no is remembered as (R6, R8, R9, R12, R35, R36; charging.md, 1)."""
 
+import pytest
+
 from encore.services import charging, checkout, fallback, funnels, offers
 from encore.services.pages import OfferPage
 from tests.sandbox_process import BUNDLE, TEMPLATES
@@ -323,3 +325,29 @@ def test_service_refuses_what_only_a_page_would_allow(world: World) -> None:
     assert isinstance(checkout.pay_again(world.shop, upsell.order.ref, buyer_key=MINH), checkout.NotSold)
 
     assert world.page(upsell).state == "offer"
+
+
+@pytest.mark.criterion("R1c")
+def test_card_that_is_listed_late_is_waited_for(world: World) -> None:
+    world.sandbox.switch(saved_method_delay=3)
+    ref = world.buy()
+    assert world.come_back(ref).state == "waiting"
+
+    world.sandbox.clock(3)
+    page = world.come_back(ref).offer
+
+    assert page is not None
+    assert (page.state, page.quote.method is not None) == ("offer", True)
+
+
+@pytest.mark.criterion("R1c")
+def test_card_that_is_never_listed_leads_to_the_checkout_after_ten_seconds(world: World) -> None:
+    world.sandbox.switch(saves_cards=False)
+    ref = world.buy()
+    assert world.come_back(ref).state == "waiting"
+
+    world.advance(10)
+    page = world.come_back(ref).offer
+
+    assert page is not None
+    assert (page.state, page.reason) == ("no_method", "method.no_card")

@@ -143,6 +143,10 @@ class World:
     def offered(self, ref: str, *, key: str = LAN) -> OfferPage:
         """Open the return page, which must hold an offer."""
         page = self.come_back(ref, key=key)
+        if page.state == "waiting":
+            # The card that paid is not listed: the page gives it ten seconds before it offers the checkout.
+            self.advance(10)
+            page = self.come_back(ref, key=key)
         assert page.offer is not None, page.state
         return page.offer
 
