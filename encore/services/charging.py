@@ -351,9 +351,11 @@ def _send_one_queued(shop: Shop, attempt: Attempt) -> bool:
                 next_check_at=now + bookkeeping.look_after_ms(shop, 0),
             )
             crash_point("queue.uncommitted")
+        if not claimed:
+            return True
         crash_point("queue.claimed")
         current = attempts.get_attempt(shop.store, attempt.id)
-        if claimed and current is not None:
+        if current is not None:
             send(shop, current, boottime=boottime)
     return True
 

@@ -8,7 +8,7 @@ from encore.ids import new_id
 from encore.rules.methods import read_expiry, read_last4, read_network
 from encore.services import bookkeeping
 from encore.services.shop import Shop
-from encore.store import acceptances, catalogue, checkouts, customers, offer_instances, orders
+from encore.store import acceptances, catalogue, customers, offer_instances, orders
 from encore.store import payments as payment_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
@@ -276,8 +276,3 @@ def _send_receipt(shop: Shop, order: Order, payment: Payment, *, ref: str) -> No
             at=payment.created_at,
         ),
     )
-
-
-def checkout_of(shop: Shop, order: Order) -> Checkout | None:
-    """Return the checkout that made a first order."""
-    return checkouts.get_checkout(shop.store, order.checkout_id) if order.checkout_id else None

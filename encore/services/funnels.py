@@ -1,7 +1,7 @@
 """Offers and funnels as they stand: which are live, what each version says, and taking one off at once."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -42,7 +42,7 @@ def get_offer(shop: Shop, offer_id: str, *, version: int | None = None) -> Offer
 def get_funnel(shop: Shop, funnel_id: str, *, version: int | None = None) -> Funnel | None:
     """Return a funnel in the version given, else in its live one; paused ones too."""
     row = funnel_rows.get_funnel(shop.store, funnel_id, version=version)
-    return read_funnel_row(row.definition_json, version=row.version) if row else None
+    return _capped(shop, read_funnel_row(row.definition_json, version=row.version)) if row else None
 
 
 def live_offers(shop: Shop) -> dict[str, Offer]:
@@ -55,7 +55,12 @@ def live_offers(shop: Shop) -> dict[str, Offer]:
 def live_funnels(shop: Shop) -> list[Funnel]:
     """Return the funnels to be considered, the most important first."""
     rows = [row for row in funnel_rows.list_funnels(shop.store) if row.state == LIVE]
-    return [read_funnel_row(row.definition_json, version=row.version) for row in rows]
+    return [_capped(shop, read_funnel_row(row.definition_json, version=row.version)) for row in rows]
+
+
+def _capped(shop: Shop, funnel: Funnel) -> Funnel:
+    """Hold a funnel to the shop's own number of pages an order may see, whatever the funnel says."""
+    return replace(funnel, page_cap=min(funnel.page_cap, shop.settings.max_pages_per_order))
 
 
 def is_live(shop: Shop, *, offer_id: str, funnel_id: str) -> bool:

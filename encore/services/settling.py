@@ -155,10 +155,6 @@ def _settle_success(shop: Shop, attempt: Attempt, acceptance: Acceptance, paymen
             assert_never(verdict)
 
 
-def _agreed(acceptance: Acceptance) -> Money | None:
-    return None if acceptance.amount is None else Money(acceptance.amount, str(acceptance.currency))
-
-
 def _is_right_cart(payment: Payment, acceptance: Acceptance) -> bool:
     if payment.product_cart is None:
         return True

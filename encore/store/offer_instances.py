@@ -173,17 +173,6 @@ def insert_decision(store: Store, decision: Decision) -> None:
     )
 
 
-def list_decisions(store: Store, order_id: str) -> list[Decision]:
-    """Return the decisions taken for an order."""
-    return many(
-        Decision,
-        store.rows(
-            f"SELECT {columns(Decision)} FROM decisions WHERE order_id = :order_id ORDER BY created_at, funnel_id",
-            order_id=order_id,
-        ),
-    )
-
-
 def insert_suppression(
     store: Store, *, customer_id: str, product_id: str, offer_id: str, instance_id: str, now: int
 ) -> None:

@@ -56,11 +56,6 @@ def get_of_checkout(store: Store, checkout_id: str) -> Order | None:
     return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE checkout_id = :id", id=checkout_id))
 
 
-def get_of_acceptance(store: Store, acceptance_id: str) -> Order | None:
-    """Return the order of a yes."""
-    return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE acceptance_id = :id", id=acceptance_id))
-
-
 def get_of_payment(store: Store, payment_id: str) -> Order | None:
     """Return the order a payment paid."""
     return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE payment_id = :id", id=payment_id))

@@ -126,9 +126,3 @@ def mark_disputed(store: Store, payment_id: str, *, status: str, now: int) -> No
         status=status,
         now=now,
     )
-
-
-def get_latest_seen_at(store: Store) -> int | None:
-    """Return when the provider created the newest payment we know (epoch milliseconds)."""
-    found = store.row("SELECT max(created_at) AS newest FROM payments")
-    return None if found is None else found["newest"]
