@@ -51,7 +51,10 @@ def wreck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wreck]:
         buyer = Buyer(shop, email=EMAIL, card=CARD)
         planted = buy_with_canaries(shop, buyer)
         answers = [*attack(shop, buyer), *break_the_store(shop, buyer)]
-        wait_for(lambda: "request.broke" in (folder / "web.log").read_text("utf-8"), what="the broken request's line")
+        for name in ("web.log", "worker.log"):
+            wait_for(
+                lambda name=name: '"level": "error"' in (folder / name).read_text("utf-8"), what=f"an error in {name}"
+            )
         yield Wreck(shop, {**SECRETS, **planted}, answers)
 
 

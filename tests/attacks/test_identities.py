@@ -183,7 +183,7 @@ def facts_of(stage: Stage, victim: Browser) -> list[str]:
 
 
 def assert_seen(seen: Seen, answer_status: int, location: str | None, *, stage: Stage, victim: Browser) -> None:
-    assert answer_status == seen.status
+    assert answer_status == seen.status, "R10d: not what this identity is to be answered"
     if seen.to == "checkout host":
         assert str(location).startswith(f"{stage.sandbox.url}/session/")
     elif seen.to is not None:
