@@ -172,7 +172,8 @@ def test_method_that_is_not_surely_the_one_that_paid_has_no_button(
         page = look(waiting)
 
     assert not page.has_test_id("offer-accept")
-    assert state_of(page) in ("no_method", "thanks")
+    # A list without the card is read again for a while: the provider may not have saved it yet.
+    assert state_of(page) in ("no_method", "thanks", "waiting")
     assert "onerror" not in page.text
     assert "4242424242424242" not in page.text
 
