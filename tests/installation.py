@@ -59,16 +59,16 @@ class Installation:
             self._stores.append(open_store(self.folder / "encore.sqlite3"))
         return self._stores[0]
 
-    def start_web(self, **env: str) -> None:
-        """Start the web process and wait until it answers."""
-        command = [sys.executable, "-m", "gunicorn", "app:create_app()", "--bind", f"127.0.0.1:{self.port}"]
+    def start_web(self, *, app: str = "app", **env: str) -> None:
+        """Start the web process and wait until it answers; `app` is the module of its composition root."""
+        command = [sys.executable, "-m", "gunicorn", f"{app}:create_app()", "--bind", f"127.0.0.1:{self.port}"]
         command += ["--worker-class", "gthread", "--workers", "1", "--threads", "24", "--no-control-socket"]
         self.web = self._spawn(command, env, log="web.log")
         wait_for(lambda: self._answers(), limit_s=20, what="the web process")
 
-    def start_worker(self, **env: str) -> None:
+    def start_worker(self, *, app: str = "app", **env: str) -> None:
         """Start the worker and wait until it has registered, or has met a crash point on the way."""
-        worker = self._spawn([sys.executable, "-m", "flask", "--app", "app", "worker"], env, log="worker.log")
+        worker = self._spawn([sys.executable, "-m", "flask", "--app", app, "worker"], env, log="worker.log")
         self.worker = worker
         registered = "SELECT id FROM processes WHERE kind = 'worker' AND pid = :pid"
         wait_for(
