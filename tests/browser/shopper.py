@@ -39,6 +39,12 @@ def age_quote(shop: Installation, instance_id: str) -> None:
         shop.store.run("UPDATE offer_instances SET quote_json = :aged WHERE id = :id", aged=aged, id=instance_id)
 
 
+def let_ten_seconds_pass(shop: Installation) -> None:
+    """Make every order older than the wait for its card to be listed."""
+    with shop.store.write():
+        shop.store.run("UPDATE orders SET created_at = created_at - 10000")
+
+
 @dataclass
 class Shopper:
     """One browser profile with one window. `noise` is what its console and scripts complained about."""

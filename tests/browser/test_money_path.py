@@ -123,6 +123,19 @@ def test_bank_confirmation_that_fails_is_told_as_a_card_decline(shopper: Shopper
     assert shopper.paid() == [COURSE]
 
 
+@pytest.mark.criterion("R24a")
+def test_bank_confirmation_without_a_link_is_paid_at_the_checkout(shopper: Shopper) -> None:
+    shopper.offered()
+    shopper.shop.sandbox.next_payment("requires_customer_action", payment_link=False)
+
+    shopper.press("offer-accept").sees("not_charged", "needs-checkout")
+    shopper.press("go-to-checkout").pay()
+
+    shopper.sees("thanks", "paid")
+    assert shopper.paid() == [COURSE, UPSELL]
+    assert len(shopper.charges()) == 1
+
+
 @pytest.mark.criterion("P5")
 def test_bank_confirmation_left_by_the_back_button_can_be_resumed(shopper: Shopper) -> None:
     shopper.offered(card=AUTHENTICATES_LATER).press("offer-accept").sees("action_required")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import NewShopper, provider_away
-from tests.browser.shopper import BUNDLE, OTHER_CARD, TEMPLATES, Shopper, age_quote
+from tests.browser.shopper import BUNDLE, OTHER_CARD, TEMPLATES, Shopper, age_quote, let_ten_seconds_pass
 from tests.installation import Installation
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
 
@@ -119,18 +119,12 @@ def call_budget_spent(shop: Installation) -> Iterator[None]:
 # ---- No one-click
 
 
-def _let_ten_seconds_pass(shop: Installation) -> None:
-    """Make every order older than the wait for a card to be listed."""
-    with shop.store.write():
-        shop.store.run("UPDATE orders SET created_at = created_at - 10000")
-
-
 @pytest.mark.criterion("R5a", "R5b", "R24a")
 def test_without_a_saved_card_the_button_leads_to_the_checkout(shopper: Shopper, shop: Installation) -> None:
     shop.sandbox.switch(saves_cards=False)
     try:
         shopper.bought().sees("waiting", "processing")
-        _let_ten_seconds_pass(shop)
+        let_ten_seconds_pass(shop)
         shopper.open(f"/r/{shopper.ref}").sees("no_method", "needs-checkout").sees_offer(BUNDLE)
     finally:
         shop.sandbox.switch(saves_cards=True)
