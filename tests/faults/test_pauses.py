@@ -16,7 +16,7 @@ from encore.store import budgets
 from tests.installation import Buyer, Installation, free_port, outcome_of, running_installation
 from tests.sandbox_process import wait_for
 
-WINDOW_S = 1.5
+WINDOW_S = 1.2
 PAUSE_S = 1.1 * WINDOW_S
 SEND_POINTS = ("send.connected", "send.window_checked", "send.written", "send.answered")
 CASES = [("web", point) for point in SEND_POINTS] + [("worker", point) for point in (*SEND_POINTS, "queue.claimed")]
