@@ -6,13 +6,13 @@ Real processes: what is read here is what an operator would read.
 import json
 import re
 import socket
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
 import requests
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from tests.installation import Buyer, Installation, read_form, running_installation
 from tests.sandbox_process import wait_for

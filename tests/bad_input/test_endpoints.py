@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from werkzeug.test import TestResponse
 
 from tests.attacks.stage import HTMX, Browser, Stage, state_of

@@ -1,7 +1,8 @@
 """The second guard off: no constraint refuses a second yes. The claim's compare-and-set still allows one charge."""
 
-import sqlite3
 from pathlib import Path
+
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from tests.broken.scenarios import SIX_CLICKS
 

@@ -1,7 +1,8 @@
 """A yes is unique for its page only: no index over customer and product, and no second look inside the claim."""
 
-import sqlite3
 from pathlib import Path
+
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from encore.services import charging
 from tests.broken.scenarios import TWO_INSTANCES

@@ -5,7 +5,6 @@ Forty histories happen at the provider; each order of their events is played to 
 
 import random
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from encore.services import webhooks
 from tests.broken import event_order
