@@ -1,5 +1,6 @@
 """Every crash point with the journey that passes it and the process that ends there."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -79,20 +80,27 @@ def _come_back_without_looking(scene: Scene) -> None:
 
 
 def _wait_in_queue(scene: Scene) -> None:
-    """Press with no call left in the shared budget: the yes waits for the worker."""
-    with scene.shop.store.write():
-        scene.shop.store.run("DELETE FROM rate_budget")
-        scene.shop.store.run(
-            "INSERT INTO rate_budget (id, tokens_milli, refilled_at, blocked_until) VALUES (1, 0, :now, 0)",
-            now=_now(scene.shop),
-        )
-    scene.buyer.post_form(scene.html, "offer-accept")
+    """Press while the provider asks for patience: the yes waits in the queue, and is the worker's when calls go on."""
+    _press_while_blocked(scene)
+    _block_calls(scene.shop, until=0)
 
 
 def _wait_too_long_in_queue(scene: Scene) -> None:
-    _wait_in_queue(scene)
+    _press_while_blocked(scene)
     with scene.shop.store.write():
         scene.shop.store.run("UPDATE attempts SET created_at = created_at - 60000 WHERE state = 'queued'")
+    _block_calls(scene.shop, until=0)
+
+
+def _press_while_blocked(scene: Scene) -> None:
+    _block_calls(scene.shop, until=int(time.time() * 1000) + 3_600_000)
+    scene.buyer.post_form(scene.html, "offer-accept")
+    assert scene.shop.store.row("SELECT id FROM attempts WHERE state = 'queued'"), "the yes was not queued"
+
+
+def _block_calls(shop: Installation, *, until: int) -> None:
+    with shop.store.write():
+        shop.store.run("UPDATE rate_budget SET blocked_until = :until", until=until)
 
 
 def _lose_uncharged(scene: Scene) -> None:
@@ -106,12 +114,6 @@ def _charge_twice(scene: Scene) -> None:
     scene.buyer.post_form(scene.html, "offer-accept")
     # The page that answers the click looks for the lost charge at once.
     scene.buyer.get(f"/r/{scene.buyer.ref}")
-
-
-def _now(shop: Installation) -> int:
-    row = shop.store.row("SELECT max(heartbeat_at) AS now FROM processes")
-    assert row is not None
-    return int(row["now"]) + 60_000
 
 
 def _accept_path(*points: str) -> dict[str, Case]:
