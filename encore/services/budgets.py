@@ -1,7 +1,9 @@
 """The provider's call limit, shared by web and worker; money first, the catalogue last."""
 
+from time import sleep
 from typing import Literal
 
+from encore.errors import ProviderError, RateLimited
 from encore.services.shop import Shop
 from encore.store import budgets
 
@@ -16,6 +18,7 @@ _LEAVES: dict[Purpose, float] = {
     "reconcile": 0.30,
     "catalogue": 0.40,
 }
+_PATIENCE_S, _LOOK_EVERY_S = 2.0, 0.05
 # Calls a minute and at once, by the provider's tier. Source: the provider's page on rate limits.
 _TIERS = {"0": (240, 40), "1": (1_000, 100), "2": (5_000, 500)}
 
@@ -29,7 +32,27 @@ def take(shop: Shop, purpose: Purpose) -> bool:
         return budgets.take_call(shop.store, now=shop.now(), per_minute=per_minute, burst=burst, leave=_LEAVES[purpose])
 
 
+def take_soon(shop: Shop, purpose: Purpose) -> bool:
+    """Take one call for a buyer who waits, also if that takes up to two seconds; never inside `write()`.
+
+    The provider asks for patience by the second, and a page that says "try again" costs the buyer more than that.
+    """
+    until = shop.clock.monotonic() + _PATIENCE_S
+    while not take(shop, purpose):
+        block_ms = budgets.get_blocked_until(shop.store) - shop.now()
+        if block_ms > _PATIENCE_S * 1000 or shop.clock.monotonic() >= until:
+            return False
+        sleep(_LOOK_EVERY_S)
+    return True
+
+
 def block(shop: Shop, until: int | None) -> None:
     """Stop calling after the provider said "too many": until it names, else for a second."""
     with shop.store.write():
         budgets.block_calls(shop.store, until=until if until is not None else shop.now() + 1_000)
+
+
+def heed(shop: Shop, error: ProviderError) -> None:
+    """Stop calling if a refusal was the provider's "too many"; any other is none of the budget's."""
+    if isinstance(error, RateLimited):
+        block(shop, error.reset_at)

@@ -6,6 +6,8 @@ the buyer arrived with.
 
 from dataclasses import dataclass
 
+import structlog
+
 from encore import tokens
 from encore.crash_point import crash_point
 from encore.dodo.urls import is_checkout_url
@@ -17,6 +19,8 @@ from encore.services.kinds import one_time
 from encore.services.shop import Shop
 from encore.store import catalogue, checkouts
 from encore.store.checkouts import Checkout
+
+log = structlog.get_logger("encore.checkout")
 
 # A hosted session lives this long at the provider; so does what the browser that began it may do. Source: dodo-api.md.
 SESSION_LIFE_MS = 24 * 3_600_000
@@ -86,26 +90,32 @@ def _open(shop: Shop, *, product_id: str, quantity: int, buyer_key: str, languag
         created_at=now,
         authority_until=now + SESSION_LIFE_MS,
     )
+    if not budgets.take_soon(shop, "checkout"):
+        return _down("call_budget")
     with shop.store.write():
-        if not budgets.take(shop, "checkout"):
-            return CheckoutDown()
         checkouts.insert_checkout(shop.store, checkout)
     crash_point("checkout.opening_committed")
     try:
         # An unconfirmed session charges nothing, so one that is lost on the way costs nothing either.
         created = shop.dodo.checkouts.create(_request(shop, checkout), budget=shop.dodo.budget())
-    except ProviderError:
-        return CheckoutDown()
+    except ProviderError as error:
+        budgets.heed(shop, error)
+        return _down(str(error))
     crash_point("checkout.posted")
     url = created.checkout_url
     if url is None or not is_checkout_url(url, shop.settings.checkout_hosts):
-        return CheckoutDown()
+        return _down("address")
     with shop.store.write():
         checkouts.mark_open(
             shop.store, checkout.id, session_id=created.session_id, url=url, next_check_at=shop.now() + _FIRST_LOOK_MS
         )
     crash_point("checkout.stored")
     return Started(url)
+
+
+def _down(reason: str) -> CheckoutDown:
+    log.warning("checkout.not_opened", reason=reason)
+    return CheckoutDown()
 
 
 def _request(shop: Shop, checkout: Checkout) -> dict[str, object]:

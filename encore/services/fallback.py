@@ -9,6 +9,8 @@ from dataclasses import asdict
 from time import sleep
 from typing import Literal
 
+import structlog
+
 from encore.crash_point import crash_point
 from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
@@ -24,6 +26,8 @@ from encore.store import acceptances, attempts, customers, offer_instances, orde
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
+
+log = structlog.get_logger("encore.fallback")
 
 # A session that was being made for this long has been given up by its maker; any request may make another.
 OPENING_STALE_MS = 25_000
@@ -123,10 +127,13 @@ def _open_session(shop: Shop, acceptance: Acceptance, instance: OfferInstance) -
         created_at=now,
         changed_at=now,
     )
+    if not budgets.take_soon(shop, "checkout"):
+        log.warning("hosted.not_opened", reason="call_budget", acceptance_id=acceptance.id)
+        return None
     with shop.store.write():
         # Read again inside: another tab, or a late success, may have ended the yes since it was looked at.
         current = acceptances.get_acceptance(shop.store, acceptance.id)
-        if current is None or current.outcome != "needs_checkout" or not budgets.take(shop, "checkout"):
+        if current is None or current.outcome != "needs_checkout":
             return None
         # `one_live_attempt` lets one of two tabs through; the other waits for the session the first one stores.
         is_ours = attempts.insert_attempt(shop.store, attempt)
@@ -143,13 +150,17 @@ def _create_session(shop: Shop, attempt: Attempt, acceptance: Acceptance, instan
     try:
         created = shop.dodo.checkouts.create(_request(shop, attempt, acceptance, instance), budget=shop.dodo.budget())
     except NotExecuted as refusal:
+        budgets.heed(shop, refusal)
+        log.warning("hosted.not_opened", reason=refusal.code, attempt_id=attempt.id)
         _close_refused(shop, attempt, code=refusal.code)
         return None
-    except ProviderError:
+    except ProviderError as error:
+        log.warning("hosted.not_opened", reason=str(error), attempt_id=attempt.id)
         return None
     crash_point("hosted.posted")
     url = created.checkout_url
     if url is None or not is_checkout_url(url, shop.settings.checkout_hosts):
+        log.warning("hosted.not_opened", reason="address", attempt_id=attempt.id)
         return None
     with shop.store.write():
         # Only the session stored here is ever shown: of two made at once the later one is forgotten unpaid.

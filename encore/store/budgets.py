@@ -38,6 +38,12 @@ def take_call(store: Store, *, now: int, per_minute: int, burst: int, leave: flo
     )
 
 
+def get_blocked_until(store: Store) -> int:
+    """Return until when the provider takes no calls (epoch milliseconds); 0 if it never asked for patience."""
+    found = store.row("SELECT blocked_until FROM rate_budget WHERE id = 1")
+    return 0 if found is None else int(found["blocked_until"])
+
+
 def block_calls(store: Store, *, until: int) -> None:
     """Stop calls until the provider takes them again (epoch milliseconds)."""
     store.run(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from encore.services import checkout
+from encore.services import budgets, checkout
 from encore.services.checkout import CheckoutDown, NotSold, Started, StartResult
 from tests.sandbox_process import COURSE
 from tests.services.conftest import Open
@@ -98,6 +98,17 @@ def test_no_budget_starts_nothing(open_shop_with: Open) -> None:
     world.block_budget()
 
     assert start(world, key=MINH) == CheckoutDown()
+
+
+def test_too_many_calls_makes_the_next_buyer_wait_and_not_try_again(open_shop_with: Open) -> None:
+    """The provider says 429 to one buyer; the other waits the second it asks for and gets the checkout."""
+    world = open_shop_with(ENCORE_DODO_TIER="2")
+    world.sandbox.fault(CREATE, "status:429")
+    assert start(world) == CheckoutDown()
+    assert not budgets.take(world.shop, "checkout")
+
+    assert started(world, key=MINH)
+    assert len(world.sandbox.requests("POST", "/checkouts")) == 2
 
 
 def test_session_lost_on_the_way_is_found_by_its_mark(world: World, pass_point: PassPoint) -> None:
