@@ -6,6 +6,7 @@ from encore.clock import Clock
 from encore.dodo.checkouts import Checkouts
 from encore.dodo.client import Budget, Client, Timeouts
 from encore.dodo.customers import Customers
+from encore.dodo.disputes import Disputes
 from encore.dodo.payments import Payments
 from encore.dodo.products import Products
 from encore.dodo.refunds import Refunds
@@ -32,6 +33,7 @@ class Dodo:
         self.client = Client(base_url, api_key, clock, timeouts, forbid)
         self.checkouts = Checkouts(self.client)
         self.customers = Customers(self.client)
+        self.disputes = Disputes(self.client)
         self.payments = Payments(self.client)
         self.products = Products(self.client)
         self.refunds = Refunds(self.client)

@@ -331,6 +331,10 @@ class WebhookEnvelope(Struct, frozen=True, kw_only=True):
         return value if isinstance(value, str) and value else None
 
 
+class DisputePage(Struct, frozen=True, kw_only=True):
+    items: list[Dispute]
+
+
 class PaymentPage(Struct, frozen=True, kw_only=True):
     items: list[PaymentListItem]
 

@@ -5,12 +5,13 @@ as seen, its owner is found by proof, and the change is one transaction that nam
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from encore import tokens
 from encore.crash_point import crash_point
 from encore.dodo import Budget
-from encore.dodo.models import Payment
+from encore.dodo.models import Payment, PaymentListItem
 from encore.errors import ProviderError
 from encore.rules.attempts import Sighting, sight, whose_payment
 from encore.services import fulfilment, refunds, settling
@@ -63,6 +64,28 @@ def try_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
     except ProviderError:
         return False
     return True
+
+
+def list_unsettled(shop: Shop, items: Iterable[PaymentListItem]) -> list[PaymentListItem]:
+    """Return the listed payments that a full read may change; a list row lacks the cart, so it settles nothing."""
+    found = []
+    for item in items:
+        row = payment_rows.get_payment(shop.store, item.payment_id)
+        if (
+            row is None
+            or row.status != item.status
+            or (row.disposition == "seen" and item.status == "succeeded")
+            or _is_refund_news(row, item)
+        ):
+            found.append(item)
+    return found
+
+
+def _is_refund_news(row: payment_rows.Payment, item: PaymentListItem) -> bool:
+    """Tell whether the provider's list shows a refund that we have not counted: one begun elsewhere."""
+    if item.refund_status == "full":
+        return row.refunded < row.amount
+    return item.refund_status == "partial" and row.refunded == 0
 
 
 def settle_payment(shop: Shop, payment: Payment) -> bool:

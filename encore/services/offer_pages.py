@@ -6,10 +6,11 @@ Nothing here writes or calls the provider: whatever was clicked, lost or killed,
 from dataclasses import replace
 
 from encore.rules.card_declines import read_card_decline
+from encore.rules.disputes import is_lost
 from encore.rules.money import Money
 from encore.rules.quotes import thaw
 from encore.services import catalogue, funnels, order_pages, quoting
-from encore.services.pages import OfferPage, OfferState
+from encore.services.pages import OfferPage, OfferState, ReturnOfMoney
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, offer_instances, orders, payments
 from encore.store.acceptances import Acceptance
@@ -134,13 +135,19 @@ def _receipt(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
 def _returned(payment: payments.Payment | None, base: OfferPage) -> OfferPage:
     """Say that money is on its way back, and that it is back only once the provider says so."""
     if payment is None:
-        return replace(base, state="returned", is_return_done=False)
+        return replace(base, state="returned", return_state="due")
     return replace(
         base,
         state="returned",
         returned=Money(payment.amount, payment.currency),
-        is_return_done=payment.refunded >= payment.amount,
+        return_state=_return_state(payment),
     )
+
+
+def _return_state(payment: payments.Payment) -> ReturnOfMoney:
+    if payment.refunded >= payment.amount:
+        return "done"
+    return "by_bank" if is_lost(payment.dispute_status) else "due"
 
 
 def _under_way(shop: Shop, tries: list[Attempt], base: OfferPage) -> OfferPage:

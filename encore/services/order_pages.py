@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from encore.rules.disputes import is_lost, is_open
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, QuotedMethod
 from encore.services import bookkeeping, catalogue
@@ -42,12 +43,13 @@ def list_payments(shop: Shop, order: Order) -> tuple[PaymentLine, ...]:
 
 
 def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
-    """Return what the paid lines add up to, per currency, in the order the currencies appear."""
+    """Return what the paid lines add up to, less what was refunded, per currency in the order the currencies appear."""
     sums: dict[str, Money] = {}
     for line in lines:
-        if line.state == "paid":
+        if line.state in ("paid", "disputed"):
             code = line.amount.currency
-            sums[code] = sums[code] + line.amount if code in sums else line.amount
+            kept = line.amount - line.refunded if line.refunded else line.amount
+            sums[code] = sums[code] + kept if code in sums else kept
     return tuple(sums.values())
 
 
@@ -61,13 +63,18 @@ def _paid(shop: Shop, order: Order) -> PaymentLine:
         state=_state_of(order, payment),
         at=payment.created_at if payment else order.created_at,
         method=method_of(payment) if payment else None,
+        refunded=Money(payment.refunded, payment.currency) if payment and payment.refunded else None,
     )
 
 
 def _state_of(order: Order, payment: Payment | None) -> str:
+    if payment is None:
+        return "paid"
+    if is_lost(payment.dispute_status):
+        return "lost"
     if order.state == "reversed":
         return "refunded"
-    return "disputed" if payment is not None and payment.dispute_status == "dispute_opened" else "paid"
+    return "disputed" if is_open(payment.dispute_status) else "paid"
 
 
 def _under_way(shop: Shop, order: Order) -> list[PaymentLine]:

@@ -27,6 +27,8 @@ OfferState = Literal[
     "owned",
     "limited",
 ]
+# What is true of money that goes back: owed or on its way, there, or given back by the buyer's bank after a dispute.
+ReturnOfMoney = Literal["due", "done", "by_bank"]
 ReturnState = Literal["waiting", "offer", "thanks", "still_processing", "payment_failed", "cancelled", "other_browser"]
 
 
@@ -49,7 +51,10 @@ class ProductCard:
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentLine:
-    """One payment of today; `state` is paid, processing, checking, refunded or disputed."""
+    """One payment of today; `state` is paid, processing, checking, refunded, disputed or lost (a dispute).
+
+    `refunded` is what was given back of it, None for nothing.
+    """
 
     payment_id: str | None
     product_name: str
@@ -58,6 +63,7 @@ class PaymentLine:
     state: str
     at: int
     method: QuotedMethod | None
+    refunded: Money | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +110,7 @@ class OfferPage:
     can_cancel: bool = False
     retry_at: int | None = None
     returned: Money | None = None
-    is_return_done: bool = True
+    return_state: ReturnOfMoney = "done"
     next_url: str = ""
 
 

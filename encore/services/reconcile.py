@@ -1,4 +1,4 @@
-"""Reconcile: settle what is unknown, follow what is under way, and find what nobody told us, by asking the provider.
+"""Reconcile: settle what is unknown and follow what is under way, by asking the provider.
 
 An unknown charge is settled by finding our mark among the customer's payments, never by a second POST. It is called
 absent only when its sender has ended, enough clean looks found nothing, and the quarantine was watched in full.
@@ -14,7 +14,7 @@ from encore.errors import NotExecuted, ProviderError
 from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after
 from encore.services import bookkeeping, budgets, fallback, fulfilment, observe
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, checkouts, meta, payments
+from encore.store import acceptances, attempts, payments
 from encore.store.attempts import Attempt
 
 _LEASE_MS = 30_000
@@ -27,8 +27,6 @@ _LOOK_BUDGET_S = 10.0
 _CLOCK_SKEW_MS = 15 * 60_000
 _FIRST_FOLLOW_MS = 1_000
 _SLOWEST_FOLLOW_MS = 5 * 60_000
-_POLL_BACK_MS = 48 * 3_600_000
-_SWEEP_BACK_MS = 35 * 24 * 3_600_000
 
 
 @dataclass
@@ -147,7 +145,7 @@ def _find(shop: Shop, attempt: Attempt) -> bool:
             since = min(since, known.created_at)
         found = shop.dodo.payments.list_all(customer_id=acceptance.customer_id, created_at_gte=since, budget=budget)
         crash_point("reconcile.page_read")
-        for item in _unsettled(shop, found.items):
+        for item in observe.list_unsettled(shop, found.items):
             observe.observe_payment(shop, item.payment_id, budget=budget)
     except ProviderError:
         return False
@@ -185,28 +183,6 @@ def _follow(shop: Shop, attempt: Attempt, payment_id: str, *, budget: Budget) ->
         bookkeeping.apply_event(
             shop, attempt, "answer_disproved", reason="no_such_payment", next_check_at=_next_check(shop, attempt)
         )
-
-
-def _unsettled(shop: Shop, items: tuple[PaymentListItem, ...]) -> list[PaymentListItem]:
-    """Return the listed payments that a full read may change; a list row lacks the cart, so it settles nothing."""
-    found = []
-    for item in items:
-        row = payments.get_payment(shop.store, item.payment_id)
-        if (
-            row is None
-            or row.status != item.status
-            or (row.disposition == "seen" and item.status == "succeeded")
-            or _is_refund_news(row, item)
-        ):
-            found.append(item)
-    return found
-
-
-def _is_refund_news(row: payments.Payment, item: PaymentListItem) -> bool:
-    """Tell whether the provider's list shows a refund that we have not counted: one begun elsewhere."""
-    if item.refund_status == "full":
-        return row.refunded < row.amount
-    return item.refund_status == "partial" and row.refunded == 0
 
 
 def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, is_clean: bool) -> None:
@@ -287,38 +263,3 @@ def _next_check(shop: Shop, attempt: Attempt, *, was_clean: bool = True) -> int:
         was_clean=was_clean,
         quiet_left_ms=quarantine_ms - attempt.quiet_ms,
     )
-
-
-def poll(shop: Shop, *, back_ms: int = _POLL_BACK_MS) -> int:
-    """Read the payments of the last 48 hours and settle what we do not know; returns how many changed something.
-
-    With no webhook at all this alone reaches the same state. Raises NotExecuted or Unavailable.
-    """
-    budget = shop.dodo.budget(60.0)
-    found = shop.dodo.payments.list_all(created_at_gte=shop.now() - back_ms, budget=budget)
-    changed = 0
-    for item in _unsettled(shop, tuple(item for item in found.items if _may_be_ours(shop, item))):
-        try:
-            changed += observe.observe_payment(shop, item.payment_id, budget=budget)
-        except NotExecuted:
-            continue
-    if found.is_clean:
-        with shop.store.write():
-            meta.mark_value(shop.store, "polled_at", value=shop.now())
-    return changed
-
-
-def _may_be_ours(shop: Shop, item: PaymentListItem) -> bool:
-    """Tell whether a listed payment is worth a full read: the account may sell elsewhere too."""
-    if item.mark("attempt_id") or item.mark("checkout_id") or payments.get_payment(shop.store, item.payment_id):
-        return True
-    session_id = item.checkout_session_id
-    return session_id is not None and (
-        checkouts.get_by_session(shop.store, session_id) is not None
-        or attempts.get_by_session(shop.store, session_id) is not None
-    )
-
-
-def sweep(shop: Shop) -> int:
-    """Read five weeks of payments: finds what a restored backup or a long outage left behind."""
-    return poll(shop, back_ms=_SWEEP_BACK_MS)

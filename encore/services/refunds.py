@@ -7,10 +7,11 @@ from typing import assert_never
 
 from encore.crash_point import crash_point
 from encore.dodo.answers import NotSent, RefundAccepted, RefundAnswer, Refused, UnknownAnswer
-from encore.dodo.models import Payment
+from encore.dodo.models import Dispute, Payment
 from encore.dodo.models import Refund as ProviderRefund
 from encore.errors import ProviderError
 from encore.ids import new_id
+from encore.rules.disputes import is_lost, is_open, standing_status
 from encore.services import bookkeeping, budgets, fulfilment
 from encore.services.shop import Shop
 from encore.store import payments, refunds
@@ -23,9 +24,6 @@ _LEASE_MS = 30_000
 _RETRY_MS = (1_000, 2_000, 5_000, 15_000, 60_000, 300_000)
 _DONE_CODES = frozenset({"PAYMENT_ALREADY_REFUNDED", "NOTHING_TO_REFUND"})
 _PENDING_CODES = frozenset({"EXISTING_REFUND_REQUEST_PROCESSING"})
-_OPEN_DISPUTES = frozenset({"dispute_opened", "dispute_challenged"})
-# Accepting a dispute gives the money back as losing it does.
-_LOST_DISPUTES = frozenset({"dispute_lost", "dispute_accepted"})
 
 
 def owe_full_refund(shop: Shop, payment: Payment, *, reason: str) -> None:
@@ -91,7 +89,7 @@ def _advance(shop: Shop, refund: Refund) -> None:
 
 
 def _must_wait_for_person(shop: Shop, refund: Refund, payment: Payment) -> bool:
-    is_disputed = any(dispute.dispute_status in _OPEN_DISPUTES for dispute in payment.disputes or ())
+    is_disputed = any(is_open(dispute.dispute_status) for dispute in payment.disputes or ())
     sent_today = refunds.count_sent_since(shop.store, since=shop.now() - _DAY_MS)
     if not is_disputed and sent_today < MOST_AUTOMATIC_A_DAY:
         return False
@@ -252,15 +250,29 @@ def _end_due_rows(shop: Shop, payment_id: str) -> None:
             refunds.mark_state(shop.store, refund.id, state="done", now=shop.now())
 
 
+def is_refund_news(shop: Shop, seen: ProviderRefund) -> bool:
+    """Tell whether a listed refund of a payment of ours is one that we have not stored."""
+    return (
+        payments.get_payment(shop.store, seen.payment_id) is not None
+        and refunds.get_by_provider_id(shop.store, seen.refund_id) is None
+    )
+
+
 def observe_disputes(shop: Shop, payment: Payment) -> None:
     """Flag a payment's disputes, inside `store.write()`; a lost one counts as a full refund."""
     row = payments.get_payment(shop.store, payment.payment_id)
-    for dispute in payment.disputes or ():
-        if row is None or dispute.dispute_status == row.dispute_status:
-            continue
-        payments.mark_disputed(shop.store, payment.payment_id, status=dispute.dispute_status, now=shop.now())
-        bookkeeping.record(shop, "payment.disputed", payment_id=payment.payment_id, status=dispute.dispute_status)
-        if dispute.dispute_status in _LOST_DISPUTES:
-            fulfilment.reverse(shop, payment.payment_id, reason="dispute_lost")
-        else:
-            bookkeeping.raise_alarm(shop, "dispute", object_id=payment.payment_id, detail=dispute.dispute_status)
+    status = standing_status([dispute.dispute_status for dispute in payment.disputes or ()])
+    if row is None or status is None or status == row.dispute_status:
+        return
+    payments.mark_disputed(shop.store, payment.payment_id, status=status, now=shop.now())
+    bookkeeping.record(shop, "payment.disputed", payment_id=payment.payment_id, status=status)
+    if is_lost(status):
+        fulfilment.reverse(shop, payment.payment_id, reason="dispute_lost")
+    else:
+        bookkeeping.raise_alarm(shop, "dispute", object_id=payment.payment_id, detail=status)
+
+
+def is_dispute_news(shop: Shop, seen: Dispute) -> bool:
+    """Tell whether a listed dispute of a payment of ours says something that we have not stored."""
+    row = payments.get_payment(shop.store, seen.payment_id)
+    return row is not None and row.dispute_status != seen.dispute_status

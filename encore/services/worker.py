@@ -19,6 +19,7 @@ from encore.services import (
     fallback,
     mail,
     offers,
+    poll,
     reconcile,
     refunds,
     webhooks,
@@ -41,7 +42,6 @@ _ALARM = "worker_job_failing"
 _DAY_S = 86_400.0
 _EXPIRY_EVERY_S = 1.0
 _SWEPT_AT = "swept_at"
-_POLLED_AT = "polled_at"
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _lanes(shop: Shop) -> list[list[Job]]:
         [
             Job("outbox", lambda: _drain(lambda: mail.send_next(shop))),
             Job("catalogue", lambda: _sync(shop), every_s=settings.catalogue_every_s, last_at=catalogue.SYNCED_AT),
-            Job("poll", lambda: reconcile.poll(shop), every_s=settings.poll_every_s, last_at=_POLLED_AT),
+            Job("poll", lambda: poll.poll(shop), every_s=settings.poll_every_s, last_at=poll.POLLED_AT),
             Job("sweep", lambda: _sweep(shop), every_s=_DAY_S, last_at=_SWEPT_AT),
         ],
     ]
@@ -187,7 +187,7 @@ def _sync(shop: Shop) -> int:
 
 
 def _sweep(shop: Shop) -> int:
-    changed = reconcile.sweep(shop)
+    swept = poll.sweep(shop)
     with shop.store.write():
         meta.mark_value(shop.store, _SWEPT_AT, value=shop.now())
-    return changed
+    return swept

@@ -90,6 +90,17 @@ def get_latest_of_customer(store: Store, customer_id: str, *, but_of: str) -> Pa
     )
 
 
+def list_unfinished(store: Store, *, limit: int) -> list[str]:
+    """Return the ids of payments with a dispute or a refund begun elsewhere that is not over, longest unread first."""
+    found = store.rows(
+        "SELECT id, observed_at FROM payments WHERE dispute_status IN ('dispute_opened','dispute_challenged')"
+        " UNION SELECT payments.id, payments.observed_at FROM payments JOIN refunds ON refunds.payment_id = payments.id"
+        " WHERE refunds.reason = 'external' AND refunds.state = 'pending' ORDER BY observed_at LIMIT :limit",
+        limit=limit,
+    )
+    return [str(row["id"]) for row in found]
+
+
 def mark_disposition(store: Store, payment_id: str, *, disposition: str, leaving: tuple[str, ...]) -> bool:
     """Decide what becomes of a payment, once; raises Conflict if another payment of the yes is kept already."""
     names = {f"leaving_{index}": name for index, name in enumerate(leaving)}

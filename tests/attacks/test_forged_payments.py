@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from encore import tokens
-from encore.services import reconcile
+from encore.services import poll
 from tests.attacks.stage import DECLINES_LATER, Browser, Stage
 from tests.sandbox_process import BUNDLE, COURSE
 
@@ -91,7 +91,7 @@ UNPROVEN: dict[str, Forge] = {
 
 def look_everywhere(stage: Stage, payment_id: str) -> None:
     """Let every way a payment is noticed notice it: the poll, and a delivery that names it."""
-    reconcile.poll(stage.shop)
+    poll.poll(stage.shop)
     stage.deliver("payment.succeeded", payment_id=payment_id)
 
 

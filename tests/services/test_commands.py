@@ -163,7 +163,7 @@ def test_reconcile_finds_a_payment_without_webhook(run: Run, world: World) -> No
 
     said = run("reconcile")
 
-    assert (said.exit_code, said.output) == (0, "1 payments changed something; 0 attempts looked at\n")
+    assert (said.exit_code, said.output) == (0, "1 payments read; 0 attempts looked at\n")
     assert len(world.rows("orders")) == 1
 
 

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from encore.services import audit, observe, reconcile
+from encore.services import audit, observe, poll
 from encore.services.rebuild import Rebuilt, rebuild
 from encore.store import alarms, payments
 from tests import factories
@@ -77,7 +77,7 @@ def test_audit_asks_for_a_rebuild_and_is_clean_after_it(open_shop_with: Open) ->
 def test_alarm_of_the_sweep_ends_and_does_not_come_back(open_shop_with: Open) -> None:
     world, _ = lose_a_charge(open_shop_with)
     (charge,) = world.standing(BUNDLE)
-    reconcile.sweep(world.shop)
+    poll.sweep(world.shop)
     raised = [alarm.kind for alarm in alarms.list_standing(world.shop.store)]
 
     rebuild(world.shop)

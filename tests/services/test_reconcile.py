@@ -322,7 +322,7 @@ def test_poll_reads_only_what_is_news(world: World) -> None:
 
     world.poll()
 
-    assert len(world.sandbox.requests()) == asked + 1
+    assert [request["path"] for request in world.sandbox.requests()[asked:]] == ["/payments", "/refunds", "/disputes"]
 
 
 def test_payments_of_others_are_left_alone(world: World) -> None:

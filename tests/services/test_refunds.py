@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from encore.rules.money import Money
 from encore.services import observe, refunds
-from encore.services.pages import OfferPage
-from tests.services.world import DAY_S, World
+from encore.services.pages import OfferPage, ReturnPage
+from encore.services.return_page import order_page
+from tests.services.world import DAY_S, LAN, World
 
 SEND = "POST /refunds"
 
@@ -35,6 +37,11 @@ def refund(world: World) -> dict[str, Any]:
     """The one refund row of ours."""
     (row,) = [row for row in world.rows("refunds") if row["reason"] != "external"]
     return row
+
+
+def order_of(world: World, page: OfferPage) -> ReturnPage:
+    """The buyer's own page of the order and all its payments."""
+    return order_page(world.shop, page.order.ref, buyer_key=LAN, language="en")
 
 
 def access(world: World) -> list[bool]:
@@ -70,6 +77,10 @@ def test_partial_refund_elsewhere_changes_amounts_only(world: World) -> None:
     assert (world.outcome(page), access(world)) == ("charged", [True, True])
     (row,) = [row for row in world.rows("payments") if row["id"] == payment_id]
     assert row["refunded"] == 500
+    line = order_of(world, page).payments[1]
+    assert (line.state, line.refunded) == ("paid", Money(500, "USD"))
+    first = order_of(world, page).payments[0].amount
+    assert order_of(world, page).today == (first + line.amount - Money(500, "USD"),)
     assert world.messages("refund_done") == []
     assert world.breaches() == ()
 
@@ -91,6 +102,37 @@ def test_refund_elsewhere_is_found_without_a_webhook(world: World) -> None:
     page, payment_id = charged(world)
     world.sandbox.control("refunds", {"payment_id": payment_id})
 
+    world.poll()
+
+    assert world.outcome(page) == "refunded"
+
+
+def test_second_partial_refund_is_found_without_a_webhook(world: World) -> None:
+    """R19c: a list of payments says "partial" both times, so the list of refunds is read too."""
+    page, payment_id = charged(world)
+    amount = page.quote.total.minor
+    world.sandbox.control("refunds", {"payment_id": payment_id, "amount": 100})
+    world.poll()
+
+    world.sandbox.control("refunds", {"payment_id": payment_id, "amount": 200})
+    world.poll()
+    assert [row["refunded"] for row in world.rows("payments") if row["id"] == payment_id] == [300]
+
+    world.sandbox.control("refunds", {"payment_id": payment_id, "amount": amount - 300})
+    world.poll()
+    assert world.outcome(page) == "refunded"
+    assert world.breaches() == ()
+
+
+def test_refund_that_ends_long_after_is_found_without_a_webhook(world: World) -> None:
+    page, payment_id = charged(world)
+    world.sandbox.control("switches", {"refund_outcome": "pending"})
+    refund = world.sandbox.control("refunds", {"payment_id": payment_id})
+    world.poll()
+    assert world.outcome(page) == "charged"
+
+    world.advance(7 * DAY_S)
+    world.sandbox.control("settle", {"refund_id": refund["refund_id"], "status": "succeeded"})
     world.poll()
 
     assert world.outcome(page) == "refunded"
@@ -132,6 +174,10 @@ def test_lost_dispute_counts_as_a_full_refund(world: World) -> None:
     read(world, payment_id)
 
     assert (world.outcome(page), access(world)) == ("refunded", [True, False])
+    assert (world.page(page).state, world.page(page).return_state) == ("returned", "by_bank")
+    order = order_of(world, page)
+    assert [line.state for line in order.payments] == ["paid", "lost"]
+    assert order.today == (order.payments[0].amount,)
     assert world.breaches() == ()
 
 
@@ -145,11 +191,40 @@ def test_won_dispute_leaves_the_order(world: World) -> None:
     assert (world.outcome(page), access(world)) == ("charged", [True, True])
 
 
+def test_dispute_and_its_end_weeks_later_are_found_without_a_webhook(world: World) -> None:
+    """R19c"""
+    page, payment_id = charged(world)
+    dispute = world.sandbox.control("disputes", {"payment_id": payment_id})
+    world.poll()
+    assert [row["kind"] for row in world.rows("alarms")] == ["dispute"]
+
+    world.advance(20 * DAY_S)
+    world.sandbox.control("disputes", {"dispute_id": dispute["dispute_id"], "outcome": "lost"})
+    world.poll()
+    world.tidy()
+
+    assert (world.outcome(page), access(world)) == ("refunded", [True, False])
+    assert world.breaches() == ()
+
+
+def test_two_disputes_of_a_payment_count_as_the_worse(world: World) -> None:
+    _page, payment_id = charged(world)
+    first = world.sandbox.control("disputes", {"payment_id": payment_id, "amount": 100})
+    world.sandbox.control("disputes", {"payment_id": payment_id, "amount": 100})
+    world.sandbox.control("disputes", {"dispute_id": first["dispute_id"], "outcome": "won"})
+    read(world, payment_id)
+    read(world, payment_id)
+
+    assert [row["dispute_status"] for row in world.rows("payments") if row["id"] == payment_id] == ["dispute_opened"]
+    assert ["payment.disputed" in row["entry_json"] for row in world.rows("ledger")].count(True) == 1
+
+
 # ---- Ours -------------------------------------------------------------------------------------------------------
 
 
 def test_owed_refund_is_sent_once_and_told_once(world: World) -> None:
     page, payment_id = overcharged(world)
+    assert (world.page(page).state, world.page(page).return_state) == ("returned", "due")
 
     refunds.send_due(world.shop)
     refunds.send_due(world.shop)
@@ -158,7 +233,7 @@ def test_owed_refund_is_sent_once_and_told_once(world: World) -> None:
     assert (refund(world)["state"], refund(world)["post_count"]) == ("done", 1)
     assert len(world.sandbox.requests("POST", "/refunds")) == 1
     assert world.messages("refund_done") == [f"refund_done:{payment_id}"]
-    assert world.page(page).state == "returned"
+    assert (world.page(page).state, world.page(page).return_state) == ("returned", "done")
     assert world.breaches() == ()
 
 

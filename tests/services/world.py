@@ -24,6 +24,7 @@ from encore.services import (
     offer_files,
     offer_pages,
     offers,
+    poll,
     quoting,
     reconcile,
     refunds,
@@ -200,7 +201,7 @@ class World:
 
     def poll(self) -> None:
         """Read the provider's latest payments, as the worker does every five minutes."""
-        reconcile.poll(self.shop)
+        poll.poll(self.shop)
 
     def tidy(self) -> None:
         """Do the worker's other work: what has run out, refunds and messages that are due."""

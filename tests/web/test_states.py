@@ -4,7 +4,7 @@ import pytest
 
 from encore.i18n import LANGUAGES
 from encore.rules.money import Money
-from encore.services.pages import OfferState, ReturnState
+from encore.services.pages import OfferState, ReturnOfMoney, ReturnState
 from tests.html import Element, read
 from tests.web import factories
 from tests.web.conftest import Visit, World
@@ -207,6 +207,50 @@ def test_decline_reason_is_told_only_in_our_words(
 
     assert "card_decline" not in text
     assert (sentence in text) if sentence else ("This card" not in text)
+
+
+@pytest.mark.parametrize(
+    ("return_state", "has_card", "english", "vietnamese"),
+    [
+        ("due", True, "We are returning $23.20.", "Chúng tôi đang hoàn 23,20 US$."),
+        ("done", True, "We returned $23.20 to Visa •••• 4242.", "Chúng tôi đã hoàn 23,20 US$ về Visa •••• 4242."),
+        ("done", False, "We returned $23.20.", "Chúng tôi đã hoàn 23,20 US$."),
+        ("by_bank", True, "Your bank returned $23.20 to you.", "Ngân hàng đã trả lại 23,20 US$ cho bạn."),
+    ],
+)
+def test_money_is_back_only_where_it_is(
+    visit: Visit, world: World, return_state: ReturnOfMoney, has_card: bool, english: str, vietnamese: str
+) -> None:
+    """On the offer's own page and above what follows it, in the same words."""
+    figures = factories.quote() if has_card else factories.quote(method=None)
+    returned = factories.offer_page("returned", return_state=return_state, quote=figures)
+    for language, words in (("en", english), ("vi", vietnamese)):
+        visit.language = language
+        world.offer = returned
+        world.returned = factories.return_page(settled=returned)
+        alone = read(visit.get(f"/o/{factories.INSTANCE}").get_data(as_text=True))
+        above = read(visit.get(f"/r/{factories.REF}").get_data(as_text=True))
+
+        assert alone.one("h1").text == words
+        assert above.test_id("outcome").text == words
+
+
+@pytest.mark.parametrize(
+    ("language", "partly", "by_bank"),
+    [
+        ("en", "$5.00 of it was refunded.", "Returned by your bank"),
+        ("vi", "Đã hoàn 5,00 US$ trong số này.", "Ngân hàng đã trả lại"),
+    ],
+)
+def test_order_tells_what_was_given_back(visit: Visit, world: World, language: str, partly: str, by_bank: str) -> None:
+    visit.language = language
+    lines = (factories.payment(refunded=factories.usd(500)), factories.payment(payment_id="pay_B2", state="lost"))
+    world.returned = factories.return_page(payments=lines, today=(factories.usd(4400),))
+
+    text = read(visit.get(f"/orders/{factories.REF}").get_data(as_text=True)).one("main").text
+
+    assert partly in text
+    assert by_bank in text
 
 
 @languages

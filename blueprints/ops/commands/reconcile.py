@@ -2,6 +2,7 @@
 
 import click
 
+from encore.services import poll
 from encore.services import reconcile as reconcile_service
 from encore.services.rebuild import rebuild as rebuild_service
 
@@ -18,9 +19,9 @@ def reconcile(shop: Shop, is_rebuild: bool) -> None:
     if is_rebuild:
         _rebuild(shop)
         return
-    changed = reconcile_service.sweep(shop)
+    read = poll.sweep(shop)
     looked = reconcile_service.look_due(shop, reconcile_service.Quarantine())
-    click.echo(f"{changed} payments changed something; {looked} attempts looked at")
+    click.echo(f"{read} payments read; {looked} attempts looked at")
 
 
 def _rebuild(shop: Shop) -> None:

@@ -115,6 +115,7 @@ CREATE TABLE payments (
 ) {strict};
 CREATE UNIQUE INDEX one_kept_payment ON payments(acceptance_id) WHERE disposition = 'kept';
 CREATE INDEX payments_of_customer ON payments(customer_id, created_at);
+CREATE INDEX payments_disputed ON payments(dispute_status) WHERE dispute_status IS NOT NULL;
 
 CREATE TABLE orders (
   id text PRIMARY KEY, number {int} NOT NULL UNIQUE,
@@ -143,6 +144,7 @@ CREATE TABLE refunds (
   tries {int} NOT NULL DEFAULT 0, next_try_at {int}, lease_until {int}, created_at {int} NOT NULL, changed_at {int} NOT NULL,
   CHECK (is_full = 1 OR post_count <= 1)
 ) {strict};
+CREATE INDEX refunds_of_payment ON refunds(payment_id);
 CREATE UNIQUE INDEX one_full_refund ON refunds(payment_id) WHERE is_full = 1 AND reason <> 'external';
 CREATE UNIQUE INDEX one_live_refund ON refunds(payment_id) WHERE reason <> 'external'
   AND state IN ('due','sending','unknown','pending');
