@@ -78,6 +78,8 @@ def apply_event(
         next_check_at=next_check_at,
     ):
         return False
+    if attempt.state == "unknown":
+        clear_alarm(shop, "unknown_too_old", object_id=attempt.id)
     record(shop, "attempt.moved", attempt_id=attempt.id, state=move.to, cause=event, reason=reason)
     if move.outcome is not None:
         acceptances.mark_outcome(
@@ -184,3 +186,12 @@ def raise_alarm(shop: Shop, kind: str, *, object_id: str, detail: str) -> None:
         payload={"alarm": kind, "object": object_id, "detail": detail, "at": now},
         now=now,
     )
+
+
+def clear_alarm(shop: Shop, kind: str, *, object_id: str) -> bool:
+    """Clear an alarm that a fact has ended or a person has dealt with; False if it does not stand."""
+    with shop.store.write():
+        if not alarms.clear_alarm(shop.store, kind=kind, object_id=object_id, now=shop.now()):
+            return False
+        record(shop, "alarm.cleared", kind=kind, object_id=object_id)
+        return True

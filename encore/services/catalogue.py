@@ -12,7 +12,7 @@ from encore.rules.money import Money
 from encore.services import bookkeeping, budgets
 from encore.services.pages import ProductCard
 from encore.services.shop import Shop
-from encore.store import alarms, catalogue, meta, offers, orders
+from encore.store import catalogue, meta, offers, orders
 from encore.store.catalogue import Product
 
 SYNCED_AT = "catalogue.synced_at"
@@ -222,4 +222,4 @@ def _tell_of_archived(shop: Shop) -> None:
             detail = f"{product.name} is no longer sold; stopped offers: {', '.join(uses[product.id])}"
             bookkeeping.raise_alarm(shop, _ARCHIVED_ALARM, object_id=product.id, detail=detail)
         else:
-            alarms.clear_alarm(shop.store, kind=_ARCHIVED_ALARM, object_id=product.id, now=shop.now())
+            bookkeeping.clear_alarm(shop, _ARCHIVED_ALARM, object_id=product.id)

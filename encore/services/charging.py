@@ -16,6 +16,7 @@ from encore.rules.quotes import Quote, thaw
 from encore.services import bookkeeping, budgets, observe, quoting
 from encore.services.consent import Consent
 from encore.services.kinds import one_time
+from encore.services.processes import is_silent
 from encore.services.shop import SEND_SLOTS, Shop
 from encore.store import StoreFull, acceptances, attempts, offer_instances, orders, payments, processes
 from encore.store.acceptances import Acceptance
@@ -24,8 +25,6 @@ from encore.store.offer_instances import OfferInstance
 
 # A queued yes that could not be sent for this long is not sent any more: the buyer has been told to wait, not to guess.
 QUEUE_LIFE_MS = 30_000
-# Without a worker that spoke in this time, a queued yes would wait for nobody.
-WORKER_SILENT_MS = 15_000
 # Five unknowns among ten sends in a minute: the provider is in trouble, so no more money is put at stake for a minute.
 _STORM_SENDS, _STORM_UNKNOWNS, _STORM_MS = 10, 5, 60_000
 _STATUS_READ_S = 2.0
@@ -218,8 +217,9 @@ def _is_storm(shop: Shop, *, now: int) -> bool:
 
 
 def _has_worker(shop: Shop, *, now: int) -> bool:
+    """Tell whether a worker is there: without one, a queued yes would wait for nobody."""
     latest = processes.get_latest_heartbeat(shop.store, "worker")
-    return latest is not None and now - latest <= WORKER_SILENT_MS
+    return latest is not None and not is_silent(latest, now=now)
 
 
 def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from encore.errors import ProviderError
 from encore.services import catalogue as catalogue_service
 from encore.services import mail, status, webhooks
+from encore.services.processes import is_silent
 from encore.services.shop import Shop
 from encore.store import StoreFull, alarms, catalogue, meta, processes, schema, webhook_events
 from encore.store.engine import FREE_BYTES_FLOOR, sqlite_version
@@ -146,8 +147,7 @@ def _worker(shop: Shop) -> Check:
     if latest is None:
         return _problem("worker", "is not running", repair)
     said = f"last seen {_ago(shop, latest)}"
-    is_silent = shop.now() - latest >= status.WORKER_SILENT_MS
-    return _problem("worker", said, repair) if is_silent else _ok("worker", said)
+    return _problem("worker", said, repair) if is_silent(latest, now=shop.now()) else _ok("worker", said)
 
 
 def _webhooks(shop: Shop) -> Check:

@@ -27,7 +27,7 @@ from encore.rules.quotes import QuotedMethod
 from encore.services import bookkeeping
 from encore.services.shop import Shop
 from encore.settings import Smtp
-from encore.store import alarms, meta, outbox
+from encore.store import meta, outbox
 from encore.store.outbox import Message as Row
 
 log = structlog.get_logger("encore.mail")
@@ -89,7 +89,7 @@ def send_next(shop: Shop) -> bool:
         with shop.store.write():
             outbox.mark_sent(shop.store, row.id, now=shop.now())
             kind, object_id = _ALARM
-            alarms.clear_alarm(shop.store, kind=kind, object_id=object_id, now=shop.now())
+            bookkeeping.clear_alarm(shop, kind, object_id=object_id)
         crash_point("outbox.marked")
     return True
 

@@ -18,7 +18,14 @@ from encore.ids import new_id
 from encore.store import Store, attempts, processes
 
 HEARTBEAT_S = 5.0
+# Three missed heartbeats. Source: charging.md, section 1.
+_SILENT_MS = 15_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def is_silent(heartbeat_at: int, *, now: int) -> bool:
+    """Tell whether a process that last spoke then must be taken for gone (epoch milliseconds)."""
+    return now - heartbeat_at >= _SILENT_MS
 
 
 class Presence:

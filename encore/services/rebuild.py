@@ -12,7 +12,7 @@ from encore.errors import ProviderError
 from encore.rules.attempts import sight
 from encore.services import bookkeeping, fulfilment, observe, refunds
 from encore.services.shop import Shop
-from encore.store import alarms, attempts, checkouts, payments
+from encore.store import attempts, checkouts, payments
 
 # As far back as the provider keeps a payment refundable, and a little more.
 _BACK_MS = 35 * 24 * 3_600_000
@@ -78,7 +78,7 @@ def _leave_to_person(shop: Shop, payment: Payment, *, lost: str) -> None:
         # Manual from the start: with the consent gone, neither keeping nor returning it can be right by rule.
         observe.store_seen(shop, payment)
         payments.mark_disposition(shop.store, payment.payment_id, disposition="manual", leaving=("seen",))
-        alarms.clear_alarm(shop.store, kind=_LOST_ROW_ALARM, object_id=payment.payment_id, now=shop.now())
+        bookkeeping.clear_alarm(shop, _LOST_ROW_ALARM, object_id=payment.payment_id)
         paid = f"{payment.total_amount} {payment.currency} paid by {payment.customer.customer_id}"
         detail = f"{paid} for {lost}, which an older backup does not have"
         bookkeeping.raise_alarm(shop, _PERSON_ALARM, object_id=payment.payment_id, detail=detail)

@@ -248,6 +248,7 @@ def _end_due_rows(shop: Shop, payment_id: str) -> None:
     for refund in refunds.list_of_payment(shop.store, payment_id):
         if refund.reason != "external" and refund.state in ("due", "unknown"):
             refunds.mark_state(shop.store, refund.id, state="done", now=shop.now())
+        bookkeeping.clear_alarm(shop, "refund_needs_person", object_id=refund.id)
 
 
 def is_refund_news(shop: Shop, seen: ProviderRefund) -> bool:
@@ -266,10 +267,12 @@ def observe_disputes(shop: Shop, payment: Payment) -> None:
         return
     payments.mark_disputed(shop.store, payment.payment_id, status=status, now=shop.now())
     bookkeeping.record(shop, "payment.disputed", payment_id=payment.payment_id, status=status)
+    if is_open(status):
+        bookkeeping.raise_alarm(shop, "dispute", object_id=payment.payment_id, detail=status)
+    else:
+        bookkeeping.clear_alarm(shop, "dispute", object_id=payment.payment_id)
     if is_lost(status):
         fulfilment.reverse(shop, payment.payment_id, reason="dispute_lost")
-    else:
-        bookkeeping.raise_alarm(shop, "dispute", object_id=payment.payment_id, detail=status)
 
 
 def is_dispute_news(shop: Shop, seen: Dispute) -> bool:

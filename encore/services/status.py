@@ -5,11 +5,10 @@ from typing import Any
 
 from encore.errors import NotExecuted, ProviderError
 from encore.services import budgets, catalogue, demo
+from encore.services.processes import is_silent
 from encore.services.shop import Shop
 from encore.store import meta, processes, schema
 
-# Three missed heartbeats; the charge protocol uses the same figure (charging.md, section 1).
-WORKER_SILENT_MS = 15_000
 _ASK_S = 2.0
 _GOOD_FOR_S = 5.0
 _BAD_FOR_S = 1.0
@@ -53,7 +52,7 @@ class Readiness:
         latest = processes.get_latest_heartbeat(self._shop.store, "worker")
         if latest is None:
             return "missing"
-        return "ok" if self._shop.now() - latest < WORKER_SILENT_MS else "silent"
+        return "silent" if is_silent(latest, now=self._shop.now()) else "ok"
 
     def _catalogue(self) -> str:
         return "ok" if meta.get_number(self._shop.store, catalogue.SYNCED_AT) is not None else "not_synced"

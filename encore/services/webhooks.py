@@ -18,7 +18,7 @@ from encore.dodo.webhooks import parse, verify
 from encore.errors import BadSignature, NotExecuted, ProviderError, RateLimited, UnreadableEvent
 from encore.services import bookkeeping, budgets, observe, offers
 from encore.services.shop import Shop
-from encore.store import StoreFull, alarms, attempts, meta, webhook_events
+from encore.store import StoreFull, attempts, meta, webhook_events
 from encore.store.webhook_events import WebhookEvent
 
 log = structlog.get_logger("encore.webhooks")
@@ -221,7 +221,7 @@ def _note_outcome(shop: Shop, event: WebhookEvent, outcome: _Outcome) -> None:
             webhook_events.mark_postponed(shop.store, event, next_try_at=now + _NO_BUDGET_MS)
         case _Done(note=note):
             webhook_events.mark_state(shop.store, event, state="done", note=note, now=now)
-            alarms.clear_alarm(shop.store, kind=_DEAD_ALARM, object_id=event.webhook_id, now=now)
+            bookkeeping.clear_alarm(shop, _DEAD_ALARM, object_id=event.webhook_id)
         case _Later(note=note) if event.tries <= len(_RETRY_MS):
             next_try_at = now + _RETRY_MS[max(event.tries, 1) - 1]
             webhook_events.mark_state(shop.store, event, state="received", note=note, now=now, next_try_at=next_try_at)
@@ -288,4 +288,4 @@ def _note_good_clock(shop: Shop) -> None:
     if meta.get_number(shop.store, _SKEWED):
         meta.mark_value(shop.store, _SKEWED, value=0)
         kind, object_id = _CLOCK_ALARM
-        alarms.clear_alarm(shop.store, kind=kind, object_id=object_id, now=shop.now())
+        bookkeeping.clear_alarm(shop, kind, object_id=object_id)

@@ -25,7 +25,7 @@ from encore.services import (
     webhooks,
 )
 from encore.services.shop import Shop
-from encore.store import StoreFull, alarms, meta
+from encore.store import StoreFull, meta
 
 log = structlog.get_logger("encore.worker")
 
@@ -64,6 +64,8 @@ class Lane:
         self._shop = shop
         self._jobs = jobs
         self._due = {job.name: self._first_due(job) for job in jobs}
+        # A process that just began knows nothing of what its predecessor raised: the first success clears that too.
+        self._unproven = set(self._due)
         self._failing_since: dict[str, float] = {}
         self._retry_s: dict[str, float] = {}
 
@@ -105,10 +107,10 @@ class Lane:
     def _note_success(self, job: Job) -> None:
         self._due[job.name] = self._shop.clock.monotonic() + job.every_s
         self._retry_s.pop(job.name, None)
-        if self._failing_since.pop(job.name, None) is None:
+        if self._failing_since.pop(job.name, None) is None and job.name not in self._unproven:
             return
-        with self._shop.store.write():
-            alarms.clear_alarm(self._shop.store, kind=_ALARM, object_id=job.name, now=self._shop.now())
+        self._unproven.discard(job.name)
+        bookkeeping.clear_alarm(self._shop, _ALARM, object_id=job.name)
 
     def _note_failure(self, job: Job, error: Exception) -> None:
         now = self._shop.clock.monotonic()

@@ -32,13 +32,15 @@ def raise_alarm(store: Store, *, kind: str, object_id: str, detail: str, now: in
     )
 
 
-def clear_alarm(store: Store, *, kind: str, object_id: str, now: int) -> None:
-    """Clear an alarm that stands."""
-    store.run(
-        "UPDATE alarms SET cleared_at = :now WHERE kind = :kind AND object = :object_id AND cleared_at IS NULL",
-        kind=kind,
-        object_id=object_id,
-        now=now,
+def clear_alarm(store: Store, *, kind: str, object_id: str, now: int) -> bool:
+    """Clear an alarm inside `write()`; False if it does not stand."""
+    return bool(
+        store.run(
+            "UPDATE alarms SET cleared_at = :now WHERE kind = :kind AND object = :object_id AND cleared_at IS NULL",
+            kind=kind,
+            object_id=object_id,
+            now=now,
+        )
     )
 
 

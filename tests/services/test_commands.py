@@ -13,7 +13,7 @@ from click.testing import Result
 from flask import Flask
 
 from app import create_app
-from encore.services import webhooks
+from encore.services import bookkeeping, webhooks
 from encore.services.shop import Shop
 from encore.settings import load_settings
 from tests.deliveries import event, sign
@@ -165,6 +165,24 @@ def test_reconcile_finds_a_payment_without_webhook(run: Run, world: World) -> No
 
     assert (said.exit_code, said.output) == (0, "1 payments read; 0 attempts looked at\n")
     assert len(world.rows("orders")) == 1
+
+
+def test_alarm_is_listed_until_a_person_clears_it(run: Run, world: World) -> None:
+    assert run("alarms", "list").output == "No alarms.\n"
+    with world.shop.store.write():
+        bookkeeping.raise_alarm(world.shop, "duplicate_refunded", object_id="pay_1", detail="second payment")
+
+    assert "duplicate_refunded  pay_1" in run("alarms", "list").output
+    said = run("alarms", "clear", "duplicate_refunded", "pay_1")
+
+    assert (said.exit_code, said.output) == (0, "cleared  duplicate_refunded  pay_1\n")
+    assert json.loads(run("alarms", "list", "--json").output) == []
+    events = [json.loads(row["entry_json"])["event"] for row in world.rows("ledger")]
+    assert events[-2:] == ["alarm.raised", "alarm.cleared"]
+
+
+def test_clearing_an_alarm_that_does_not_stand_is_a_problem(run: Run) -> None:
+    assert run("alarms", "clear", "duplicate_refunded", "pay_1").exit_code == 1
 
 
 def test_rebuild_takes_in_what_a_backup_lacks(run: Run, world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from encore.services import bookkeeping, reconcile, webhooks
 from encore.services.pages import OfferPage
-from encore.store import attempts, offer_instances
+from encore.store import alarms, attempts, offer_instances
 from encore.store.offer_instances import OfferInstance
 from tests.deliveries import sign
 from tests.sandbox_process import BUNDLE, wait_for
@@ -303,6 +303,21 @@ def test_unknown_for_an_hour_raises_one_alarm(open_shop_with: Open) -> None:
 
     assert [row["kind"] for row in world.rows("alarms")] == ["unknown_too_old"]
     assert len(world.messages("alarm")) == 1
+
+
+def test_alarm_of_an_unknown_ends_when_it_is_known(open_shop_with: Open) -> None:
+    world = patient(open_shop_with)
+    page = lost(world, effect="before")
+    world.sandbox.lists(outage=True)
+    world.clock.wall_s += 3601
+    world.look()
+    assert [alarm.kind for alarm in alarms.list_standing(world.shop.store)] == ["unknown_too_old"]
+
+    world.sandbox.lists(outage=False)
+    world.look()
+
+    assert world.outcome(page) == "charged"
+    assert alarms.list_standing(world.shop.store) == []
 
 
 def test_poll_alone_reaches_the_same_end(world: World) -> None:

@@ -8,6 +8,7 @@ from encore.rules.money import Money
 from encore.services import observe, refunds
 from encore.services.pages import OfferPage, ReturnPage
 from encore.services.return_page import order_page
+from encore.store import alarms
 from tests.services.world import DAY_S, LAN, World
 
 SEND = "POST /refunds"
@@ -184,11 +185,14 @@ def test_lost_dispute_counts_as_a_full_refund(world: World) -> None:
 def test_won_dispute_leaves_the_order(world: World) -> None:
     page, payment_id = charged(world)
     dispute = world.sandbox.control("disputes", {"payment_id": payment_id})
+    read(world, payment_id)
 
     world.sandbox.control("disputes", {"dispute_id": dispute["dispute_id"], "outcome": "won"})
+    assert [alarm.kind for alarm in alarms.list_standing(world.shop.store)] == ["dispute"]
     read(world, payment_id)
 
     assert (world.outcome(page), access(world)) == ("charged", [True, True])
+    assert alarms.list_standing(world.shop.store) == []
 
 
 def test_dispute_and_its_end_weeks_later_are_found_without_a_webhook(world: World) -> None:
@@ -302,6 +306,21 @@ def test_refund_after_the_window_needs_a_person(world: World) -> None:
 
     assert refund(world)["state"] == "manual"
     assert "refund_needs_person" in [row["kind"] for row in world.rows("alarms")]
+
+
+def test_refund_made_by_a_person_ends_the_alarm(world: World) -> None:
+    page, payment_id = overcharged(world)
+    dispute = world.sandbox.control("disputes", {"payment_id": payment_id})
+    refunds.send_due(world.shop)
+    assert refund(world)["state"] == "manual"
+
+    world.sandbox.control("disputes", {"dispute_id": dispute["dispute_id"], "outcome": "won"})
+    world.sandbox.control("refunds", {"payment_id": payment_id})
+    read(world, payment_id)
+
+    assert world.page(page).return_state == "done"
+    assert "refund_needs_person" not in [alarm.kind for alarm in alarms.list_standing(world.shop.store)]
+    assert world.sandbox.requests("POST", "/refunds") == []
 
 
 def test_disputed_payment_is_not_refunded_by_itself(world: World) -> None:

@@ -82,6 +82,19 @@ def test_the_alarm_ends_with_the_first_success(shop: Shop, clock: MovableClock) 
     assert alarms.list_standing(shop.store) == []
 
 
+def test_the_alarm_of_a_worker_that_was_restarted_ends_too(shop: Shop, clock: MovableClock) -> None:
+    before = worker.Lane(shop, [worker.Job("moody", fail)])
+    before.do(worker.Job("moody", fail))
+    clock.steady_s += 61
+    before.do(worker.Job("moody", fail))
+    assert len(alarms.list_standing(shop.store)) == 1
+
+    well = worker.Job("moody", lambda: 0)
+    worker.Lane(shop, [well]).do(well)
+
+    assert alarms.list_standing(shop.store) == []
+
+
 def test_a_restart_does_not_read_a_fresh_catalogue_again(shop: Shop, sandbox: SandboxProcess) -> None:
     catalogue.sync(shop)
     before = len(sandbox.requests("GET", "/products"))

@@ -2,11 +2,11 @@
 
 from flask import Blueprint
 
-from . import attempts, audit, catalogue, database, doctor, mail, offers, reconcile, webhooks, worker
+from . import alarms, attempts, audit, catalogue, database, doctor, mail, offers, reconcile, webhooks, worker
 
 
 def install(bp: Blueprint) -> None:
     """Add every command to the blueprint."""
-    for module in (database, catalogue, offers, worker, attempts, reconcile, webhooks, audit, doctor, mail):
+    for module in (database, catalogue, offers, worker, attempts, reconcile, webhooks, audit, doctor, alarms, mail):
         for command in module.COMMANDS:
             bp.cli.add_command(command)
