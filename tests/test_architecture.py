@@ -135,6 +135,18 @@ def test_house_keeps_the_rule(rule: Rule) -> None:
     assert found == []
 
 
+def test_tests_open_the_stores_file_with_its_own_library() -> None:
+    """A second SQLite in one process drops the first one's locks when it closes the file, and writes get lost."""
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        for name, _ in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if name.split(".")[0] == "sqlite3"
+    ]
+
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("rule", "path", "source"),
     [*((rule, *planted) for rule, planted in RULES.items()), *OTHER_WAYS],
