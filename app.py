@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from flask import Flask
 
 from encore import logs
@@ -24,9 +23,8 @@ else:
     from . import blueprints
 
 _HERE = Path(__file__).parent
-# What a command ends with at wrong settings, as the parent does; and what tells gunicorn that starting its worker again
-# will not help: at any other status it would start another one, for ever.
-_USAGE, _DO_NOT_RESTART = 2, 3
+# What anything ends with at wrong settings, as the parent does.
+_USAGE = 2
 
 
 class PendingMigrations(RuntimeError):
@@ -46,7 +44,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     except (SettingsError, PendingMigrations) as error:
         # To whoever set something wrong, a traceback of ours says nothing.
         print(error, file=sys.stderr)
-        sys.exit(_USAGE if click.get_current_context(silent=True) else _DO_NOT_RESTART)
+        sys.exit(_USAGE)
 
 
 def _build(settings: Settings, *, clock: Clock | None) -> Flask:

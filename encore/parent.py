@@ -17,6 +17,7 @@ from typing import NoReturn
 from encore.children import Child, ChildEnded, Children
 from encore.clock import Clock
 from encore.settings import Settings, SettingsError, load_settings
+from encore.web_server import web_command
 
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.05
@@ -54,19 +55,6 @@ def main() -> int:
         run.stop()
 
 
-def web_command(app: str, port: int) -> list[str]:
-    """Return the command of the web server for an application factory, such as `app:create_app()`.
-
-    One process: one write lock, exact rate limits. Its access log would hold query strings, so it has none.
-    """
-    return [
-        *(sys.executable, "-m", "gunicorn", app),
-        *("--bind", f"127.0.0.1:{port}", "--no-control-socket"),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", "32"),
-        *("--graceful-timeout", "20", "--log-level", "warning"),
-    ]
-
-
 class _Run:
     """One run of the whole: `start` returns when buyers can be served."""
 
@@ -102,7 +90,7 @@ class _Run:
         self._children.finish(self._flask_task("upgrade", "db", "upgrade"))
         self._children.next_wave()
         self._children.start("worker", [sys.executable, "-m", *self._flask("worker")])
-        self._children.start("web", web_command(f"{self._prefix}app:create_app()", self._settings.port))
+        self._children.start("web", web_command(f"{self._prefix}app:create_app", self._settings.port))
         mail_link = self._flask_task("mail-link", "mail", "link") if self._settings.is_sandbox else None
         self._wait_until_ready()
         self._print_welcome(

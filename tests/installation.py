@@ -20,6 +20,7 @@ import requests
 
 from encore.settings import load_settings
 from encore.store import Store, open_store
+from encore.web_server import web_command
 from tests.sandbox_process import ROOT, SandboxProcess, start_sandbox, wait_for
 
 # What 13 s, 15 min and 8 s are in a test, where nobody waits for real minutes (proof.md, section 1).
@@ -61,9 +62,7 @@ class Installation:
 
     def start_web(self, *, app: str = "app", **env: str) -> None:
         """Start the web process and wait until it answers; `app` is the module of its composition root."""
-        command = [sys.executable, "-m", "gunicorn", f"{app}:create_app()", "--bind", f"127.0.0.1:{self.port}"]
-        command += ["--worker-class", "gthread", "--workers", "1", "--threads", "24", "--no-control-socket"]
-        self.web = self._spawn(command, env, log="web.log")
+        self.web = self._spawn(web_command(f"{app}:create_app", self.port), env, log="web.log")
         wait_for(lambda: self._answers(), limit_s=20, what="the web process")
 
     def start_worker(self, *, app: str = "app", **env: str) -> None:

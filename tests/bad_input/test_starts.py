@@ -20,7 +20,7 @@ NAMED = (
     *("ENCORE_SECRET_KEY", "ENCORE_ATTEMPT_KEY", "ENCORE_PUBLIC_URL", "ENCORE_SMTP_HOST", "ENCORE_OWNER_EMAIL"),
 )
 COMMANDS = {
-    "gunicorn": ("gunicorn", "app:create_app()", "--no-control-socket", "--bind", "127.0.0.1:{port}"),
+    "flask web": ("flask", "--app", "app", "web"),
     "flask run": ("flask", "--app", "app", "run", "--port", "{port}"),
     "flask worker": ("flask", "--app", "app", "worker", "--once"),
     "flask db": ("flask", "--app", "app", "db", "upgrade"),
@@ -49,7 +49,7 @@ def test_wrong_settings_stop_every_start_with_one_message(name: str, tmp_path: P
     done = start(name, tmp_path, **WRONG)
 
     said = done.stdout + done.stderr
-    assert done.returncode == (3 if name == "gunicorn" else 2)
+    assert done.returncode == 2
     assert said.count("Encore cannot start: 9 settings need attention.") == 1
     for setting in NAMED:
         assert said.count(f"\n  {setting} ") == 1, said
@@ -58,7 +58,7 @@ def test_wrong_settings_stop_every_start_with_one_message(name: str, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["gunicorn", "flask doctor"])
+@pytest.mark.parametrize("name", ["flask web", "flask doctor"])
 def test_store_without_its_schema_says_what_to_run(name: str, tmp_path: Path) -> None:
     done = start(name, tmp_path, SANDBOX_PORT="9")
 

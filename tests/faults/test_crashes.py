@@ -82,9 +82,7 @@ def _crash(shop: Installation, case: Case, scene: Scene, *, point: str, kill_all
         wait_for(lambda: dead.poll() is not None, what=f"the worker's end at {point}")
         assert dead.returncode == _KILLED
     else:
-        wait_for(
-            lambda: "exited with code" in _log(shop) or "was sent SIG" in _log(shop), what=f"the web's end at {point}"
-        )
+        wait_for(lambda: "Unexpected exit" in _log(shop), what=f"the web's end at {point}")
     shop.kill(case.process)
     if kill_all:
         shop.kill(other)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from encore.store import Conflict, Store, StoreFull, meta, open_store, schema
+from encore.store import Conflict, Store, StoreFull, engine, meta, open_store, schema
 from encore.store.engine import sqlite_version
 from tests.store.rows import fill, insert
 
@@ -162,8 +162,8 @@ def test_a_read_only_file_refuses(store: Store) -> None:
     assert values(store) == {}
 
 
-def test_a_lock_held_elsewhere_refuses_in_time(store: Store) -> None:
-    store._writing_connection().execute("PRAGMA busy_timeout = 50")
+def test_a_lock_held_elsewhere_refuses_in_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_S", 0.05)
     # Of the same library: two of them in one process do not see each other's locks.
     other = open_store(store.path)
     other._writing_connection().execute("BEGIN IMMEDIATE")
@@ -174,6 +174,26 @@ def test_a_lock_held_elsewhere_refuses_in_time(store: Store) -> None:
     other._writing_connection().execute("ROLLBACK")
     other.close()
     mark(store, "a")
+    assert values(store) == {"a": "1"}
+
+
+def test_turn_to_write_is_waited_for_and_taken_soon(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process's transaction ends while we look for our turn."""
+    other = open_store(store.path)
+    other._writing_connection().execute("BEGIN IMMEDIATE")
+    looks: list[float] = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            other._writing_connection().execute("ROLLBACK")
+
+    monkeypatch.setattr(engine, "sleep", look)
+
+    mark(store, "a")
+
+    other.close()
+    assert looks == [0.001] * 3
     assert values(store) == {"a": "1"}
 
 

@@ -92,7 +92,7 @@ def _print_settings() -> None:
     print("  load tool  tests/tools/load.py: raw sockets in a process of its own, 8 connections unless a row says else")
     print("  times      medians of three rounds; own time is wall time without that of open provider calls")
     print(
-        f"  versions   Python {platform.python_version()}, SQLite {sqlite_version()}, gunicorn {version('gunicorn')},"
+        f"  versions   Python {platform.python_version()}, SQLite {sqlite_version()}, granian {version('granian')},"
         f" {platform.system()} {platform.machine()}"
     )
 

@@ -156,18 +156,17 @@ def measure_prepared(shop: Installation, *, buyers: int) -> list[Row]:
         " JOIN customers ON customers.id = orders.customer_id WHERE customers.email LIKE 'early%'"
     )
     wait_for(lambda: _count(shop, sql) == 2 * buyers, limit_s=30, what="the worker's preparation")
-    before = len(shop.sandbox.requests())
     found = load.run(shop.port, [write_request(b, "GET", f"/r/{b.ref}") for b in paid], connections=1)
-    # The worker's own copy of the catalogue may fall into the same moment.
-    calls = [call for call in shop.sandbox.requests()[before:] if call["path"] != "/products"]
+    # By the clock in each answer: the worker asks the provider in the same moment, for other reasons.
+    asked = sum(answer.provider_ms > 0 for answer in found.answers)
     shown = sum('data-testid="offer"' in buyer.get(f"/r/{buyer.ref}") for buyer in paid)
     wall = [answer.wall_ms for answer in found.answers]
     return [
         Row(
-            "return page after the webhook: provider calls",
-            f"{len(calls)} for {shown} offers; p50 {median(wall):.1f}, p95 {percentile(wall, 0.95):.1f} ms",
+            "return page after the webhook: asks the provider",
+            f"{asked} of {shown} pages; p50 {median(wall):.1f}, p95 {percentile(wall, 0.95):.1f} ms",
             "0",
-            not calls and shown == buyers,
+            not asked and shown == buyers,
         )
     ]
 

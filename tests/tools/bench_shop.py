@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from encore.parent import web_command
+from encore.web_server import web_command
 from tests.installation import Buyer, Installation, read_form
 from tests.sandbox_process import ROOT, wait_for
 
-APP = "tests.tools.timed_app:create_app()"
+APP = "tests.tools.timed_app:create_app"
 # What the product would use, not the shortened times of the tests; only limits and call budget are lifted.
 SETTINGS = {
     "ENCORE_TESTING": "1",
@@ -32,21 +32,21 @@ _SHOPPERS = 8
 
 def _gunicorn(workers: int, threads: int) -> Callable[[int], list[str]]:
     def command(port: int) -> list[str]:
-        words = web_command(APP, port)
-        words[words.index("--workers") + 1] = str(workers)
-        words[words.index("--threads") + 1] = str(threads)
-        return words
+        return [
+            *(sys.executable, "-m", "gunicorn", f"{APP}()", "--bind", f"127.0.0.1:{port}", "--no-control-socket"),
+            *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)),
+            *("--graceful-timeout", "20", "--log-level", "warning"),
+        ]
 
     return command
 
 
 def _granian(workers: int, threads: int) -> Callable[[int], list[str]]:
     def command(port: int) -> list[str]:
-        return [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", APP.removesuffix("()")),
-            *("--host", "127.0.0.1", "--port", str(port), "--no-ws", "--log-level", "error"),
-            *("--workers", str(workers), "--blocking-threads", str(threads)),
-        ]
+        words = web_command(APP, port)
+        words[words.index("--workers") + 1] = str(workers)
+        words[words.index("--blocking-threads") + 1] = str(threads)
+        return words
 
     return command
 

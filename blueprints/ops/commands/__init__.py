@@ -2,11 +2,13 @@
 
 from flask import Blueprint
 
-from . import alarms, attempts, audit, catalogue, database, doctor, mail, offers, reconcile, webhooks, worker
+from . import alarms, attempts, audit, catalogue, database, doctor, mail, offers, reconcile, web, webhooks, worker
+
+_NOUNS = (database, catalogue, offers, web, worker, attempts, reconcile, webhooks, audit, doctor, alarms, mail)
 
 
 def install(bp: Blueprint) -> None:
     """Add every command to the blueprint."""
-    for module in (database, catalogue, offers, worker, attempts, reconcile, webhooks, audit, doctor, alarms, mail):
+    for module in _NOUNS:
         for command in module.COMMANDS:
             bp.cli.add_command(command)

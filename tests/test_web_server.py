@@ -1,0 +1,58 @@
+"""The web server as an operator starts it: it serves, replaces what dies, and ends when asked."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.installation import Installation, running_installation
+from tests.sandbox_process import ROOT, wait_for
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Installation]:
+    with running_installation(tmp_path) as made:
+        yield made
+
+
+def processes_of(shop: Installation) -> set[int]:
+    """The server's own processes, the one that started them left out."""
+    assert shop.web is not None
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [line.split() for line in listed.splitlines()]
+    return {int(pid) for pid, parent in pairs if int(parent) == shop.web.pid}
+
+
+def is_up(shop: Installation) -> bool:
+    try:
+        return requests.get(f"{shop.url}/healthz", timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_flask_web_serves_until_it_is_asked_to_end(shop: Installation) -> None:
+    command = [sys.executable, "-m", "flask", "--app", "app", "web"]
+    env = {**shop.env, "PORT": str(shop.port)}
+    shop.web = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
+    wait_for(lambda: is_up(shop), limit_s=20, what="the shop")
+    assert len(processes_of(shop)) == 2
+
+    shop.web.send_signal(signal.SIGTERM)
+
+    assert shop.web.wait(timeout=30) == 0
+    assert not is_up(shop)
+
+
+def test_process_that_dies_is_replaced_while_the_other_serves(shop: Installation) -> None:
+    shop.start_web()
+    before = processes_of(shop)
+
+    os.kill(min(before), signal.SIGKILL)
+
+    wait_for(lambda: len(processes_of(shop) - before) == 1, limit_s=15, what="a new process")
+    wait_for(lambda: is_up(shop), what="the shop")
