@@ -74,7 +74,7 @@ class Children:
                 stderr=subprocess.STDOUT,
                 # A session of its own: Ctrl-C reaches the parent alone, which ends the others in order.
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent(),
             )
         child = Child(name=name, process=process, log=log, is_task=is_task)
         self._waves[-1].append(child)
@@ -127,8 +127,8 @@ def _describe(child: Child) -> str:
     return f"The {child.name} {how}, so everything is stopped. The end of {child.log}:\n{lines}"
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """Return what a child runs before its program, so that even kill -9 of the parent ends it; Linux only."""
+def end_with_parent() -> Callable[[], None] | None:
+    """Return what a child runs first, so that even kill -9 of the parent ends it; Linux only."""
     if sys.platform != "linux":
         return None
     parent = os.getpid()

@@ -1,16 +1,19 @@
 """The web server: the one command by which `python app.py`, `flask web`, the tests and the benchmark serve the shop."""
 
 import gc
+import os
 import sys
 from importlib import import_module
 
+from encore.children import end_with_parent
+
 # Measured on Encore itself: docs/operator/performance.md. Threads, because a charge may take seconds.
-_PROCESSES, _THREADS = 2, 16
+PROCESSES, _THREADS = 2, 16
 # Longer than all provider calls of a request (19 s), so that a charge under way is settled and not cut.
 _GRACE_S = 20
 
 
-def web_command(factory: str, port: int, *, host: str = "127.0.0.1") -> list[str]:
+def web_command(factory: str, port: int, *, host: str = "127.0.0.1", processes: int = PROCESSES) -> list[str]:
     """Return the server's command for an application factory, such as `app:create_app`.
 
     It writes no access log, which would hold query strings, and replaces a process of its own that died.
@@ -18,15 +21,22 @@ def web_command(factory: str, port: int, *, host: str = "127.0.0.1") -> list[str
     return [
         *(sys.executable, "-m", "encore.web_server", factory, "--interface", "wsgi", "--factory"),
         *("--host", host, "--port", str(port), "--http", "1", "--no-ws"),
-        *("--workers", str(_PROCESSES), "--blocking-threads", str(_THREADS)),
+        *("--workers", str(processes), "--blocking-threads", str(_THREADS)),
         *("--respawn-failed-workers", "--workers-kill-timeout", str(_GRACE_S), "--log-level", "error"),
     ]
 
 
 def main() -> None:
     """Be the server, after importing the application's module: its processes then share that memory."""
+    # Its options are the command's: one of the environment's could bring back the access log.
+    for name in [name for name in os.environ if name.startswith("GRANIAN_")]:
+        del os.environ[name]
     from granian.cli import entrypoint
 
+    end = end_with_parent()
+    if end is not None:
+        # Orphans would go on answering on the port beside the server that takes their place.
+        os.register_at_fork(after_in_child=end)
     import_module(sys.argv[1].partition(":")[0])
     # What the garbage collector does not walk through, it does not copy.
     gc.freeze()

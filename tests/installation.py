@@ -60,9 +60,11 @@ class Installation:
             self._stores.append(open_store(self.folder / "encore.sqlite3"))
         return self._stores[0]
 
-    def start_web(self, *, app: str = "app", **env: str) -> None:
+    def start_web(self, *, app: str = "app", processes: int = 1, **env: str) -> None:
         """Start the web process and wait until it answers; `app` is the module of its composition root."""
-        self.web = self._spawn(web_command(f"{app}:create_app", self.port), env, log="web.log")
+        # One process is started sooner; whoever is about two of them starts two.
+        command = web_command(f"{app}:create_app", self.port, processes=processes)
+        self.web = self._spawn(command, env, log="web.log")
         wait_for(lambda: self._answers(), limit_s=20, what="the web process")
 
     def start_worker(self, *, app: str = "app", **env: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from encore.web_server import PROCESSES
 from tests.installation import Installation, running_installation
 from tests.sandbox_process import ROOT, wait_for
 
@@ -40,7 +41,7 @@ def test_flask_web_serves_until_it_is_asked_to_end(shop: Installation) -> None:
     env = {**shop.env, "PORT": str(shop.port)}
     shop.web = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
     wait_for(lambda: is_up(shop), limit_s=20, what="the shop")
-    assert len(processes_of(shop)) == 2
+    assert len(processes_of(shop)) == PROCESSES
 
     shop.web.send_signal(signal.SIGTERM)
 
@@ -48,8 +49,27 @@ def test_flask_web_serves_until_it_is_asked_to_end(shop: Installation) -> None:
     assert not is_up(shop)
 
 
-def test_process_that_dies_is_replaced_while_the_other_serves(shop: Installation) -> None:
+def test_port_that_is_taken_is_told_and_not_shared(shop: Installation) -> None:
     shop.start_web()
+
+    second = shop.flask("web")
+
+    assert second.returncode == 1
+    assert f"port {shop.port} cannot be taken" in second.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
+def test_server_killed_leaves_nothing_that_answers(shop: Installation) -> None:
+    shop.start_web(processes=PROCESSES)
+    assert shop.web is not None
+
+    os.kill(shop.web.pid, signal.SIGKILL)
+
+    wait_for(lambda: not is_up(shop), what="the end of its processes")
+
+
+def test_process_that_dies_is_replaced_while_the_other_serves(shop: Installation) -> None:
+    shop.start_web(processes=PROCESSES)
     before = processes_of(shop)
 
     os.kill(min(before), signal.SIGKILL)

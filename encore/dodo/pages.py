@@ -17,10 +17,14 @@ _MOST_PAGES = 500
 
 @dataclass(frozen=True)
 class Look(Generic[T]):
-    """What one look at a list found. Only a clean look may count as evidence that something is absent."""
+    """What one look at a list found, and the fault that ended it early, if one did.
+
+    Only a clean look may count as evidence that something is absent.
+    """
 
     items: tuple[T, ...]
     is_clean: bool
+    fault: ProviderError | None = None
 
 
 def read_pages(read_page: Callable[[int], Sequence[T]], *, page_size: int = PAGE_SIZE) -> Iterator[T]:
@@ -48,8 +52,8 @@ def look(read_page: Callable[[int, int], Sequence[T]], *, key: Callable[[T], str
             for item in read_pages(partial(_read_sized, read_page, page_size), page_size=page_size):
                 seen.append(item)
                 found[key(item)] = item
-        except ProviderError:
-            return Look(tuple(found.values()), is_clean=False)
+        except ProviderError as error:
+            return Look(tuple(found.values()), is_clean=False, fault=error)
         if len({key(item) for item in seen}) != len(seen):
             return Look(tuple(found.values()), is_clean=False)
         passes.append(seen)

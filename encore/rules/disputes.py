@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-_OPEN = frozenset({"dispute_opened", "dispute_challenged"})
+OPEN = frozenset({"dispute_opened", "dispute_challenged"})
 # Accepting a dispute gives the money back as losing it does.
 _LOST = frozenset({"dispute_lost", "dispute_accepted"})
 
 
 def is_open(status: str | None) -> bool:
     """Tell whether a dispute still waits for its decision."""
-    return status in _OPEN
+    return status in OPEN
 
 
 def is_lost(status: str | None) -> bool:
@@ -19,6 +19,6 @@ def is_lost(status: str | None) -> bool:
 
 def standing_status(statuses: Sequence[str]) -> str | None:
     """Return the one status that counts of all disputes of a payment, oldest first: lost, else open, else the last."""
-    for weighty in (_LOST, _OPEN):
+    for weighty in (_LOST, OPEN):
         statuses = [status for status in statuses if status in weighty] or statuses
     return statuses[-1] if statuses else None

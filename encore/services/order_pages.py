@@ -70,10 +70,9 @@ def _paid(shop: Shop, order: Order) -> PaymentLine:
 def _state_of(order: Order, payment: Payment | None) -> str:
     if payment is None:
         return "paid"
-    if is_lost(payment.dispute_status):
-        return "lost"
     if order.state == "reversed":
-        return "refunded"
+        # As on the offer's own page: what was refunded in full is not the bank's doing.
+        return "lost" if is_lost(payment.dispute_status) and payment.refunded < payment.amount else "refunded"
     return "disputed" if is_open(payment.dispute_status) else "paid"
 
 

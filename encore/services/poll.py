@@ -3,14 +3,18 @@
 Three lists name what is new: payments, refunds and disputes. What was not over when last seen is simply read again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
-from encore.dodo import Budget
 from encore.dodo.models import PaymentListItem
-from encore.errors import NotExecuted
-from encore.services import observe, refunds
+from encore.dodo.pages import Look
+from encore.errors import NotExecuted, ProviderError, RateLimited
+from encore.rules.disputes import OPEN
+from encore.services import budgets, observe, refunds
 from encore.services.shop import Shop
 from encore.store import attempts, checkouts, meta, payments
+
+T = TypeVar("T")
 
 POLLED_AT = "polled_at"
 _POLL_BACK_MS = 48 * 3_600_000
@@ -23,20 +27,9 @@ _BUDGET_S = 60.0
 def poll(shop: Shop, *, back_ms: int = _POLL_BACK_MS) -> int:
     """Read what is new of the last 48 hours and settle by it; returns how many payments of ours were read.
 
-    Raises Unavailable when the provider gives no answer in the middle.
+    Raises NotExecuted or Unavailable if the provider gave no answer to a part of it; the rest is settled before.
     """
-    budget = shop.dodo.budget(_BUDGET_S)
-    since = shop.now() - back_ms
-    look = shop.dodo.payments.list_all(created_at_gte=since, budget=budget)
-    listed = [item for item in look.items if _may_be_ours(shop, item)]
-    to_read = [item.payment_id for item in observe.list_unsettled(shop, listed)]
-    to_read += _with_refund_or_dispute(shop, since=since, budget=budget)
-    to_read += payments.list_unfinished(shop.store, limit=_MOST_UNFINISHED)
-    read = sum(_observe(shop, payment_id, budget=budget) for payment_id in dict.fromkeys(to_read))
-    if look.is_clean:
-        with shop.store.write():
-            meta.mark_value(shop.store, POLLED_AT, value=shop.now())
-    return read
+    return _Poll(shop, since=shop.now() - back_ms).run()
 
 
 def sweep(shop: Shop) -> int:
@@ -44,21 +37,67 @@ def sweep(shop: Shop) -> int:
     return poll(shop, back_ms=_SWEEP_BACK_MS)
 
 
-def _with_refund_or_dispute(shop: Shop, *, since: int, budget: Budget) -> Iterator[str]:
-    """Name the payments whose refund or dispute we have not seen: a list of payments shows neither fully."""
-    for refund in shop.dodo.refunds.list_all(created_at_gte=since, budget=budget).items:
-        if refunds.is_refund_news(shop, refund):
-            yield refund.payment_id
-    for dispute in shop.dodo.disputes.list_all(created_at_gte=since, budget=budget).items:
-        if refunds.is_dispute_news(shop, dispute):
-            yield dispute.payment_id
+class _Poll:
+    """One poll: whether it has seen everything, and the first fault it met on the way."""
 
+    def __init__(self, shop: Shop, *, since: int) -> None:
+        self._shop = shop
+        self._since = since
+        self._budget = shop.dodo.budget(_BUDGET_S)
+        self._is_whole = True
+        self._fault: ProviderError | None = None
 
-def _observe(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
-    try:
-        return observe.observe_payment(shop, payment_id, budget=budget)
-    except NotExecuted:
+    def run(self) -> int:
+        """Read the lists, then the payments they name."""
+        dodo = self._shop.dodo
+        listed = [item for item in self._list(dodo.payments.list_all) if _may_be_ours(self._shop, item)]
+        to_read = [item.payment_id for item in observe.list_unsettled(self._shop, listed)]
+        # A list of payments shows neither refunds nor disputes fully.
+        to_read += [
+            one.payment_id for one in self._list(dodo.refunds.list_all) if refunds.is_refund_news(self._shop, one)
+        ]
+        to_read += [
+            one.payment_id for one in self._list(dodo.disputes.list_all) if refunds.is_dispute_news(self._shop, one)
+        ]
+        to_read += payments.list_unfinished(self._shop.store, open_disputes=OPEN, limit=_MOST_UNFINISHED)
+        read = sum(self._observe(payment_id) for payment_id in dict.fromkeys(to_read))
+        if self._fault is not None:
+            raise self._fault
+        if self._is_whole:
+            with self._shop.store.write():
+                meta.mark_value(self._shop.store, POLLED_AT, value=self._shop.now())
+        return read
+
+    def _list(self, list_all: Callable[..., Look[T]]) -> tuple[T, ...]:
+        if not self._may_call():
+            return ()
+        look = list_all(created_at_gte=self._since, budget=self._budget)
+        self._is_whole = self._is_whole and look.is_clean
+        if look.fault is not None:
+            self._note(look.fault)
+        return look.items
+
+    def _observe(self, payment_id: str) -> bool:
+        if not self._may_call():
+            return False
+        try:
+            return observe.observe_payment(self._shop, payment_id, budget=self._budget)
+        except ProviderError as error:
+            # One payment that cannot be read must not hide the others.
+            if not isinstance(error, NotExecuted) or isinstance(error, RateLimited):
+                self._note(error)
+            return False
+
+    def _may_call(self) -> bool:
+        """Take a call of the shared budget: a charge comes before all of this, and the next poll goes on."""
+        if budgets.take(self._shop, "reconcile"):
+            return True
+        self._is_whole = False
         return False
+
+    def _note(self, fault: ProviderError) -> None:
+        budgets.heed(self._shop, fault)
+        self._fault = self._fault or fault
 
 
 def _may_be_ours(shop: Shop, item: PaymentListItem) -> bool:

@@ -220,7 +220,10 @@ def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, 
             quarantine.forget(attempt.id)
     elif shop.now() - attempt.created_at >= _UNKNOWN_TOO_OLD_MS:
         with shop.store.write():
-            bookkeeping.raise_alarm(shop, "unknown_too_old", object_id=attempt.id, detail=attempt.reason or "")
+            # Read again inside: settled meanwhile, nothing would end the alarm any more.
+            latest = attempts.get_attempt(shop.store, attempt.id)
+            if latest is not None and latest.state in ("sending", "unknown"):
+                bookkeeping.raise_alarm(shop, "unknown_too_old", object_id=attempt.id, detail=attempt.reason or "")
 
 
 def _call_absent(shop: Shop, attempt: Attempt) -> None:

@@ -89,11 +89,15 @@ def _advance(shop: Shop, refund: Refund) -> None:
 
 
 def _must_wait_for_person(shop: Shop, refund: Refund, payment: Payment) -> bool:
-    is_disputed = any(is_open(dispute.dispute_status) for dispute in payment.disputes or ())
+    status = standing_status([dispute.dispute_status for dispute in payment.disputes or ()])
     sent_today = refunds.count_sent_since(shop.store, since=shop.now() - _DAY_MS)
-    if not is_disputed and sent_today < MOST_AUTOMATIC_A_DAY:
+    if is_open(status) or is_lost(status):
+        # The bank decides, or has given the money back already: a refund as well would pay twice.
+        _leave_to_person(shop, refund, detail="open dispute" if is_open(status) else "dispute lost")
+    elif sent_today >= MOST_AUTOMATIC_A_DAY:
+        _leave_to_person(shop, refund, detail="automatic refunds of a day used up")
+    else:
         return False
-    _leave_to_person(shop, refund, detail="open dispute" if is_disputed else "automatic refunds of a day used up")
     return True
 
 
@@ -150,12 +154,11 @@ def observe_refunds(shop: Shop, payment: Payment) -> None:
 
     When their sum is the whole payment its order is reversed and access ends; less changes amounts only.
     """
-    if payments.get_payment(shop.store, payment.payment_id) is None:
+    if not payment.refunds or payments.get_payment(shop.store, payment.payment_id) is None:
         return
-    for seen in payment.refunds or ():
+    for seen in payment.refunds:
         _observe_one(shop, payment, seen)
-    if payment.refunds:
-        _apply_refunded(shop, payment.payment_id)
+    _apply_refunded(shop, payment.payment_id)
 
 
 def _observe_one(shop: Shop, payment: Payment, seen: ProviderRefund) -> None:
@@ -261,9 +264,12 @@ def is_refund_news(shop: Shop, seen: ProviderRefund) -> bool:
 
 def observe_disputes(shop: Shop, payment: Payment) -> None:
     """Flag a payment's disputes, inside `store.write()`; a lost one counts as a full refund."""
-    row = payments.get_payment(shop.store, payment.payment_id)
     status = standing_status([dispute.dispute_status for dispute in payment.disputes or ()])
+    row = payments.get_payment(shop.store, payment.payment_id) if status else None
     if row is None or status is None or status == row.dispute_status:
+        return
+    if is_lost(row.dispute_status) and not is_lost(status):
+        # Read before the loss and told after it: a lost dispute is never open again.
         return
     payments.mark_disputed(shop.store, payment.payment_id, status=status, now=shop.now())
     bookkeeping.record(shop, "payment.disputed", payment_id=payment.payment_id, status=status)

@@ -85,6 +85,7 @@ class Lane:
         """Do one job once; a failure is logged, remembered and told, and never goes further."""
         try:
             did = job.run()
+            self._note_success(job)
         except (ProviderError, StoreFull) as error:
             log.warning("job.failed", job=job.name, error=str(error))
             self._note_failure(job, error)
@@ -93,7 +94,6 @@ class Lane:
             log.exception("job.failed", job=job.name)
             self._note_failure(job, error)
             return 0
-        self._note_success(job)
         return did
 
     def _first_due(self, job: Job) -> float:
@@ -109,8 +109,8 @@ class Lane:
         self._retry_s.pop(job.name, None)
         if self._failing_since.pop(job.name, None) is None and job.name not in self._unproven:
             return
-        self._unproven.discard(job.name)
         bookkeeping.clear_alarm(self._shop, _ALARM, object_id=job.name)
+        self._unproven.discard(job.name)
 
     def _note_failure(self, job: Job, error: Exception) -> None:
         now = self._shop.clock.monotonic()

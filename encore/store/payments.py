@@ -1,5 +1,6 @@
 """Payments: the provider's, as last observed, and what we made of each."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from encore.store.engine import Store
@@ -90,13 +91,15 @@ def get_latest_of_customer(store: Store, customer_id: str, *, but_of: str) -> Pa
     )
 
 
-def list_unfinished(store: Store, *, limit: int) -> list[str]:
+def list_unfinished(store: Store, *, open_disputes: Collection[str], limit: int) -> list[str]:
     """Return the ids of payments with a dispute or a refund begun elsewhere that is not over, longest unread first."""
+    names = {f"open_{index}": word for index, word in enumerate(sorted(open_disputes))}
     found = store.rows(
-        "SELECT id, observed_at FROM payments WHERE dispute_status IN ('dispute_opened','dispute_challenged')"
+        f"SELECT id, observed_at FROM payments WHERE dispute_status IN ({', '.join(f':{name}' for name in names)})"
         " UNION SELECT payments.id, payments.observed_at FROM payments JOIN refunds ON refunds.payment_id = payments.id"
         " WHERE refunds.reason = 'external' AND refunds.state = 'pending' ORDER BY observed_at LIMIT :limit",
         limit=limit,
+        **names,
     )
     return [str(row["id"]) for row in found]
 

@@ -1,4 +1,4 @@
-"""A crowd at the door: a whole installation with two web processes, and buyers who press at the same instant."""
+"""A crowd at the door: a whole installation with two web servers, and buyers who press at the same instant."""
 
 import threading
 from collections import Counter
@@ -22,14 +22,14 @@ from tests.services.world import MovableClock, World
 
 T = TypeVar("T")
 
-# As many pressing at once as both web processes have threads for; more would only wait in line.
+# More than both servers have threads for (32): some presses wait in line, as they would in a rush.
 WAVE = 48
 _LIVE = "('queued','sending','unknown','pending')"
 
 
 @dataclass
 class Tab:
-    """A browser's tab on an offer's page: its forms as they stand there, posted to one of the web processes."""
+    """A browser's tab on an offer's page: its forms as they stand there, posted to one of the web servers."""
 
     address: str
     origin: str

@@ -308,6 +308,31 @@ def test_refund_after_the_window_needs_a_person(world: World) -> None:
     assert "refund_needs_person" in [row["kind"] for row in world.rows("alarms")]
 
 
+def test_dispute_already_lost_is_not_refunded_as_well(world: World) -> None:
+    """The bank has given the money back: ours would pay it twice."""
+    _, payment_id = overcharged(world)
+    dispute = world.sandbox.control("disputes", {"payment_id": payment_id})
+    world.sandbox.control("disputes", {"dispute_id": dispute["dispute_id"], "outcome": "accepted"})
+
+    refunds.send_due(world.shop)
+
+    assert refund(world)["state"] == "manual"
+    assert world.sandbox.requests("POST", "/refunds") == []
+
+
+def test_late_read_does_not_open_a_lost_dispute_again(world: World) -> None:
+    page, payment_id = charged(world)
+    dispute = world.sandbox.control("disputes", {"payment_id": payment_id})
+    old = world.shop.dodo.payments.get(payment_id, budget=world.shop.dodo.budget())
+    world.sandbox.control("disputes", {"dispute_id": dispute["dispute_id"], "outcome": "lost"})
+    read(world, payment_id)
+
+    observe.settle_payment(world.shop, old)
+
+    assert (world.page(page).return_state, access(world)) == ("by_bank", [True, False])
+    assert alarms.list_standing(world.shop.store) == []
+
+
 def test_refund_made_by_a_person_ends_the_alarm(world: World) -> None:
     page, payment_id = overcharged(world)
     dispute = world.sandbox.control("disputes", {"payment_id": payment_id})

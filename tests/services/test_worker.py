@@ -13,7 +13,7 @@ import pytest
 from encore.errors import Unavailable
 from encore.services import catalogue, mail, webhooks, worker
 from encore.services.shop import Shop
-from encore.store import alarms, meta, processes
+from encore.store import StoreFull, alarms, meta, processes
 from tests.deliveries import event, sign
 from tests.sandbox_process import COURSE, SandboxProcess, wait_for
 from tests.services.world import MovableClock, World, environment_for
@@ -93,6 +93,21 @@ def test_the_alarm_of_a_worker_that_was_restarted_ends_too(shop: Shop, clock: Mo
     worker.Lane(shop, [well]).do(well)
 
     assert alarms.list_standing(shop.store) == []
+
+
+def test_a_store_that_is_busy_at_the_first_success_does_not_end_the_lane(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> bool:
+        raise StoreFull("database is locked")
+
+    job = worker.Job("well", lambda: 1)
+    lane = worker.Lane(shop, [job])
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.bookkeeping, "clear_alarm", refuse)
+        assert lane.do(job) == 0
+
+    assert lane.do(job) == 1
 
 
 def test_a_restart_does_not_read_a_fresh_catalogue_again(shop: Shop, sandbox: SandboxProcess) -> None:

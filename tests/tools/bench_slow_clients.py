@@ -1,4 +1,4 @@
-"""Slow clients: connections that send half a request and wait, as a phone in a tunnel does, or an attacker."""
+"""Slow clients: connections that send half a head and wait, as a phone in a tunnel does, or an attacker."""
 
 import socket
 from contextlib import ExitStack
@@ -22,4 +22,4 @@ def measure_slow_clients(shop: Installation, ready: list[Ready]) -> list[Row]:
     answered = found.count(200)
     wall = [answer.wall_ms for answer in found.answers if answer.status] or [0.0]
     words = f"{answered} of 100 pages answered, p50 {median(wall):.1f}, p99 {percentile(wall, 0.99):.1f} ms"
-    return [Row(f"{_SLOW} clients that send half a request", words, "all answered", answered == 100)]
+    return [Row(f"{_SLOW} clients that send half a head", words, "all answered", answered == 100)]

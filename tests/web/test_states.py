@@ -215,7 +215,7 @@ def test_decline_reason_is_told_only_in_our_words(
         ("due", True, "We are returning $23.20.", "Chúng tôi đang hoàn 23,20 US$."),
         ("done", True, "We returned $23.20 to Visa •••• 4242.", "Chúng tôi đã hoàn 23,20 US$ về Visa •••• 4242."),
         ("done", False, "We returned $23.20.", "Chúng tôi đã hoàn 23,20 US$."),
-        ("by_bank", True, "Your bank returned $23.20 to you.", "Ngân hàng đã trả lại 23,20 US$ cho bạn."),
+        ("by_bank", True, "Your bank returned money to you.", "Ngân hàng đã trả lại tiền cho bạn."),
     ],
 )
 def test_money_is_back_only_where_it_is(
