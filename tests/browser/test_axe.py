@@ -11,6 +11,8 @@ from tests.browser.gallery import STATES, Gallery, open_gallery
 from tests.browser.shopper import AUTHENTICATES_LATER, BUNDLE, FAILS_LATER, TEMPLATES
 from tests.installation import Installation
 
+STATE_NAMES = list(STATES)
+
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
@@ -42,7 +44,8 @@ def test_every_state_is_without_a_finding(
     exhibit.admit(window)
     page = window.new_page()
 
-    for language in LANGUAGES:
+    # Without scripts the same words stand in the same elements: every second state in the other language will do.
+    for language in LANGUAGES if has_scripts else [[*LANGUAGES][STATE_NAMES.index(name) % len(LANGUAGES)]]:
         page.goto(gallery.url(name, language=language))
         assert page.locator("main").get_attribute("data-page-state") == exhibit.state
         assert page.locator("html").get_attribute("lang") == language
