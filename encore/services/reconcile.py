@@ -222,7 +222,7 @@ def _count_miss(shop: Shop, attempt: Attempt, quarantine: Quarantine | None, *, 
         with shop.store.write():
             # Read again inside: settled meanwhile, nothing would end the alarm any more.
             latest = attempts.get_attempt(shop.store, attempt.id)
-            if latest is not None and latest.state in ("sending", "unknown"):
+            if latest is not None and latest.state == "unknown":
                 bookkeeping.raise_alarm(shop, "unknown_too_old", object_id=attempt.id, detail=attempt.reason or "")
 
 
