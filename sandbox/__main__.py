@@ -8,7 +8,7 @@ python -m sandbox fail-next INSUFFICIENT_FUNDS
 
 import sys
 
-from .client import COMMANDS, run_command
+from .control.client import COMMANDS, run_command
 
 
 def main(arguments: list[str]) -> int:

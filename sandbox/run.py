@@ -6,17 +6,17 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from .app import create_app
-from .clock import Clock
-from .control_bodies import checked_secret
-from .demo import seed
-from .gateway import Gateway
-from .ids import Ids
-from .server import Server
-from .store import Store
-from .twin import Options, Twin
-from .webhooks import TIMEOUT_S, Background
-from .wire import WireError
+from .control.bodies import checked_secret
+from .control.demo import seed
+from .core.clock import Clock
+from .core.ids import Ids
+from .core.store import Store
+from .core.twin import Options, Twin
+from .http.call import WireError
+from .http.gateway import Gateway
+from .http.server import Server
+from .routes import create_router
+from .webhooks.delivery import TIMEOUT_S, Background
 
 
 def run_server(arguments: list[str]) -> int:
@@ -30,7 +30,7 @@ def run_server(arguments: list[str]) -> int:
         return 1
     twin = _twin(options, store, server)
     background = Background(twin, timeout_s=options.webhook_timeout_s)
-    gateway = Gateway(create_app(twin), twin)
+    gateway = Gateway(create_router(twin), twin)
     background.start()
     stopped = threading.Event()
 

@@ -111,7 +111,7 @@ RULES: dict[Rule, tuple[str, str]] = {
     only_the_clock_asks_the_time: ("encore/services/offers.py", "import time\nnow = time.time()"),
     only_ids_use_chance: ("encore/services/offers.py", "import secrets"),
     rules_import_the_standard_library_only: ("encore/rules/quotes.py", "import msgspec"),
-    outer_packages_import_themselves_relatively: ("sandbox/cards.py", "from sandbox import clock"),
+    outer_packages_import_themselves_relatively: ("sandbox/core/cards.py", "from sandbox.core import clock"),
     core_imports_itself_absolutely: ("encore/dodo/client.py", "from . import answers"),
     sql_lives_in_the_store: ("encore/services/offers.py", 'store.rows("SELECT id FROM offers")'),
 }
@@ -159,8 +159,8 @@ def test_rule_catches_a_planted_breach(rule: Rule, path: str, source: str) -> No
 # One breach for each contract of pyproject.toml: file, line to add, and the import the report must name.
 PLANTED = {
     "layers": ("encore/rules/money.py", "import encore.services", "encore.rules.money -> encore.services"),
-    "sandbox-and-encore": ("sandbox/clock.py", "import encore.ids", "sandbox.clock -> encore.ids"),
-    "sandbox-and-blueprints": ("blueprints/web.py", "import sandbox.ids", "blueprints.web -> sandbox.ids"),
+    "sandbox-and-encore": ("sandbox/core/clock.py", "import encore.ids", "sandbox.core.clock -> encore.ids"),
+    "sandbox-and-blueprints": ("blueprints/web.py", "import sandbox.core.ids", "blueprints.web -> sandbox.core.ids"),
     "blueprints-apart": (
         "blueprints/offers/routes.py",
         "from ..storefront import routes as planted",

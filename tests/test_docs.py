@@ -15,7 +15,7 @@ from encore.rules.funnels import Funnel, read_funnel
 from encore.rules.kinds import KINDS, Offer, read_offer
 from encore.settings import Settings, load_settings
 from encore.store import open_store, schema
-from sandbox.client import COMMANDS
+from sandbox.control.client import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.app import create_app
-from sandbox.cards import CARDS
-from sandbox.clock import Clock
-from sandbox.demo import CATALOGUE
-from sandbox.events import MODE_DEFAULTS
-from sandbox.faults import WORDS
-from sandbox.ids import Ids
-from sandbox.lists import DEFAULTS as LISTS
-from sandbox.store import Store
-from sandbox.twin import SWITCHES, Options, Twin
+from sandbox.control.demo import CATALOGUE
+from sandbox.core.cards import CARDS
+from sandbox.core.clock import Clock
+from sandbox.core.events import MODE_DEFAULTS
+from sandbox.core.ids import Ids
+from sandbox.core.store import Store
+from sandbox.core.twin import SWITCHES, Options, Twin
+from sandbox.http.faults import WORDS
+from sandbox.http.lists import DEFAULTS as LISTS
+from sandbox.routes import create_router
 from tests.sandbox_process import ROOT
 
 PAGE = (ROOT / "docs/operator/sandbox.md").read_text()
@@ -38,11 +38,11 @@ def test_every_card_is_listed(last4: str) -> None:
 def test_every_route_is_listed(tmp_path: Path) -> None:
     store = Store(tmp_path / "sandbox.sqlite3")
     twin = Twin(store=store, clock=Clock(store), ids=Ids(), options=Options(public_url="http://sandbox.test"))
-    rules = [rule.rule for rule in create_app(twin).url_map.iter_rules()]
+    rules = [route.template for route in create_router(twin).routes]
     store.close()
 
     for rule in rules:
-        template = re.sub(r"<[^>]+>", "{id}", rule).replace("code/{id}", "code/{code}")
+        template = re.sub(r"{\w+}", "{id}", rule).replace("code/{id}", "code/{code}")
         assert template == "/" or template.startswith("/static") or listed(template), template
 
 

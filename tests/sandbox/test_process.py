@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.app import create_app
-from sandbox.clock import Clock
-from sandbox.gateway import Gateway
-from sandbox.ids import Ids
-from sandbox.server import Connection, Request
-from sandbox.store import Store
-from sandbox.twin import Options, Twin
+from sandbox.core.clock import Clock
+from sandbox.core.ids import Ids
+from sandbox.core.store import Store
+from sandbox.core.twin import Options, Twin
+from sandbox.http.gateway import Gateway
+from sandbox.http.server import Connection, Request
+from sandbox.routes import create_router
 from tests.sandbox_process import ROOT, SandboxProcess, start_sandbox
 
 
@@ -124,7 +124,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     store = Store(tmp_path / "sandbox.sqlite3")
     options = Options(public_url="http://sandbox.test", api_key="the-key")
     twin = Twin(store=store, clock=Clock(store), ids=Ids(), options=options)
-    yield Gateway(create_app(twin), twin)
+    yield Gateway(create_router(twin), twin)
     store.close()
 
 

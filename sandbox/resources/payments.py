@@ -2,19 +2,18 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
-
+from ..core.cards import BY_NUMBER, decline_message, fingerprint
+from ..core.clock import rfc3339
+from ..core.events import emit
+from ..core.places import CURRENCIES
+from ..core.store import Doc
+from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
+from ..http.call import Call, Routes, WireError, answer, found, page, query_choice, query_time
+from ..http.lists import lagging, strip_metadata, window
+from ..http.server import Response
 from . import customers, discounts, disputes, refunds, subscriptions
-from .cards import BY_NUMBER, decline_message, fingerprint
-from .clock import rfc3339
-from .events import emit
-from .lists import lagging, strip_metadata, window
-from .places import CURRENCIES
-from .store import Doc
-from .twin import BRAND_ID, BUSINESS_ID, Twin
-from .wire import WireError, answer, found, page, query_choice, query_time, twin
 
-bp = Blueprint("payments", __name__)
+routes = Routes()
 
 STATUSES = (
     "succeeded",
@@ -33,47 +32,47 @@ FINAL = ("succeeded", "failed", "cancelled")
 CARDS_BY_FINGERPRINT = {fingerprint(number): card for number, card in BY_NUMBER.items()}
 
 
-@bp.get("/payments")
-def list_payments() -> Response:
-    limit, offset = page()
+@routes.get("/payments")
+def list_payments(call: Call) -> Response:
+    limit, offset = page(call)
     where: Doc = {}
-    status = query_choice("status", STATUSES)
+    status = query_choice(call, "status", STATUSES)
     if status:
         where["status"] = status
-    currency = query_choice("currency", CURRENCIES)
+    currency = query_choice(call, "currency", CURRENCIES)
     if currency:
         where["currency"] = currency
     filters: Doc = {
-        "customer_id": request.args.get("customer_id"),
+        "customer_id": call.query.get("customer_id"),
         "where": where,
-        "since": query_time("created_at_gte"),
-        "until": lagging(twin(), query_time("created_at_lte")),
+        "since": query_time(call, "created_at_gte"),
+        "until": lagging(call.twin, query_time(call, "created_at_lte")),
     }
-    limit, offset = window(twin(), limit=limit, offset=offset)
-    if request.args.keys() & {"subscription_id", "product_id", "brand_id"}:
+    limit, offset = window(call.twin, limit=limit, offset=offset)
+    if call.query.keys() & {"subscription_id", "product_id", "brand_id"}:
         # These live inside the document, so the page is cut after reading every row.
-        docs = [doc for doc in twin().store.find("payments", **filters) if _matches_query(doc)]
+        docs = [doc for doc in call.twin.store.find("payments", **filters) if _matches_query(call, doc)]
         docs = docs[offset : offset + limit]
     else:
-        docs = twin().store.find("payments", **filters, limit=limit, offset=offset)
-    return answer({"items": strip_metadata(twin(), [list_item(twin(), doc) for doc in docs])})
+        docs = call.twin.store.find("payments", **filters, limit=limit, offset=offset)
+    return answer({"items": strip_metadata(call.twin, [list_item(call.twin, doc) for doc in docs])})
 
 
-@bp.get("/payments/<payment_id>")
-def get_payment(payment_id: str) -> Response:
-    return answer(serialise(twin(), found(twin().store.get("payments", payment_id), "Payment")))
+@routes.get("/payments/{payment_id}")
+def get_payment(call: Call, payment_id: str) -> Response:
+    return answer(serialise(call.twin, found(call.twin.store.get("payments", payment_id), "Payment")))
 
 
-@bp.get("/payments/<payment_id>/line-items")
-def get_line_items(payment_id: str) -> Response:
-    payment = found(twin().store.get("payments", payment_id), "Payment")
-    if request.args.get("currency", payment["currency"]) != payment["currency"]:
+@routes.get("/payments/{payment_id}/line-items")
+def get_line_items(call: Call, payment_id: str) -> Response:
+    payment = found(call.twin.store.get("payments", payment_id), "Payment")
+    if call.query.get("currency", payment["currency"]) != payment["currency"]:
         raise WireError(422, "INVALID_QUERY_PARAMS", "currency: is not the payment's currency")
-    refunded = refunds.refunded_by_line(twin(), payment)
+    refunded = refunds.refunded_by_line(call.twin, payment)
     return answer(
         {
             "currency": payment["currency"],
-            "partial_refund_allowed": twin().switch("partial_refunds"),
+            "partial_refund_allowed": call.twin.switch("partial_refunds"),
             "items": [
                 {
                     "items_id": line["id"],
@@ -214,13 +213,13 @@ def _announce(twin: Twin, payment: Doc) -> None:
         emit(twin, "payment.processing", kind="payments", object_id=payment_id)
 
 
-def _matches_query(payment: Doc) -> bool:
-    subscription_id, product_id = request.args.get("subscription_id"), request.args.get("product_id")
+def _matches_query(call: Call, payment: Doc) -> bool:
+    subscription_id, product_id = call.query.get("subscription_id"), call.query.get("product_id")
     if subscription_id and subscription_id not in payment["subscription_ids"]:
         return False
     if product_id and product_id not in [line["product_id"] for line in payment["lines"]]:
         return False
-    return request.args.get("brand_id", BRAND_ID) == BRAND_ID
+    return call.query.get("brand_id", BRAND_ID) == BRAND_ID
 
 
 def _named_method(twin: Twin, payment: Doc) -> str | None:

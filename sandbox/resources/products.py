@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
-
-from .clock import rfc3339
-from .places import CURRENCIES, UNCHARGEABLE_CURRENCIES
-from .store import Doc
-from .twin import BRAND_ID, BUSINESS_ID, Twin
-from .wire import (
+from ..core.clock import rfc3339
+from ..core.places import CURRENCIES, UNCHARGEABLE_CURRENCIES
+from ..core.store import Doc
+from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
+from ..http.call import (
+    Call,
+    Routes,
     WireError,
     answer,
     empty,
@@ -22,11 +22,11 @@ from .wire import (
     refuse_body,
     required_text,
     text,
-    twin,
     whole,
 )
+from ..http.server import Response
 
-bp = Blueprint("products", __name__)
+routes = Routes()
 
 TAX_CATEGORIES = ("digital_products", "saas", "e_book", "edtech", "live_tutoring")
 INTERVALS = ("Day", "Week", "Month", "Year")
@@ -34,30 +34,30 @@ INTERVALS = ("Day", "Week", "Month", "Year")
 MINIMUM_RECURRING_PRICE = 100
 
 
-@bp.get("/products")
-def list_products() -> Response:
-    limit, offset = page()
-    where: Doc = {"archived": 1 if query_flag("archived") else 0}
-    recurring = query_flag("recurring")
+@routes.get("/products")
+def list_products(call: Call) -> Response:
+    limit, offset = page(call)
+    where: Doc = {"archived": 1 if query_flag(call, "archived") else 0}
+    recurring = query_flag(call, "recurring")
     if recurring is not None:
         where["is_recurring"] = int(recurring)
-    if request.args.get("brand_id", BRAND_ID) != BRAND_ID:
+    if call.query.get("brand_id", BRAND_ID) != BRAND_ID:
         return listing([], list_item)
-    products = twin().store.find("products", where=where, oldest_first=True, limit=limit, offset=offset)
+    products = call.twin.store.find("products", where=where, oldest_first=True, limit=limit, offset=offset)
     return listing(products, list_item)
 
 
-@bp.get("/products/<product_id>")
-def get_product(product_id: str) -> Response:
-    return answer(serialise(found(twin().store.get("products", product_id), "Product")))
+@routes.get("/products/{product_id}")
+def get_product(call: Call, product_id: str) -> Response:
+    return answer(serialise(found(call.twin.store.get("products", product_id), "Product")))
 
 
-@bp.post("/products")
-def create_product() -> Response:
-    body = read_body()
+@routes.post("/products")
+def create_product(call: Call) -> Response:
+    body = read_body(call)
     product = insert_product(
-        twin(),
-        product_id=twin().ids.new("pdt_"),
+        call.twin,
+        product_id=call.twin.ids.new("pdt_"),
         name=required_text(body, "name"),
         description=text(body, "description"),
         price=read_price(body),
@@ -67,11 +67,11 @@ def create_product() -> Response:
     return answer(serialise(product))
 
 
-@bp.patch("/products/<product_id>")
-def update_product(product_id: str) -> Response:
-    store = twin().store
+@routes.patch("/products/{product_id}")
+def update_product(call: Call, product_id: str) -> Response:
+    store = call.twin.store
     product = found(store.get("products", product_id), "Product")
-    body = read_body()
+    body = read_body(call)
     if body.get("name") is not None:
         product["name"] = required_text(body, "name")
     if body.get("description") is not None:
@@ -83,26 +83,26 @@ def update_product(product_id: str) -> Response:
         product["tax_category"] = _tax_category(body)
     if body.get("metadata") is not None:
         product["metadata"] = metadata(body)
-    product["updated_at"] = twin().clock.now()
+    product["updated_at"] = call.twin.clock.now()
     store.put("products", product)
     return empty(200)
 
 
-@bp.delete("/products/<product_id>")
-def archive_product(product_id: str) -> Response:
-    store = twin().store
+@routes.delete("/products/{product_id}")
+def archive_product(call: Call, product_id: str) -> Response:
+    store = call.twin.store
     product = found(store.get("products", product_id), "Product")
     if product["archived"]:
         raise WireError(410, "PRODUCT_IS_DELETED", "Product is deleted")
-    store.put("products", {**product, "archived": True, "updated_at": twin().clock.now()})
+    store.put("products", {**product, "archived": True, "updated_at": call.twin.clock.now()})
     return empty(200)
 
 
-@bp.post("/products/<product_id>/unarchive")
-def unarchive_product(product_id: str) -> Response:
-    store = twin().store
+@routes.post("/products/{product_id}/unarchive")
+def unarchive_product(call: Call, product_id: str) -> Response:
+    store = call.twin.store
     product = found(store.get("products", product_id), "Product")
-    store.put("products", {**product, "archived": False, "updated_at": twin().clock.now()})
+    store.put("products", {**product, "archived": False, "updated_at": call.twin.clock.now()})
     return empty(200)
 
 

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from flask import Blueprint, Response
-
-from . import charges, customers
-from .clock import rfc3339
-from .ids import client_secret
-from .places import COUNTRIES
-from .pricing import Priced, check_minimum, price_cart, read_cart, read_discount_codes
-from .store import Doc
-from .subscriptions import next_date
-from .twin import Twin
-from .wire import (
+from ..billing import charges
+from ..billing.pricing import Priced, check_minimum, price_cart, read_cart, read_discount_codes
+from ..core.clock import rfc3339
+from ..core.ids import client_secret
+from ..core.places import COUNTRIES
+from ..core.store import Doc
+from ..core.twin import Twin
+from ..http.call import (
+    Call,
+    Routes,
     WireError,
     answer,
     flag,
@@ -22,10 +21,12 @@ from .wire import (
     refuse_body,
     required_text,
     text,
-    twin,
 )
+from ..http.server import Response
+from . import customers
+from .subscriptions import next_date
 
-bp = Blueprint("checkouts", __name__)
+routes = Routes()
 
 LIFE_MS = 24 * 3600 * 1000
 CONFIRMED_LIFE_MS = 15 * 60 * 1000
@@ -55,23 +56,23 @@ FLAGS = {
 }
 
 
-@bp.post("/checkouts")
-def create_checkout() -> Response:
-    body = read_body()
-    session = _read_session(twin(), body)
+@routes.post("/checkouts")
+def create_checkout(call: Call) -> Response:
+    body = read_body(call)
+    session = _read_session(call.twin, body)
     method_id = text(body, "payment_method_id")
     if method_id is not None and not session["confirm"]:
         raise refuse_body("payment_method_id", "needs confirm: true")
     if not session["confirm"]:
-        twin().store.put("sessions", session)
-        return answer(_created(session, url=twin().url(f"/session/{session['id']}")))
-    return answer(_confirm(twin(), session, method_id))
+        call.twin.store.put("sessions", session)
+        return answer(_created(session, url=call.twin.url(f"/session/{session['id']}")))
+    return answer(_confirm(call.twin, session, method_id))
 
 
-@bp.get("/checkouts/<session_id>")
-def get_checkout(session_id: str) -> Response:
-    session = found(twin().store.get("sessions", session_id), "Checkout session")
-    payment = twin().store.get("payments", session["payment_id"])
+@routes.get("/checkouts/{session_id}")
+def get_checkout(call: Call, session_id: str) -> Response:
+    session = found(call.twin.store.get("sessions", session_id), "Checkout session")
+    payment = call.twin.store.get("payments", session["payment_id"])
     customer = session["customer"]
     return answer(
         {
@@ -85,14 +86,14 @@ def get_checkout(session_id: str) -> Response:
     )
 
 
-@bp.post("/checkouts/preview")
-def preview_checkout() -> Response:
-    body = read_body()
+@routes.post("/checkouts/preview")
+def preview_checkout(call: Call) -> Response:
+    body = read_body(call)
     cart, codes = read_cart(body), read_discount_codes(body)
     billing = _read_billing(body) or {"country": "US", "zipcode": None}
-    priced = price_cart(twin(), cart, country=billing["country"], zipcode=billing["zipcode"], codes=codes)
+    priced = price_cart(call.twin, cart, country=billing["country"], zipcode=billing["zipcode"], codes=codes)
     check_minimum(priced)
-    return answer(_preview(twin(), priced))
+    return answer(_preview(call.twin, priced))
 
 
 def price_session(twin: Twin, session: Doc, billing: Doc) -> Priced:

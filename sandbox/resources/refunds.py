@@ -1,13 +1,12 @@
 """Refunds, full and partial."""
 
-from flask import Blueprint, Response, request
-
-from . import customers
-from .clock import DAY_MS, rfc3339
-from .events import emit
-from .store import Doc
-from .twin import BRAND_ID, BUSINESS_ID, Twin
-from .wire import (
+from ..core.clock import DAY_MS, rfc3339
+from ..core.events import emit
+from ..core.store import Doc
+from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
+from ..http.call import (
+    Call,
+    Routes,
     WireError,
     answer,
     found,
@@ -20,46 +19,47 @@ from .wire import (
     refuse_body,
     required_text,
     text,
-    twin,
 )
+from ..http.server import Response
+from . import customers
 
-bp = Blueprint("refunds", __name__)
+routes = Routes()
 
 STATUSES = ("succeeded", "failed", "pending", "review")
 
 
-@bp.post("/refunds")
-def create_refund() -> Response:
-    body = read_body()
+@routes.post("/refunds")
+def create_refund(call: Call) -> Response:
+    body = read_body(call)
     payment_id = required_text(body, "payment_id")
     reason, pairs = text(body, "reason"), metadata(body)
-    payment = found(twin().store.get("payments", payment_id), "Payment")
+    payment = found(call.twin.store.get("payments", payment_id), "Payment")
     if body.get("currency") not in (None, payment["currency"]):
         raise refuse_body("currency", "must be the currency the customer paid in")
-    refund = begin(twin(), payment, items=body.get("items"), reason=reason, pairs=pairs)
-    return answer(serialise(twin(), refund))
+    refund = begin(call.twin, payment, items=body.get("items"), reason=reason, pairs=pairs)
+    return answer(serialise(call.twin, refund))
 
 
-@bp.get("/refunds")
-def list_refunds() -> Response:
-    limit, offset = page()
-    status = query_choice("status", STATUSES)
-    docs = twin().store.find(
+@routes.get("/refunds")
+def list_refunds(call: Call) -> Response:
+    limit, offset = page(call)
+    status = query_choice(call, "status", STATUSES)
+    docs = call.twin.store.find(
         "refunds",
-        customer_id=request.args.get("customer_id"),
+        customer_id=call.query.get("customer_id"),
         where={"status": status} if status else {},
-        since=query_time("created_at_gte"),
-        until=query_time("created_at_lte"),
+        since=query_time(call, "created_at_gte"),
+        until=query_time(call, "created_at_lte"),
     )
-    subscription_id = request.args.get("subscription_id")
+    subscription_id = call.query.get("subscription_id")
     if subscription_id:
         docs = [doc for doc in docs if subscription_id in doc["subscription_ids"]]
     return listing(docs[offset : offset + limit], list_item)
 
 
-@bp.get("/refunds/<refund_id>")
-def get_refund(refund_id: str) -> Response:
-    return answer(serialise(twin(), found(twin().store.get("refunds", refund_id), "Refund")))
+@routes.get("/refunds/{refund_id}")
+def get_refund(call: Call, refund_id: str) -> Response:
+    return answer(serialise(call.twin, found(call.twin.store.get("refunds", refund_id), "Refund")))
 
 
 def begin(twin: Twin, payment: Doc, *, items: object, reason: str | None, pairs: Doc, amount: int | None = None) -> Doc:

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from flask import Flask
-from werkzeug.exceptions import HTTPException
-
-from .charges import Match
-from .clock import wall_ms
+from ..core.clock import wall_ms
+from ..core.ids import Ids
+from ..core.match import Match
+from ..core.store import Doc
+from ..core.twin import Twin
+from .call import Call
 from .faults import Fault, inflict, strike_early
-from .ids import Ids
-from .server import Connection, Request, Response, call_wsgi
-from .store import Doc
-from .twin import Twin
+from .router import Router
+from .server import Connection, Request, Response
 
 # (requests a second, requests a minute) for each of the provider's tiers.
 TIERS: dict[str, tuple[int, int]] = {"0": (40, 240), "1": (100, 1000), "2": (500, 5000)}
@@ -30,16 +29,15 @@ LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
 class Gateway:
     """The server's handler: decides what happens to each request."""
 
-    def __init__(self, app: Flask, twin: Twin) -> None:
-        self._app = app
+    def __init__(self, router: Router, twin: Twin) -> None:
+        self._router = router
         self._twin = twin
         self._rate = RateLimit()
         self._ids = Ids()
-        self._urls = app.url_map.bind("sandbox")
 
     def begins(self, request: Request, connection: Connection) -> bool:
         """Drop the connection early if a fault says so; nothing can have happened then."""
-        if not _is_wire(request.path):
+        if not is_wire(request.path):
             return True
         endpoint = self.endpoint_of(request)
         rule = take_rule(self._twin, lambda rule: _strikes_unread(rule, endpoint))
@@ -52,7 +50,7 @@ class Gateway:
 
     def handle(self, request: Request, connection: Connection) -> None:
         """Answer one request."""
-        if not _is_wire(request.path):
+        if not is_wire(request.path):
             connection.send(
                 self._own(request, connection),
                 keep_alive=request.keep_alive,
@@ -78,11 +76,13 @@ class Gateway:
 
     def endpoint_of(self, request: Request) -> str | None:
         """Return method and route template, parameters unnamed: `GET /payments/{}`."""
-        try:
-            rule, _ = self._urls.match(request.path, request.method, return_rule=True)
-        except HTTPException:
+        matched = self._router.match(request.method, request.path)
+        if matched is None:
             return None
-        return normal_endpoint(f"{request.method} {rule.rule}".replace("<", "{").replace(">", "}"))
+        return normal_endpoint(f"{matched.route.method} {matched.route.template}")
+
+    def _answer(self, request: Request, connection: Connection) -> Response:
+        return self._router.respond(Call(self._twin, request, connection))
 
     def _own(self, request: Request, connection: Connection) -> Response:
         control = request.path.startswith("/_sandbox") or request.path == "/"
@@ -93,17 +93,17 @@ class Gateway:
             return json_response(403, {"code": "FORBIDDEN", "message": "Control is not open to other sites"})
         if request.method == "GET" or control:
             # Control takes the store by itself: a reset has to wait for a delivery, which needs it too.
-            return call_wsgi(self._app, request, connection)
+            return self._answer(request, connection)
         with self._twin.store.write():
-            return call_wsgi(self._app, request, connection)
+            return self._answer(request, connection)
 
     def _execute(self, request: Request, connection: Connection) -> Response:
         """Do the request; one that writes is alone with the store while it runs."""
         if request.method == "GET":
-            answer = call_wsgi(self._app, request, connection)
+            answer = self._answer(request, connection)
         else:
             with self._twin.store.write():
-                answer = call_wsgi(self._app, request, connection)
+                answer = self._answer(request, connection)
         answer.headers += self._rate.headers(self._twin)
         return answer
 
@@ -125,7 +125,7 @@ class Gateway:
     def _rehearse(self, request: Request, connection: Connection) -> Response:
         """Make the answer that the request would get, and take everything it did back."""
         with self._twin.store.rehearsal():
-            return call_wsgi(self._app, request, connection)
+            return self._answer(request, connection)
 
     def _check_key(self, request: Request) -> Response | None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -269,7 +269,8 @@ def json_response(status: int, body: Any) -> Response:
     return Response(status, [("Content-Type", "application/json")], json.dumps(body).encode())
 
 
-def _is_wire(path: str) -> bool:
+def is_wire(path: str) -> bool:
+    """Return whether a path is the provider's: with a key, in the log, open to faults."""
     return path != "/" and not path.startswith(OWN_PREFIXES)
 
 

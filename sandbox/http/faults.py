@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..core.store import Doc
 from .server import Connection, Request, Response
-from .store import Doc
 
 # No client waits longer; the limit only keeps a forgotten connection from holding a thread for ever.
 HOLD_LIMIT_S = 600.0

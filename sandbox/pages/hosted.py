@@ -4,19 +4,20 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request
-
-from . import charges, checkouts, customers, payments
-from .cards import CARDS, find_card, parse_expiry
-from .clock import rfc3339
-from .places import country_choices, format_amount
-from .pricing import Priced
-from .store import Doc
-from .twin import Twin
-from .wire import WireError, twin
+from ..billing import charges
+from ..billing.pricing import Priced
+from ..core.cards import CARDS, find_card, parse_expiry
+from ..core.clock import rfc3339
+from ..core.places import country_choices, format_amount
+from ..core.store import Doc
+from ..core.twin import Twin
+from ..http.call import Call, Routes, WireError
+from ..http.server import Response
+from ..resources import checkouts, customers, payments
+from .draw import draw, go_to
 from .words import choose_language, words
 
-bp = Blueprint("hosted", __name__)
+routes = Routes()
 
 FIELDS = ("email", "name", "phone", "country", "zipcode", "street", "city", "state", "discount_code", "method")
 STATUS_OF_STATE = {"expired": 410, "consumed": 409}
@@ -24,108 +25,95 @@ STATUS_OF_STATE = {"expired": 410, "consumed": 409}
 WAITING = ("processing", "requires_merchant_action", "requires_confirmation", "requires_capture")
 
 
-@bp.after_request
-def add_headers(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["X-Frame-Options"] = "DENY"
-    # No form-action: the shop's return address is another origin, and the redirect after paying must pass.
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
-        " base-uri 'none'; frame-ancestors 'none'"
-    )
-    return response
-
-
-@bp.get("/session/<session_id>")
-def show(session_id: str) -> Response:
-    session = twin().store.get("sessions", session_id)
+@routes.get("/session/{session_id}")
+def show(call: Call, session_id: str) -> Response:
+    session = call.twin.store.get("sessions", session_id)
     if session is None:
-        return _page("unknown", None, status=404)
-    state = state_of(twin(), session)
+        return _page(call, "unknown", None, status=404)
+    state = state_of(call.twin, session)
     if state == "authenticate":
-        return _to(f"/authenticate/{session['payment_id']}")
+        return go_to(f"/authenticate/{session['payment_id']}")
     if state not in ("open", "failed"):
-        return _page(state, session, status=STATUS_OF_STATE.get(state, 200))
-    return _form(session, state, values=session["typed"] or _initial(session), errors=[])
+        return _page(call, state, session, status=STATUS_OF_STATE.get(state, 200))
+    return _form(call, session, state, values=session["typed"] or _initial(call, session), errors=[])
 
 
-@bp.post("/session/<session_id>")
-def pay(session_id: str) -> Response:
-    session = twin().store.get("sessions", session_id)
+@routes.post("/session/{session_id}")
+def pay(call: Call, session_id: str) -> Response:
+    session = call.twin.store.get("sessions", session_id)
     if session is None:
-        return _page("unknown", None, status=404)
-    state = state_of(twin(), session)
+        return _page(call, "unknown", None, status=404)
+    state = state_of(call.twin, session)
     if state == "authenticate":
-        return _to(f"/authenticate/{session['payment_id']}")
+        return go_to(f"/authenticate/{session['payment_id']}")
     if state not in ("open", "failed"):
         state = "consumed" if state == "paid" else state
-        return _page(state, session, status=STATUS_OF_STATE.get(state, 409))
-    values = _values(session)
+        return _page(call, state, session, status=STATUS_OF_STATE.get(state, 409))
+    values = _values(call, session)
     try:
-        order, source = _read_payment(session, values)
-        payment = charges.charge(twin(), order, source, replaces=_prepared(session))
+        order, source = _read_payment(call, session, values)
+        payment = charges.charge(call.twin, order, source, replaces=_prepared(call, session))
     except FormError as error:
-        return _form(session, state, values=values, errors=error.fields, status=422)
+        return _form(call, session, state, values=values, errors=error.fields, status=422)
     except WireError as error:
-        return _form(session, state, values=values, errors=[("cart", error.message)], status=422)
+        return _form(call, session, state, values=values, errors=[("cart", error.message)], status=422)
     customer = {"email": values["email"], "name": values["name"], "phone_number": values["phone"] or None}
     session |= {"payment_id": payment["id"], "customer": customer, "typed": values}
-    twin().store.put("sessions", session)
-    return _after(session, payment)
+    call.twin.store.put("sessions", session)
+    return _after(call, session, payment)
 
 
-@bp.get("/session/<session_id>/total")
-def total(session_id: str) -> Response:
-    session = twin().store.get("sessions", session_id)
+@routes.get("/session/{session_id}/total")
+def total(call: Call, session_id: str) -> Response:
+    session = call.twin.store.get("sessions", session_id)
     if session is None:
-        return _page("unknown", None, status=404)
-    values = {**_initial(session), **{name: request.args.get(name, "") for name in ("country", "zipcode")}}
-    values["discount_code"] = request.args.get("discount_code", "")
-    priced, _ = _priced(session, _enforced(session, values))
-    return make_response(render_template("_summary.html", **_shared(session), priced=priced))
+        return _page(call, "unknown", None, status=404)
+    values = {**_initial(call, session), **{name: call.query.get(name, "") for name in ("country", "zipcode")}}
+    values["discount_code"] = call.query.get("discount_code", "")
+    priced, _ = _priced(call, session, _enforced(call, session, values))
+    return draw("_summary.html", **_shared(call, session), priced=priced)
 
 
-@bp.post("/session/<session_id>/total")
-def update_total(session_id: str) -> Response:
-    session = twin().store.get("sessions", session_id)
+@routes.post("/session/{session_id}/total")
+def update_total(call: Call, session_id: str) -> Response:
+    session = call.twin.store.get("sessions", session_id)
     if session is None:
-        return _page("unknown", None, status=404)
-    state = state_of(twin(), session)
+        return _page(call, "unknown", None, status=404)
+    state = state_of(call.twin, session)
     if state not in ("open", "failed"):
-        return _page(state, session, status=STATUS_OF_STATE.get(state, 200))
-    return _form(session, state, values=_values(session), errors=[])
+        return _page(call, state, session, status=STATUS_OF_STATE.get(state, 200))
+    return _form(call, session, state, values=_values(call, session), errors=[])
 
 
-@bp.get("/authenticate/<payment_id>")
-def show_authentication(payment_id: str) -> Response:
-    payment = twin().store.get("payments", payment_id)
+@routes.get("/authenticate/{payment_id}")
+def show_authentication(call: Call, payment_id: str) -> Response:
+    payment = call.twin.store.get("payments", payment_id)
     if payment is None:
-        return _page("unknown", None, status=404)
-    session = _session_of(payment)
+        return _page(call, "unknown", None, status=404)
+    session = _session_of(call, payment)
     if payment["status"] != "requires_customer_action":
-        return _page("consumed", session, status=409, payment=payment)
-    return _page("authenticate", session, payment=payment)
+        return _page(call, "consumed", session, status=409, payment=payment)
+    return _page(call, "authenticate", session, payment=payment)
 
 
-@bp.post("/authenticate/<payment_id>")
-def authenticate(payment_id: str) -> Response:
-    payment = twin().store.get("payments", payment_id)
+@routes.post("/authenticate/{payment_id}")
+def authenticate(call: Call, payment_id: str) -> Response:
+    payment = call.twin.store.get("payments", payment_id)
     if payment is None:
-        return _page("unknown", None, status=404)
-    session = _session_of(payment)
-    result = request.form.get("result")
+        return _page(call, "unknown", None, status=404)
+    session = _session_of(call, payment)
+    result = call.form.get("result")
     if payment["status"] != "requires_customer_action" or result not in ("approve", "fail"):
-        return _page("consumed", session, status=409, payment=payment)
+        return _page(call, "consumed", session, status=409, payment=payment)
     approved = result == "approve"
     payment = payments.move(
-        twin(),
+        call.twin,
         payment,
         "succeeded" if approved else "failed",
         error_code=None if approved else "AUTHENTICATION_FAILURE",
         authenticated=approved,
     )
-    return _after(session, payment)
+    return _after(call, session, payment)
 
 
 class FormError(Exception):
@@ -174,41 +162,41 @@ def return_location(twin: Twin, session: Doc, payment: Doc) -> str | None:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def _after(session: Doc | None, payment: Doc) -> Response:
+def _after(call: Call, session: Doc | None, payment: Doc) -> Response:
     """Send the buyer on: to the shop, to the bank, or back to the session's page."""
     if session is None:
-        return _page("consumed", None, payment=payment)
-    location = return_location(twin(), session, payment)
+        return _page(call, "consumed", None, payment=payment)
+    location = return_location(call.twin, session, payment)
     status = payment["status"]
     if status == "requires_customer_action":
-        return _to(f"/authenticate/{payment['id']}")
+        return go_to(f"/authenticate/{payment['id']}")
     if session["one_click"]:
         # A one-click session has no page of its own to return to.
-        return _to(location) if location else _page("consumed", session, payment=payment)
+        return go_to(location) if location else _page(call, "consumed", session, payment=payment)
     declined = status in ("failed", "cancelled")
-    leaves = twin().switch("declined_checkout") == "redirect" if declined else True
+    leaves = call.twin.switch("declined_checkout") == "redirect" if declined else True
     if location and leaves and session["flags"]["redirect_immediately"]:
-        return _to(location)
-    return _to(f"/session/{session['id']}")
+        return go_to(location)
+    return go_to(f"/session/{session['id']}")
 
 
-def _read_payment(session: Doc, values: dict[str, str]) -> tuple[charges.Order, charges.Source]:
+def _read_payment(call: Call, session: Doc, values: dict[str, str]) -> tuple[charges.Order, charges.Source]:
     """Turn the form into what is to be charged; raises FormError naming every bad field, or WireError."""
     errors = _field_errors(session, values)
-    method = _chosen_method(session, values)
-    source, card_errors = (charges.Source.saved(twin(), method), []) if method else _typed_card(values)
-    priced, discount_refused = _priced(session, values)
+    method = _chosen_method(call, session, values)
+    source, card_errors = (charges.Source.saved(call.twin, method), []) if method else _typed_card(call, values)
+    priced, discount_refused = _priced(call, session, values)
     if discount_refused:
         errors.append("discount")
     if priced.total:
         errors += card_errors
     if errors:
-        texts = words(_language(session))
+        texts = words(_language(call, session))
         raise FormError([(name, texts[f"error_{name}"]) for name in errors])
     customer_id = (
         session["customer_id"]
         or customers.match_customer(
-            twin(),
+            call.twin,
             email=values["email"],
             name=values["name"],
             phone_number=values["phone"] or None,
@@ -242,14 +230,14 @@ def _field_errors(session: Doc, values: dict[str, str]) -> list[str]:
     return errors
 
 
-def _typed_card(values: dict[str, str]) -> tuple[charges.Source, list[str]]:
-    card = find_card(request.form.get("card_number", ""))
-    expiry = parse_expiry(request.form.get("expiry", ""))
-    cvc_ok = re.fullmatch(r"\s*\d{3,4}\s*", request.form.get("cvc", "")) is not None
+def _typed_card(call: Call, values: dict[str, str]) -> tuple[charges.Source, list[str]]:
+    card = find_card(call.form.get("card_number", ""))
+    expiry = parse_expiry(call.form.get("expiry", ""))
+    cvc_ok = re.fullmatch(r"\s*\d{3,4}\s*", call.form.get("cvc", "")) is not None
     errors = []
     if card is None:
         errors.append("card_number")
-    if expiry is None or "-".join(reversed(expiry)) < rfc3339(twin().clock.now())[:7]:
+    if expiry is None or "-".join(reversed(expiry)) < rfc3339(call.twin.clock.now())[:7]:
         errors.append("expiry")
     if not cvc_ok:
         errors.append("cvc")
@@ -258,26 +246,26 @@ def _typed_card(values: dict[str, str]) -> tuple[charges.Source, list[str]]:
     return charges.Source.typed(card, exp_month=expiry[0], exp_year=expiry[1], holder=values["name"]), []
 
 
-def _chosen_method(session: Doc, values: dict[str, str]) -> Doc | None:
-    if request.form.get("card_number", "").strip():
+def _chosen_method(call: Call, session: Doc, values: dict[str, str]) -> Doc | None:
+    if call.form.get("card_number", "").strip():
         # Somebody who types a card means that card, whatever the radio button says.
         return None
-    return next((method for method in _saved_methods(session) if method["id"] == values["method"]), None)
+    return next((method for method in _saved_methods(call, session) if method["id"] == values["method"]), None)
 
 
-def _saved_methods(session: Doc) -> list[Doc]:
+def _saved_methods(call: Call, session: Doc) -> list[Doc]:
     if session["customer_id"] is None or not session["show_saved"]:
         return []
-    return customers.listed_methods(twin(), session["customer_id"])
+    return customers.listed_methods(call.twin, session["customer_id"])
 
 
-def _prepared(session: Doc) -> Doc | None:
+def _prepared(call: Call, session: Doc) -> Doc | None:
     """Return the payment that `confirm` without a method has already made for this session."""
-    payment = twin().store.get("payments", session["payment_id"])
+    payment = call.twin.store.get("payments", session["payment_id"])
     return payment if payment and payment["status"] == "requires_payment_method" else None
 
 
-def _priced(session: Doc, values: dict[str, str]) -> tuple[Priced, bool]:
+def _priced(call: Call, session: Doc, values: dict[str, str]) -> tuple[Priced, bool]:
     """Return the session's price for the address typed, and whether the typed discount code was refused."""
     country = values["country"] if values["country"] in dict(country_choices()) else "US"
     billing = {"country": country, "zipcode": values["zipcode"] or None}
@@ -285,31 +273,31 @@ def _priced(session: Doc, values: dict[str, str]) -> tuple[Priced, bool]:
     if code and session["flags"]["allow_discount_code"]:
         with_code = {**session, "discount_codes": [*session["discount_codes"], code]}
         try:
-            return checkouts.price_session(twin(), with_code, billing), False
+            return checkouts.price_session(call.twin, with_code, billing), False
         except WireError:
-            return checkouts.price_session(twin(), session, billing), True
-    return checkouts.price_session(twin(), session, billing), False
+            return checkouts.price_session(call.twin, session, billing), True
+    return checkouts.price_session(call.twin, session, billing), False
 
 
-def _initial(session: Doc) -> dict[str, str]:
+def _initial(call: Call, session: Doc) -> dict[str, str]:
     billing, customer = session["billing"] or {}, session["customer"]
     values = dict.fromkeys(FIELDS, "")
     values |= {name: billing.get(name) or "" for name in ("country", *checkouts.ADDRESS_FIELDS)}
     values |= {"email": customer["email"] or "", "name": customer["name"] or ""}
     values["phone"] = customer["phone_number"] or ""
     values["country"] = values["country"] or "US"
-    saved = _saved_methods(session)
+    saved = _saved_methods(call, session)
     values["method"] = saved[0]["id"] if saved else ""
     return values
 
 
-def _values(session: Doc) -> dict[str, str]:
-    return _enforced(session, {name: request.form.get(name, "").strip()[:250] for name in FIELDS})
+def _values(call: Call, session: Doc) -> dict[str, str]:
+    return _enforced(call, session, {name: call.form.get(name, "").strip()[:250] for name in FIELDS})
 
 
-def _enforced(session: Doc, values: dict[str, str]) -> dict[str, str]:
+def _enforced(call: Call, session: Doc, values: dict[str, str]) -> dict[str, str]:
     """Put back what the session does not let the buyer edit."""
-    initial = _initial(session)
+    initial = _initial(call, session)
     for name in ("email", "name", "country", *checkouts.ADDRESS_FIELDS):
         if initial[name] and not is_editable(session, name):
             values[name] = initial[name]
@@ -323,69 +311,69 @@ def is_editable(session: Doc, name: str) -> bool:
     return bool(session["flags"].get(f"allow_customer_editing_{name}", True))
 
 
-def _session_of(payment: Doc) -> Doc | None:
-    return twin().store.get("sessions", payment["session_id"])
+def _session_of(call: Call, payment: Doc) -> Doc | None:
+    return call.twin.store.get("sessions", payment["session_id"])
 
 
-def _language(session: Doc | None) -> str:
+def _language(call: Call, session: Doc | None) -> str:
     forced = session["language"] if session else None
-    return choose_language(request.args.get("lang"), forced, request.headers.get("Accept-Language"))
+    return choose_language(call.query.get("lang"), forced, call.request.headers.get("accept-language"))
 
 
 def _form(
-    session: Doc, state: str, *, values: dict[str, str], errors: list[tuple[str, str]], status: int = 200
+    call: Call, session: Doc, state: str, *, values: dict[str, str], errors: list[tuple[str, str]], status: int = 200
 ) -> Response:
-    priced, _ = _priced(session, values)
-    payment = twin().store.get("payments", session["payment_id"]) if state == "failed" else None
-    page = render_template(
+    priced, _ = _priced(call, session, values)
+    payment = call.twin.store.get("payments", session["payment_id"]) if state == "failed" else None
+    return draw(
         "checkout.html",
-        **_shared(session),
+        status=status,
+        **_shared(call, session),
         state=state,
         values=values,
         errors=errors,
         priced=priced,
         countries=country_choices(),
-        saved=_saved_methods(session),
+        saved=_saved_methods(call, session),
         cards=CARDS,
-        chosen=next((card for card in CARDS if card.last4 == request.args.get("card")), None),
+        chosen=next((card for card in CARDS if card.last4 == call.query.get("card")), None),
         editable=lambda name: not values[name] or is_editable(session, name),
         declined=payment,
-        reason=_reason(payment, _language(session)) if payment else None,
-        return_to=return_location(twin(), session, payment) if payment else None,
+        reason=_reason(payment, _language(call, session)) if payment else None,
+        return_to=return_location(call.twin, session, payment) if payment else None,
     )
-    return make_response(page, status)
 
 
-def _page(state: str, session: Doc | None, *, status: int = 200, payment: Doc | None = None) -> Response:
+def _page(call: Call, state: str, session: Doc | None, *, status: int = 200, payment: Doc | None = None) -> Response:
     if payment is None and session is not None:
-        payment = twin().store.get("payments", session["payment_id"])
-    shared = _shared(session)
+        payment = call.twin.store.get("payments", session["payment_id"])
+    shared = _shared(call, session)
     text = shared["w"][f"{state}_text"]
     if payment is not None:
         amount = format_amount(payment["total"], payment["currency"], shared["language"])
         text = text.format(total=amount, last4=payment["card"].get("last4", "----"))
-    page = render_template(
+    return draw(
         "result.html",
+        status=status,
         **shared,
         state=state,
         text=text,
         payment=payment,
-        return_to=_return_link(session, payment),
+        return_to=_return_link(call, session, payment),
     )
-    return make_response(page, status)
 
 
-def _return_link(session: Doc | None, payment: Doc | None) -> str | None:
+def _return_link(call: Call, session: Doc | None, payment: Doc | None) -> str | None:
     if session is None:
         return None
     if payment is not None:
-        return return_location(twin(), session, payment)
+        return return_location(call.twin, session, payment)
     address: str | None = session["cancel_url"] or session["return_url"]
     return address
 
 
-def _shared(session: Doc | None) -> dict[str, Any]:
-    language = _language(session)
+def _shared(call: Call, session: Doc | None) -> dict[str, Any]:
+    language = _language(call, session)
     return {
         "w": words(language),
         "language": language,
@@ -398,7 +386,3 @@ def _shared(session: Doc | None) -> dict[str, Any]:
 def _reason(payment: Doc, language: str) -> str:
     texts = words(language)
     return texts.get(f"reason_{payment['error_code']}", texts["reason"])
-
-
-def _to(location: str) -> Response:
-    return make_response(redirect(location, 303))

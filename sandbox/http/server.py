@@ -8,16 +8,12 @@ none of the sandbox's business.
 
 import contextlib
 import http.client
-import io
 import selectors
 import socket
 import struct
-import sys
 import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
+from typing import Protocol
 
 MAX_HEAD_BYTES = 64 * 1024
 # No request of the wire is larger than a few kilobytes; the limit only keeps a mistake from filling memory.
@@ -272,44 +268,6 @@ class Server:
         return request.keep_alive and connection.open
 
 
-def call_wsgi(app: Callable[..., Iterable[bytes]], request: Request, connection: Connection) -> Response:
-    """Run a WSGI application on a request and collect its whole answer."""
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": _wsgi_path(request.path),
-        "QUERY_STRING": request.query,
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": request.peer,
-        "CONTENT_TYPE": request.headers.get("content-type", ""),
-        "CONTENT_LENGTH": str(len(request.body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(request.body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        "sandbox.connection": connection,
-    }
-    host, _, port = request.headers.get("host", "127.0.0.1").partition(":")
-    environ["SERVER_NAME"], environ["SERVER_PORT"] = host, port or "80"
-    for name, value in request.headers.items():
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
-    answer = Response(500)
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
-        answer.status = int(status.split(" ", 1)[0])
-        answer.headers = headers
-
-    chunks = app(environ, start_response)
-    answer.body = b"".join(chunks)
-    close = getattr(chunks, "close", None)
-    if close is not None:
-        close()
-    return answer
-
-
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -345,7 +303,3 @@ def _check_length(headers: dict[str, str]) -> None:
         raise BadRequest("400 Bad Request")
     if int(length) > MAX_BODY_BYTES:
         raise BadRequest("413 Content Too Large")
-
-
-def _wsgi_path(path: str) -> str:
-    return unquote_to_bytes(path).decode("latin-1")

@@ -2,13 +2,13 @@
 
 import re
 
-from flask import Blueprint, Response, request
-
-from .cards import Card, fingerprint
-from .clock import rfc3339
-from .store import Doc
-from .twin import BUSINESS_ID, Twin
-from .wire import (
+from ..core.cards import Card, fingerprint
+from ..core.clock import rfc3339
+from ..core.store import Doc
+from ..core.twin import BUSINESS_ID, Twin
+from ..http.call import (
+    Call,
+    Routes,
     WireError,
     answer,
     empty,
@@ -21,49 +21,49 @@ from .wire import (
     refuse_body,
     required_text,
     text,
-    twin,
 )
+from ..http.server import Response
 
-bp = Blueprint("customers", __name__)
+routes = Routes()
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
-@bp.post("/customers")
-def create_customer() -> Response:
-    body = read_body()
+@routes.post("/customers")
+def create_customer(call: Call) -> Response:
+    body = read_body(call)
     email = checked_email(required_text(body, "email", limit=254), "email")
     name = required_text(body, "name", limit=250)
-    customer = insert_customer(twin(), email=email, name=name, phone_number=text(body, "phone_number"))
+    customer = insert_customer(call.twin, email=email, name=name, phone_number=text(body, "phone_number"))
     customer["metadata"] = metadata(body)
     customer["preferred_locale"] = text(body, "preferred_locale", limit=8)
-    twin().store.put("customers", customer)
+    call.twin.store.put("customers", customer)
     return answer(serialise(customer))
 
 
-@bp.get("/customers")
-def list_customers() -> Response:
-    limit, offset = page()
+@routes.get("/customers")
+def list_customers(call: Call) -> Response:
+    limit, offset = page(call)
     where: Doc = {}
-    if request.args.get("email"):
-        where["email_key"] = request.args["email"].lower()
-    docs = twin().store.find(
-        "customers", where=where, since=query_time("created_at_gte"), until=query_time("created_at_lte")
+    if call.query.get("email"):
+        where["email_key"] = call.query["email"].lower()
+    docs = call.twin.store.find(
+        "customers", where=where, since=query_time(call, "created_at_gte"), until=query_time(call, "created_at_lte")
     )
-    name = request.args.get("name", "").lower()
+    name = call.query.get("name", "").lower()
     matching = [doc for doc in docs if name in doc["name"].lower()]
     return listing(matching[offset : offset + limit], serialise)
 
 
-@bp.get("/customers/<customer_id>")
-def get_customer(customer_id: str) -> Response:
-    return answer(serialise(found(twin().store.get("customers", customer_id), "Customer")))
+@routes.get("/customers/{customer_id}")
+def get_customer(call: Call, customer_id: str) -> Response:
+    return answer(serialise(found(call.twin.store.get("customers", customer_id), "Customer")))
 
 
-@bp.patch("/customers/<customer_id>")
-def update_customer(customer_id: str) -> Response:
-    customer = found(twin().store.get("customers", customer_id), "Customer")
-    body = read_body()
+@routes.patch("/customers/{customer_id}")
+def update_customer(call: Call, customer_id: str) -> Response:
+    customer = found(call.twin.store.get("customers", customer_id), "Customer")
+    body = read_body(call)
     if body.get("email") is not None:
         customer["email"] = checked_email(required_text(body, "email", limit=254), "email")
         customer["email_key"] = customer["email"].lower()
@@ -74,19 +74,19 @@ def update_customer(customer_id: str) -> Response:
             customer[field] = text(body, field)
     if body.get("metadata") is not None:
         customer["metadata"] = metadata(body)
-    twin().store.put("customers", customer)
+    call.twin.store.put("customers", customer)
     return answer(serialise(customer))
 
 
-@bp.get("/customers/<customer_id>/payment-methods")
-def list_payment_methods(customer_id: str) -> Response:
-    found(twin().store.get("customers", customer_id), "Customer")
-    return listing(listed_methods(twin(), customer_id), serialise_method)
+@routes.get("/customers/{customer_id}/payment-methods")
+def list_payment_methods(call: Call, customer_id: str) -> Response:
+    found(call.twin.store.get("customers", customer_id), "Customer")
+    return listing(listed_methods(call.twin, customer_id), serialise_method)
 
 
-@bp.delete("/customers/<customer_id>/payment-methods/<payment_method_id>")
-def delete_payment_method(customer_id: str, payment_method_id: str) -> Response:
-    store = twin().store
+@routes.delete("/customers/{customer_id}/payment-methods/{payment_method_id}")
+def delete_payment_method(call: Call, customer_id: str, payment_method_id: str) -> Response:
+    store = call.twin.store
     method = store.get("payment_methods", payment_method_id)
     if method is None or method["customer_id"] != customer_id:
         raise WireError(404, "NOT_FOUND", "Payment method not found")

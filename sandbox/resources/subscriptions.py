@@ -2,50 +2,49 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, Response, request
-
+from ..billing.pricing import Line
+from ..core.clock import DAY_MS, rfc3339, utc
+from ..core.events import emit
+from ..core.store import Doc
+from ..core.twin import BRAND_ID, Twin
+from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_flag, query_time
+from ..http.server import Response
 from . import customers
-from .clock import DAY_MS, rfc3339, utc
-from .events import emit
-from .pricing import Line
-from .store import Doc
-from .twin import BRAND_ID, Twin
-from .wire import answer, found, listing, page, query_choice, query_flag, query_time, twin
 
-bp = Blueprint("subscriptions", __name__)
+routes = Routes()
 
 STATUSES = ("pending", "active", "on_hold", "paused", "past_due", "cancelled", "failed", "expired")
 INTERVAL_DAYS = {"Day": 1, "Week": 7}
 
 
-@bp.get("/subscriptions")
-def list_subscriptions() -> Response:
-    limit, offset = page()
+@routes.get("/subscriptions")
+def list_subscriptions(call: Call) -> Response:
+    limit, offset = page(call)
     where: Doc = {}
     for name, value in (
-        ("status", query_choice("status", STATUSES)),
-        ("product_id", request.args.get("product_id")),
+        ("status", query_choice(call, "status", STATUSES)),
+        ("product_id", call.query.get("product_id")),
     ):
         if value:
             where[name] = value
-    cancelling = query_flag("cancel_at_next_billing_date")
+    cancelling = query_flag(call, "cancel_at_next_billing_date")
     if cancelling is not None:
         where["cancel_at_next_billing_date"] = int(cancelling)
-    docs = twin().store.find(
+    docs = call.twin.store.find(
         "subscriptions",
-        customer_id=request.args.get("customer_id"),
+        customer_id=call.query.get("customer_id"),
         where=where,
-        since=query_time("created_at_gte"),
-        until=query_time("created_at_lte"),
+        since=query_time(call, "created_at_gte"),
+        until=query_time(call, "created_at_lte"),
         limit=limit,
         offset=offset,
     )
-    return listing(docs, lambda doc: list_item(twin(), doc))
+    return listing(docs, lambda doc: list_item(call.twin, doc))
 
 
-@bp.get("/subscriptions/<subscription_id>")
-def get_subscription(subscription_id: str) -> Response:
-    return answer(serialise(twin(), found(twin().store.get("subscriptions", subscription_id), "Subscription")))
+@routes.get("/subscriptions/{subscription_id}")
+def get_subscription(call: Call, subscription_id: str) -> Response:
+    return answer(serialise(call.twin, found(call.twin.store.get("subscriptions", subscription_id), "Subscription")))
 
 
 def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc) -> Doc:

@@ -1,14 +1,16 @@
-"""What every wire route shares: error bodies, reading a request, paging, metadata rules."""
+"""What every route shares: the call it answers, error bodies, reading a request, paging, metadata rules."""
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl
 
-from flask import Response, current_app, request
-
-from .clock import parse_rfc3339
-from .store import Doc
-from .twin import Twin
+from ..core.clock import parse_rfc3339
+from ..core.store import Doc
+from ..core.twin import Twin
+from .server import Connection, Request, Response
 
 MAX_METADATA_PAIRS = 50
 MAX_METADATA_KEY = 40
@@ -39,20 +41,80 @@ class WireError(Exception):
         super().__init__(f"{code}: {self.message}")
 
 
-def twin() -> Twin:
-    """Return the twin this request belongs to."""
-    found: Twin = current_app.extensions["twin"]
-    return found
+@dataclass
+class Call:
+    """One request on its way through a handler."""
+
+    twin: Twin
+    request: Request
+    connection: Connection
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The query's values; of a name given twice the first counts."""
+        return _first_values(self.request.query)
+
+    @cached_property
+    def form(self) -> dict[str, str]:
+        """The fields of a posted HTML form; of a name given twice the first counts."""
+        return _first_values(self.request.body.decode("utf-8", "replace"))
+
+
+Handler = Callable[..., Response]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and a path template such as `/payments/{payment_id}`, and who answers it."""
+
+    method: str
+    template: str
+    handler: Handler
+
+
+class Routes:
+    """The routes of one module; the decorators fill it."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self.all: list[Route] = []
+
+    def get(self, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler for GET (and HEAD)."""
+        return self._add("GET", template)
+
+    def post(self, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler for POST."""
+        return self._add("POST", template)
+
+    def patch(self, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler for PATCH."""
+        return self._add("PATCH", template)
+
+    def put(self, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler for PUT."""
+        return self._add("PUT", template)
+
+    def delete(self, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler for DELETE."""
+        return self._add("DELETE", template)
+
+    def _add(self, method: str, template: str) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            self.all.append(Route(method, self._prefix + template, handler))
+            return handler
+
+        return register
 
 
 def answer(body: Any, status: int = 200) -> Response:
     """Return a JSON answer."""
-    return Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/json")
+    return Response(status, [("Content-Type", "application/json")], json.dumps(body, ensure_ascii=False).encode())
 
 
 def empty(status: int) -> Response:
     """Return an answer without a body."""
-    return Response(b"", status)
+    return Response(status)
 
 
 def refuse_body(field: str, what: str) -> WireError:
@@ -60,10 +122,10 @@ def refuse_body(field: str, what: str) -> WireError:
     return WireError(422, "INVALID_REQUEST_BODY", f"{field}: {what}")
 
 
-def read_body() -> Doc:
+def read_body(call: Call) -> Doc:
     """Return the request's JSON object; 422 for anything else."""
     try:
-        body = json.loads(request.get_data())
+        body = json.loads(call.request.body)
     except ValueError:
         raise WireError(422, "INVALID_REQUEST_BODY") from None
     if not isinstance(body, dict):
@@ -135,17 +197,17 @@ def found(doc: Doc | None, what: str) -> Doc:
     return doc
 
 
-def page() -> tuple[int, int]:
+def page(call: Call) -> tuple[int, int]:
     """Return (limit, offset) of a zero-based page query."""
-    size = query_number("page_size", DEFAULT_PAGE_SIZE)
+    size = query_number(call, "page_size", DEFAULT_PAGE_SIZE)
     if size > MAX_PAGE_SIZE:
         raise WireError(422, "INVALID_QUERY_PARAMS", "page_size: must be at most 100")
-    return size, size * query_number("page_number", 0)
+    return size, size * query_number(call, "page_number", 0)
 
 
-def query_number(name: str, default: int) -> int:
+def query_number(call: Call, name: str, default: int) -> int:
     """Return a non-negative integer from the query."""
-    value = request.args.get(name)
+    value = call.query.get(name)
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) <= 9):
@@ -153,9 +215,9 @@ def query_number(name: str, default: int) -> int:
     return int(value)
 
 
-def query_time(name: str) -> int | None:
+def query_time(call: Call, name: str) -> int | None:
     """Return an RFC 3339 time from the query in epoch milliseconds."""
-    value = request.args.get(name)
+    value = call.query.get(name)
     if not value:
         return None
     try:
@@ -164,20 +226,24 @@ def query_time(name: str) -> int | None:
         raise WireError(422, "INVALID_QUERY_PARAMS", f"{name}: must be an RFC 3339 time") from None
 
 
-def query_choice(name: str, allowed: Iterable[str]) -> str | None:
+def query_choice(call: Call, name: str, allowed: Iterable[str]) -> str | None:
     """Return a query value that must be one of `allowed`."""
-    value = request.args.get(name)
+    value = call.query.get(name)
     if value is not None and value not in allowed:
         raise WireError(422, "INVALID_QUERY_PARAMS", f"{name}: unknown value")
     return value
 
 
-def query_flag(name: str) -> bool | None:
+def query_flag(call: Call, name: str) -> bool | None:
     """Return a boolean from the query."""
-    value = query_choice(name, ("true", "false"))
+    value = query_choice(call, name, ("true", "false"))
     return None if value is None else value == "true"
 
 
 def listing(docs: Iterable[Doc], serialise: Callable[[Doc], Doc]) -> Response:
     """Return the wire's list: `{"items": [...]}`, no total."""
     return answer({"items": [serialise(doc) for doc in docs]})
+
+
+def _first_values(encoded: str) -> dict[str, str]:
+    return dict(reversed(parse_qsl(encoded, keep_blank_values=True)))

@@ -1,8 +1,8 @@
 """The ways a list can mislead: rows that come late, go missing, repeat or lose their metadata."""
 
-from .store import Doc
-from .twin import Twin
-from .wire import WireError
+from ..core.store import Doc
+from ..core.twin import Twin
+from .call import WireError
 
 DEFAULTS: Doc = {
     "lag_s": 0,

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from .cards import table
+from ..core.cards import table
 
 COMMANDS = ("cards", "clock", "fail-next", "deliveries", "requests", "reset")
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -4,9 +4,9 @@ Ids are fixed, so that what a shop has mirrored stays true after a reset. The or
 the one-time course a buyer meets first, then what goes well with it, then the plans.
 """
 
-from .products import insert_product
-from .store import Doc
-from .twin import Twin
+from ..core.store import Doc
+from ..core.twin import Twin
+from ..resources.products import insert_product
 
 COURSE = "pdt_StarterCourse000000001"
 BUNDLE = "pdt_CompleteBundle00000002"

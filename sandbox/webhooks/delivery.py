@@ -13,11 +13,11 @@ from typing import Any
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from . import disputes, payments, refunds, subscriptions
-from .clock import DAY_MS, rfc3339, wall_ms
-from .events import modes_of
-from .store import Doc
-from .twin import BUSINESS_ID, Twin
+from ..core.clock import DAY_MS, rfc3339, wall_ms
+from ..core.events import modes_of
+from ..core.store import Doc
+from ..core.twin import BUSINESS_ID, Twin
+from ..resources import disputes, payments, refunds, subscriptions
 
 # The documented table: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h after the try before.
 RETRY_DELAYS_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000)

@@ -6,11 +6,19 @@ field. The bodies are a contract; docs/operator/sandbox.md lists them.
 
 import json
 
-from flask import Blueprint, Response, request
-
-from . import charges, disputes, payments, refunds, webhooks
-from .cards import table
-from .control_bodies import (
+from ..billing import charges
+from ..core.cards import table
+from ..core.events import MODE_DEFAULTS, emit, modes_of, set_modes
+from ..core.store import Doc
+from ..core.twin import Twin
+from ..http.call import Call, Routes, WireError, answer, empty, found, read_body, refuse_body
+from ..http.gateway import TIERS
+from ..http.lists import DEFAULTS as LIST_DEFAULTS
+from ..http.lists import modes_of as list_modes
+from ..http.server import Response
+from ..resources import disputes, payments, refunds
+from ..webhooks import delivery as webhooks
+from .bodies import (
     checked_secret,
     read_count,
     read_fault,
@@ -24,98 +32,91 @@ from .control_bodies import (
     refuse_unknown,
 )
 from .demo import start_over
-from .events import MODE_DEFAULTS, emit, modes_of, set_modes
-from .gateway import TIERS
-from .lists import DEFAULTS as LIST_DEFAULTS
-from .lists import modes_of as list_modes
-from .store import Doc
-from .twin import Twin
-from .wire import WireError, answer, empty, found, read_body, refuse_body, twin
 
-bp = Blueprint("control", __name__, url_prefix="/_sandbox")
+routes = Routes(prefix="/_sandbox")
 
 KINDS = ("products", "customers", "payment_methods", "sessions", "payments", "subscriptions", "refunds", "disputes",
          "discounts")  # fmt: skip
 ORDERS = ("fifo", "reverse", "shuffle")
 
 
-@bp.get("/state")
-def state() -> Response:
-    store = twin().store
+@routes.get("/state")
+def state(call: Call) -> Response:
+    store = call.twin.store
     return answer(
         {
             "ready": True,
-            "clock": twin().clock.describe(),
-            "switches": twin().switches(),
+            "clock": call.twin.clock.describe(),
+            "switches": call.twin.switches(),
             "rate": store.setting("rate", "off"),
             "faults": store.setting("faults", []),
-            "next_charges": charges.script(twin()),
-            "lists": list_modes(twin()),
-            "webhooks": _webhook_state(twin()),
+            "next_charges": charges.script(call.twin),
+            "lists": list_modes(call.twin),
+            "webhooks": _webhook_state(call.twin),
             "counts": {kind: store.count(kind) for kind in KINDS},
         }
     )
 
 
-@bp.get("/objects/<kind>")
-def objects(kind: str) -> Response:
+@routes.get("/objects/{kind}")
+def objects(call: Call, kind: str) -> Response:
     if kind not in KINDS:
         raise WireError(404, "NOT_FOUND", f"kind: one of {', '.join(KINDS)}")
-    return answer({"items": twin().store.find(kind, oldest_first=True)})
+    return answer({"items": call.twin.store.find(kind, oldest_first=True)})
 
 
-@bp.get("/cards")
-def cards() -> Response:
+@routes.get("/cards")
+def cards(call: Call) -> Response:
     return answer({"items": table()})
 
 
-@bp.get("/requests")
-def requests() -> Response:
-    rows = twin().store.rows("SELECT * FROM requests ORDER BY id")
+@routes.get("/requests")
+def requests(call: Call) -> Response:
+    rows = call.twin.store.rows("SELECT * FROM requests ORDER BY id")
     return answer({"items": [_shown_request(dict(row)) for row in rows]})
 
 
-@bp.get("/deliveries")
-def deliveries() -> Response:
-    return answer({"items": webhooks.deliveries(twin()), "events": webhooks.pending_events(twin())})
+@routes.get("/deliveries")
+def deliveries(call: Call) -> Response:
+    return answer({"items": webhooks.deliveries(call.twin), "events": webhooks.pending_events(call.twin)})
 
 
-@bp.post("/reset")
-def reset() -> Response:
-    start_over(twin())
+@routes.post("/reset")
+def reset(call: Call) -> Response:
+    start_over(call.twin)
     return answer({"ok": True})
 
 
-@bp.get("/faults")
-def list_faults() -> Response:
-    return answer({"items": twin().store.setting("faults", [])})
+@routes.get("/faults")
+def list_faults(call: Call) -> Response:
+    return answer({"items": call.twin.store.setting("faults", [])})
 
 
-@bp.post("/faults")
-def add_fault() -> Response:
-    rule = read_fault(read_body())
-    with twin().store.write():
-        number = twin().store.setting("fault_number", 0) + 1
-        twin().store.set_setting("fault_number", number)
+@routes.post("/faults")
+def add_fault(call: Call) -> Response:
+    rule = read_fault(call.twin, read_body(call))
+    with call.twin.store.write():
+        number = call.twin.store.setting("fault_number", 0) + 1
+        call.twin.store.set_setting("fault_number", number)
         rule["id"] = number
-        twin().store.set_setting("faults", [*twin().store.setting("faults", []), rule])
+        call.twin.store.set_setting("faults", [*call.twin.store.setting("faults", []), rule])
     return answer(rule)
 
 
-@bp.delete("/faults")
-def clear_faults() -> Response:
-    twin().store.set_setting("faults", [])
+@routes.delete("/faults")
+def clear_faults(call: Call) -> Response:
+    call.twin.store.set_setting("faults", [])
     return empty(204)
 
 
-@bp.get("/payments")
-def next_charges() -> Response:
-    return answer({"items": charges.script(twin())})
+@routes.get("/payments")
+def next_charges(call: Call) -> Response:
+    return answer({"items": charges.script(call.twin)})
 
 
-@bp.post("/payments")
-def script_charge() -> Response:
-    body = read_body()
+@routes.post("/payments")
+def script_charge(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "outcome", "error_code", "times", "match", "then", "payment_link")
     rule = {
         **read_outcome(body, ""),
@@ -124,76 +125,76 @@ def script_charge() -> Response:
         "then": read_then(body.get("then")),
         "payment_link": read_flag(body, "payment_link"),
     }
-    with twin().store.write():
-        twin().store.set_setting("next_charges", [*charges.script(twin()), rule])
+    with call.twin.store.write():
+        call.twin.store.set_setting("next_charges", [*charges.script(call.twin), rule])
     return answer(rule)
 
 
-@bp.delete("/payments")
-def clear_script() -> Response:
-    twin().store.set_setting("next_charges", [])
+@routes.delete("/payments")
+def clear_script(call: Call) -> Response:
+    call.twin.store.set_setting("next_charges", [])
     return empty(204)
 
 
-@bp.get("/clock")
-def read_clock() -> Response:
-    return answer(twin().clock.describe())
+@routes.get("/clock")
+def read_clock(call: Call) -> Response:
+    return answer(call.twin.clock.describe())
 
 
-@bp.post("/clock")
-def move_clock() -> Response:
-    body = read_body()
+@routes.post("/clock")
+def move_clock(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "advance_s", "freeze")
     if not body:
         raise refuse_body("advance_s", "or freeze is required")
     advance = read_number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
     freeze = read_flag(body, "freeze")
     if freeze is not None:
-        (twin().clock.freeze if freeze else twin().clock.thaw)()
-    twin().clock.advance(round(advance * 1000))
-    twin().wake.set()
-    return answer(twin().clock.describe())
+        (call.twin.clock.freeze if freeze else call.twin.clock.thaw)()
+    call.twin.clock.advance(round(advance * 1000))
+    call.twin.wake.set()
+    return answer(call.twin.clock.describe())
 
 
-@bp.get("/switches")
-def read_switches() -> Response:
-    return answer(twin().switches())
+@routes.get("/switches")
+def read_switches(call: Call) -> Response:
+    return answer(call.twin.switches())
 
 
-@bp.post("/switches")
-def set_switches() -> Response:
-    body = read_body()
+@routes.post("/switches")
+def set_switches(call: Call) -> Response:
+    body = read_body(call)
     checked = {name: read_switch(name, value) for name, value in body.items()}
-    with twin().store.write():
+    with call.twin.store.write():
         for name, value in checked.items():
-            twin().set_switch(name, value)
-    return answer(twin().switches())
+            call.twin.set_switch(name, value)
+    return answer(call.twin.switches())
 
 
-@bp.get("/rate")
-def read_rate() -> Response:
-    return answer({"rate": twin().store.setting("rate", "off")})
+@routes.get("/rate")
+def read_rate(call: Call) -> Response:
+    return answer({"rate": call.twin.store.setting("rate", "off")})
 
 
-@bp.post("/rate")
-def set_rate() -> Response:
-    body = read_body()
+@routes.post("/rate")
+def set_rate(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "rate")
     tier = str(body.get("rate"))
     if tier != "off" and tier not in TIERS:
         raise refuse_body("rate", "must be off, 0, 1 or 2")
-    twin().store.set_setting("rate", tier)
+    call.twin.store.set_setting("rate", tier)
     return answer({"rate": tier})
 
 
-@bp.get("/lists")
-def read_lists() -> Response:
-    return answer(list_modes(twin()))
+@routes.get("/lists")
+def read_lists(call: Call) -> Response:
+    return answer(list_modes(call.twin))
 
 
-@bp.post("/lists")
-def set_lists() -> Response:
-    body = read_body()
+@routes.post("/lists")
+def set_lists(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, *LIST_DEFAULTS)
     changes: Doc = {}
     if "lag_s" in body:
@@ -204,103 +205,103 @@ def set_lists() -> Response:
     for name in ("repeated_rows", "moving_rows", "metadata_stripped", "outage"):
         if name in body:
             changes[name] = bool(read_flag(body, name))
-    twin().store.set_setting("lists", {**list_modes(twin()), **changes})
-    return answer(list_modes(twin()))
+    call.twin.store.set_setting("lists", {**list_modes(call.twin), **changes})
+    return answer(list_modes(call.twin))
 
 
-@bp.post("/listen")
-def listen() -> Response:
-    body = read_body()
+@routes.post("/listen")
+def listen(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "accept", "for_s")
     accept = read_flag(body, "accept")
     if accept is None:
         raise refuse_body("accept", "is required")
     for_s = read_number(body, "for_s", default=30, least=0.01, most=600)
-    server = twin().server
+    server = call.twin.server
     assert server is not None
     if accept:
         server.accept_connections()
     else:
-        server.refuse_connections(keep=request.environ["sandbox.connection"], for_s=for_s)
+        server.refuse_connections(keep=call.connection, for_s=for_s)
     return answer({"accept": server.accepting})
 
 
-@bp.get("/webhooks")
-def read_webhooks() -> Response:
-    return answer(_webhook_state(twin()))
+@routes.get("/webhooks")
+def read_webhooks(call: Call) -> Response:
+    return answer(_webhook_state(call.twin))
 
 
-@bp.post("/webhooks")
-def set_webhooks() -> Response:
-    body = read_body()
+@routes.post("/webhooks")
+def set_webhooks(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "url", "secret", "rotate", "release", "order", "again", "send", *MODE_DEFAULTS)
     changes = read_modes(body)
-    with twin().store.write():
-        _set_target(twin(), body)
-        set_modes(twin(), changes)
-        _release(twin(), body)
-        _redeliver(twin(), body)
-        _send_event(twin(), body)
-    twin().wake.set()
-    return answer(_webhook_state(twin()))
+    with call.twin.store.write():
+        _set_target(call.twin, body)
+        set_modes(call.twin, changes)
+        _release(call.twin, body)
+        _redeliver(call.twin, body)
+        _send_event(call.twin, body)
+    call.twin.wake.set()
+    return answer(_webhook_state(call.twin))
 
 
-@bp.post("/refunds")
-def refund_elsewhere() -> Response:
-    body = read_body()
+@routes.post("/refunds")
+def refund_elsewhere(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "payment_id", "amount", "reason")
     amount = None if body.get("amount") is None else int(read_number(body, "amount", least=1, most=2**53))
-    with twin().store.write():
-        payment = _payment(body)
-        refund = refunds.begin(twin(), payment, items=None, reason=body.get("reason"), pairs={}, amount=amount)
-    return answer(refunds.serialise(twin(), refund))
+    with call.twin.store.write():
+        payment = _payment(call, body)
+        refund = refunds.begin(call.twin, payment, items=None, reason=body.get("reason"), pairs={}, amount=amount)
+    return answer(refunds.serialise(call.twin, refund))
 
 
-@bp.post("/disputes")
-def dispute() -> Response:
-    body = read_body()
+@routes.post("/disputes")
+def dispute(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "payment_id", "dispute_id", "outcome", "amount", "reason")
-    with twin().store.write():
+    with call.twin.store.write():
         if body.get("dispute_id") is not None:
             outcome = body.get("outcome")
             if outcome not in disputes.OUTCOMES:
                 raise refuse_body("outcome", f"must be one of {', '.join(disputes.OUTCOMES)}")
-            opened = found(twin().store.get("disputes", body["dispute_id"]), "Dispute")
-            shown = disputes.decide(twin(), opened, outcome)
+            opened = found(call.twin.store.get("disputes", body["dispute_id"]), "Dispute")
+            shown = disputes.decide(call.twin, opened, outcome)
         else:
-            payment = _payment(body)
+            payment = _payment(call, body)
             amount = int(read_number(body, "amount", default=payment["total"], least=1, most=2**53))
             shown = disputes.open_dispute(
-                twin(), payment, amount=amount, reason=str(body.get("reason") or "fraudulent")
+                call.twin, payment, amount=amount, reason=str(body.get("reason") or "fraudulent")
             )
-    return answer(disputes.serialise(twin(), shown))
+    return answer(disputes.serialise(call.twin, shown))
 
 
-@bp.post("/settle")
-def settle() -> Response:
-    body = read_body()
+@routes.post("/settle")
+def settle(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "payment_id", "refund_id", "status", "error_code")
-    with twin().store.write():
+    with call.twin.store.write():
         if body.get("refund_id") is not None:
             if body.get("status") not in refunds.STATUSES:
                 raise refuse_body("status", f"must be one of {', '.join(refunds.STATUSES)}")
-            refund = found(twin().store.get("refunds", body["refund_id"]), "Refund")
-            return answer(refunds.serialise(twin(), refunds.settle(twin(), refund, body["status"])))
+            refund = found(call.twin.store.get("refunds", body["refund_id"]), "Refund")
+            return answer(refunds.serialise(call.twin, refunds.settle(call.twin, refund, body["status"])))
         outcome = read_outcome({"outcome": body.get("status"), "error_code": body.get("error_code")}, "", "status")
-        payment = payments.move(twin(), _payment(body), outcome["outcome"], error_code=outcome["error_code"])
-    return answer(payments.serialise(twin(), payment))
+        payment = payments.move(call.twin, _payment(call, body), outcome["outcome"], error_code=outcome["error_code"])
+    return answer(payments.serialise(call.twin, payment))
 
 
-@bp.post("/renewals")
-def renew() -> Response:
-    body = read_body()
+@routes.post("/renewals")
+def renew(call: Call) -> Response:
+    body = read_body(call)
     refuse_unknown(body, "subscription_id")
-    with twin().store.write():
-        subscription = found(twin().store.get("subscriptions", body.get("subscription_id")), "Subscription")
-        bought = twin().store.find("payments", customer_id=subscription["customer_id"], oldest_first=True)
+    with call.twin.store.write():
+        subscription = found(call.twin.store.get("subscriptions", body.get("subscription_id")), "Subscription")
+        bought = call.twin.store.find("payments", customer_id=subscription["customer_id"], oldest_first=True)
         first = next(doc for doc in bought if subscription["id"] in doc["subscription_ids"])
-        payment = charges.renew(twin(), subscription, first)
-    return answer(payments.serialise(twin(), payment))
+        payment = charges.renew(call.twin, subscription, first)
+    return answer(payments.serialise(call.twin, payment))
 
 
 def _set_target(twin: Twin, body: Doc) -> None:
@@ -397,11 +398,11 @@ def _shown_request(row: Doc) -> Doc:
     return {**row, "body": body, "headers": json.loads(row["headers"])}
 
 
-def _payment(body: Doc) -> Doc:
+def _payment(call: Call, body: Doc) -> Doc:
     payment_id = body.get("payment_id")
     if not isinstance(payment_id, str):
         raise refuse_body("payment_id", "is required")
-    payment = twin().store.get("payments", payment_id)
+    payment = call.twin.store.get("payments", payment_id)
     if payment is None:
         raise refuse_body("payment_id", "unknown payment")
     return payment

@@ -4,22 +4,22 @@ import re
 from base64 import b64decode
 from typing import Any
 
-from . import payments
-from .cards import HARD_DECLINES, SOFT_DECLINES
-from .faults import Fault, is_seconds
-from .gateway import normal_endpoint
-from .store import Doc
-from .twin import SWITCHES
-from .wire import refuse_body, twin
+from ..core.cards import HARD_DECLINES, SOFT_DECLINES
+from ..core.store import Doc
+from ..core.twin import SWITCHES, Twin
+from ..http.call import refuse_body
+from ..http.faults import Fault, is_seconds
+from ..http.gateway import normal_endpoint
+from ..resources import payments
 
 MAX_TIMES = 1_000_000
 
 
-def read_fault(body: Doc) -> Doc:
+def read_fault(twin: Twin, body: Doc) -> Doc:
     """Return the checked rule of a fault body."""
     refuse_unknown(body, "endpoint", "effect", "fault", "times", "match", "retry_after")
     endpoint = body.get("endpoint")
-    if not isinstance(endpoint, str) or normal_endpoint(endpoint) not in twin().endpoints:
+    if not isinstance(endpoint, str) or normal_endpoint(endpoint) not in twin.endpoints:
         raise refuse_body("endpoint", "must be method and route template of the wire, such as POST /checkouts")
     effect = body.get("effect", "none")
     late = isinstance(effect, str) and effect.startswith("late:") and is_seconds(effect[5:])

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from .discounts import usable_discounts
-from .places import MINIMUM_CHARGE, SUPPORTED_COUNTRIES, tax_rate_bp
-from .store import Doc
-from .twin import Twin
-from .wire import WireError, refuse_body, whole
+from ..core.places import MINIMUM_CHARGE, SUPPORTED_COUNTRIES, tax_rate_bp
+from ..core.store import Doc
+from ..core.twin import Twin
+from ..http.call import WireError, refuse_body, whole
+from ..resources.discounts import usable_discounts
 
 MAX_CART_LINES = 20
 MAX_QUANTITY = 1000

@@ -1,12 +1,12 @@
 """Discount codes: percentage and flat, as far as a checkout needs them."""
 
-from flask import Blueprint, Response, request
-
-from .clock import parse_rfc3339, rfc3339
-from .places import CURRENCIES
-from .store import Doc
-from .twin import BUSINESS_ID, Twin
-from .wire import (
+from ..core.clock import parse_rfc3339, rfc3339
+from ..core.places import CURRENCIES
+from ..core.store import Doc
+from ..core.twin import BUSINESS_ID, Twin
+from ..http.call import (
+    Call,
+    Routes,
     WireError,
     answer,
     empty,
@@ -20,28 +20,28 @@ from .wire import (
     refuse_body,
     required_text,
     text,
-    twin,
     whole,
 )
+from ..http.server import Response
 
-bp = Blueprint("discounts", __name__)
+routes = Routes()
 
 TYPES = ("percentage", "flat")
 
 
-@bp.post("/discounts")
-def create_discount() -> Response:
-    body = read_body()
+@routes.post("/discounts")
+def create_discount(call: Call) -> Response:
+    body = read_body(call)
     kind = required_text(body, "type")
     if kind not in TYPES:
         raise refuse_body("type", "must be percentage or flat")
-    discount_id = twin().ids.new("dsc_")
+    discount_id = call.twin.ids.new("dsc_")
     code = text(body, "code", limit=64) or discount_id[-8:].upper()
-    if _by_code(twin(), code) is not None:
+    if _by_code(call.twin, code) is not None:
         raise refuse_body("code", "already exists")
     discount: Doc = {
         "id": discount_id,
-        "created_at": twin().clock.now(),
+        "created_at": call.twin.clock.now(),
         "code": code,
         "code_key": code.upper(),
         "name": text(body, "name"),
@@ -58,46 +58,46 @@ def create_discount() -> Response:
         "times_used": 0,
         "deleted": False,
     }
-    twin().store.put("discounts", discount)
+    call.twin.store.put("discounts", discount)
     return answer(serialise(discount))
 
 
-@bp.get("/discounts")
-def list_discounts() -> Response:
-    limit, offset = page()
+@routes.get("/discounts")
+def list_discounts(call: Call) -> Response:
+    limit, offset = page(call)
     where: Doc = {"deleted": 0}
-    if request.args.get("code"):
-        where["code_key"] = request.args["code"].upper()
-    kind = query_choice("discount_type", TYPES)
+    if call.query.get("code"):
+        where["code_key"] = call.query["code"].upper()
+    kind = query_choice(call, "discount_type", TYPES)
     if kind:
         where["type"] = kind
-    discounts = twin().store.find("discounts", where=where)
-    if query_flag("active"):
-        discounts = [d for d in discounts if refusal_of(d, now=twin().clock.now()) is None]
-    product_id = request.args.get("product_id")
+    discounts = call.twin.store.find("discounts", where=where)
+    if query_flag(call, "active"):
+        discounts = [d for d in discounts if refusal_of(d, now=call.twin.clock.now()) is None]
+    product_id = call.query.get("product_id")
     if product_id:
         discounts = [d for d in discounts if not d["restricted_to"] or product_id in d["restricted_to"]]
     return listing(discounts[offset : offset + limit], serialise)
 
 
-@bp.get("/discounts/<discount_id>")
-def get_discount(discount_id: str) -> Response:
-    return answer(serialise(found(_kept(twin().store.get("discounts", discount_id)), "Discount")))
+@routes.get("/discounts/{discount_id}")
+def get_discount(call: Call, discount_id: str) -> Response:
+    return answer(serialise(found(_kept(call.twin.store.get("discounts", discount_id)), "Discount")))
 
 
-@bp.get("/discounts/code/<code>")
-def get_discount_by_code(code: str) -> Response:
-    discount = found(_by_code(twin(), code), "Discount")
-    refusal = refusal_of(discount, now=twin().clock.now())
+@routes.get("/discounts/code/{code}")
+def get_discount_by_code(call: Call, code: str) -> Response:
+    discount = found(_by_code(call.twin, code), "Discount")
+    refusal = refusal_of(discount, now=call.twin.clock.now())
     if refusal is not None:
         raise refusal
     return answer(serialise(discount))
 
 
-@bp.delete("/discounts/<discount_id>")
-def delete_discount(discount_id: str) -> Response:
-    discount = found(_kept(twin().store.get("discounts", discount_id)), "Discount")
-    twin().store.put("discounts", {**discount, "deleted": True})
+@routes.delete("/discounts/{discount_id}")
+def delete_discount(call: Call, discount_id: str) -> Response:
+    discount = found(_kept(call.twin.store.get("discounts", discount_id)), "Discount")
+    call.twin.store.put("discounts", {**discount, "deleted": True})
     return empty(204)
 
 

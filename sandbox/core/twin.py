@@ -5,9 +5,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..http.server import Server
 from .clock import Clock
 from .ids import Ids
-from .server import Server
 from .store import Doc, Store
 
 BUSINESS_ID = "bus_P3SXLcppjXgagmHSVaH3N"

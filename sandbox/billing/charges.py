@@ -4,18 +4,19 @@ Nothing here looks for an earlier payment like this one. The provider takes no i
 requests are two charges, and a shop that sends twice must see it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from . import payments, subscriptions
-from .cards import AUTHENTICATE, PROCESS, SUCCEED, Card, decline_message, fingerprint
-from .clock import rfc3339
-from .customers import has_expired
-from .discounts import detail
+from ..core.cards import AUTHENTICATE, PROCESS, SUCCEED, Card, decline_message, fingerprint
+from ..core.clock import rfc3339
+from ..core.match import Match
+from ..core.store import Doc
+from ..core.twin import Twin
+from ..http.call import WireError
+from ..resources import payments, subscriptions
+from ..resources.customers import has_expired
+from ..resources.discounts import detail
 from .pricing import Priced, check_minimum
-from .store import Doc
-from .twin import Twin
-from .wire import WireError
 
 
 @dataclass(frozen=True)
@@ -210,29 +211,6 @@ def _take_script(twin: Twin, order: Order, source: Source) -> Doc | None:
             twin.store.set_setting("next_charges", rules[:number] + rest + rules[number + 1 :])
             return rule
     return None
-
-
-@dataclass(frozen=True)
-class Match:
-    """Narrows a rule to a customer, a card (last four digits or number) or metadata values."""
-
-    customer_id: str | None = None
-    last4: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, doc: Doc) -> "Match":
-        """Read the checked `match` of a control body."""
-        card = doc.get("card")
-        return cls(doc.get("customer_id"), card[-4:] if card else None, doc.get("metadata") or {})
-
-    def fits(self, customer_id: str | None, last4: str | None, metadata: Doc) -> bool:
-        """Return whether every condition named holds."""
-        return (
-            self.customer_id in (None, customer_id)
-            and self.last4 in (None, last4)
-            and all(metadata.get(key) == value for key, value in self.metadata.items())
-        )
 
 
 def _under_id_of(twin: Twin, prepared: Doc, payment: Doc) -> Doc:

@@ -1,39 +1,38 @@
 """Disputes: opened and decided through `/_sandbox/disputes`, readable on the wire."""
 
-from flask import Blueprint, Response, request
-
+from ..core.clock import rfc3339
+from ..core.events import emit
+from ..core.store import Doc
+from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
+from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_time
+from ..http.server import Response
 from . import customers
-from .clock import rfc3339
-from .events import emit
-from .store import Doc
-from .twin import BRAND_ID, BUSINESS_ID, Twin
-from .wire import answer, found, listing, page, query_choice, query_time, twin
 
-bp = Blueprint("disputes", __name__)
+routes = Routes()
 
 OUTCOMES = ("expired", "accepted", "cancelled", "challenged", "won", "lost")
 STATUSES = tuple(f"dispute_{name}" for name in ("opened", *OUTCOMES))
 
 
-@bp.get("/disputes")
-def list_disputes() -> Response:
-    limit, offset = page()
-    status = query_choice("dispute_status", STATUSES)
-    docs = twin().store.find(
+@routes.get("/disputes")
+def list_disputes(call: Call) -> Response:
+    limit, offset = page(call)
+    status = query_choice(call, "dispute_status", STATUSES)
+    docs = call.twin.store.find(
         "disputes",
-        customer_id=request.args.get("customer_id"),
+        customer_id=call.query.get("customer_id"),
         where={"status": status} if status else {},
-        since=query_time("created_at_gte"),
-        until=query_time("created_at_lte"),
+        since=query_time(call, "created_at_gte"),
+        until=query_time(call, "created_at_lte"),
         limit=limit,
         offset=offset,
     )
     return listing(docs, list_item)
 
 
-@bp.get("/disputes/<dispute_id>")
-def get_dispute(dispute_id: str) -> Response:
-    return answer(serialise(twin(), found(twin().store.get("disputes", dispute_id), "Dispute")))
+@routes.get("/disputes/{dispute_id}")
+def get_dispute(call: Call, dispute_id: str) -> Response:
+    return answer(serialise(call.twin, found(call.twin.store.get("disputes", dispute_id), "Dispute")))
 
 
 def open_dispute(twin: Twin, payment: Doc, *, amount: int, reason: str) -> Doc:

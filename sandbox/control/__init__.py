@@ -1,0 +1,1 @@
+"""How people and tests order things of the twin."""

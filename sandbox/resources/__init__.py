@@ -1,0 +1,1 @@
+"""One module a noun of the wire: its routes, its answers and its rules."""
