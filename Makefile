@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 CHECKED := encore sandbox blueprints app.py
 STATIC_TESTS := $(wildcard tests/test_architecture.py tests/test_templates.py tests/test_i18n.py tests/test_docs.py)
 
-.PHONY: run test check bench lock run-env test-env
+.PHONY: run test check conformance bench lock run-env test-env
 .NOTPARALLEL:
 
 run: run-env
@@ -24,6 +24,11 @@ check: test-env
 	@$(BIN)/mypy --no-error-summary $(CHECKED)
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.txt || { cat $(VENV)/lint-imports.txt; exit 1; }
 	@$(BIN)/python -m pytest $(STATIC_TESTS)
+
+# The official SDK's own tests against the sandbox; downloaded, so a network is needed once. ARGS=--gate for the quick
+# part, SDK=latest to try the newest version.
+conformance: test-env
+	@exec $(BIN)/python -m tests.tools.conformance $(ARGS)
 
 ifneq ($(wildcard tests/tools/bench.py),)
 bench: test-env

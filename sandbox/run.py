@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from .contract import contract_router
 from .control.bodies import checked_secret
 from .control.demo import seed
 from .core.clock import Clock
@@ -30,7 +31,8 @@ def run_server(arguments: list[str]) -> int:
         return 1
     twin = _twin(options, store, server)
     background = Background(twin, timeout_s=options.webhook_timeout_s)
-    gateway = Gateway(create_router(twin), twin)
+    router = create_router(twin)
+    gateway = Gateway(contract_router(router, twin) if options.contract else router, twin)
     background.start()
     stopped = threading.Event()
 
@@ -59,6 +61,7 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--public-url", help="how browsers reach the sandbox")
     parser.add_argument("--seed", type=int, help="make the same ids in every run")
     parser.add_argument("--no-demo", action="store_true", help="start without the demo catalogue")
+    parser.add_argument("--contract", action="store_true", help="answer the official SDK's own tests; nothing lasts")
     options = parser.parse_args(arguments)
     if bool(options.webhook_url) != bool(options.webhook_secret):
         parser.error("--webhook-url and --webhook-secret go together")

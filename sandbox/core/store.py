@@ -75,16 +75,20 @@ class Store:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Do the block and take everything it wrote back, so that its result can be looked at alone."""
+        """Do the block and take everything it wrote back, so that its result can be looked at alone.
+
+        Inside a `write` only the block is taken back.
+        """
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._depth = 1
+            self._db.execute("SAVEPOINT rehearsal")
+            self._depth += 1
             try:
                 yield
             finally:
+                self._depth -= 1
                 self._settings.clear()
-                self._db.execute("ROLLBACK")
-                self._depth = 0
+                self._db.execute("ROLLBACK TO rehearsal")
+                self._db.execute("RELEASE rehearsal")
 
     def run(self, sql: str, **values: Any) -> int:
         """Execute one statement; return the number of rows changed."""

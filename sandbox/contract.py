@@ -1,0 +1,113 @@
+"""Contract mode: what the official SDKs' own test suites are run against.
+
+Those suites send placeholders (`product_id: "product_id"`, `quantity: 0`, ids of no object) that the truthful twin
+has to refuse, and check nothing but the shape of the answer. So here the ids they name are there, each request is
+tried truthfully and everything it did is taken back; one that is refused is answered as its sensible sister in
+`INSTEAD` would be. Both go the way of every request: there is no second set of handlers to keep like the first.
+"""
+
+import json
+import socket
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from .control.demo import BASIC
+from .core.ids import Ids
+from .core.twin import Twin
+from .http.call import Call
+from .http.gateway import normal_endpoint
+from .http.router import Router
+from .http.server import Connection, Request, Response
+
+# The ids that the suite of the Python SDK 1.123.0 puts into paths, by prefix.
+SUITE_IDS = {
+    "cus_": "cus_TV52uJWWXt2yIoBBxpjaa",
+    "pdt_": "pdt_R8AWMPiV8RyJElcCKvAID",
+    "cks_": "cks_n010SZaY4NXc7F1ck3Tq1",
+    "pay_": "pay_gr4RizvMOXFJ6xca3y2tU",
+    "sub_": "sub_Iuaq622bbmmfOGrVTqdXv",
+    "ref_": "ref_F0gZetLvTxxBrMU2CZcmy",
+    "dp_": "dispute_id",
+    "dsc_": "dsc_qxxEmg5PuM1uNTE0LgkP9",
+}
+CUSTOMER, PRODUCT, SESSION, PAYMENT = (SUITE_IDS[prefix] for prefix in ("cus_", "pdt_", "cks_", "pay_"))
+EMAIL = "lan@example.com"
+ADDRESS = {"country": "US", "zipcode": "10001", "city": "New York", "state": "NY", "street": "1 Main Street"}
+NEW_PRODUCT = {
+    "name": "Poster",
+    "tax_category": "digital_products",
+    "price": {"type": "one_time_price", "currency": "USD", "price": 1200},
+}
+CART = {"product_cart": [{"product_id": PRODUCT, "quantity": 1}]}
+FORM = {"email": EMAIL, "name": "Lan", "country": "US", "zipcode": "10001", "cvc": "123"}
+CARD = {"card_number": "4242424242424242", "expiry": "06/32"}
+
+# What makes the objects behind the ids, in order: method, path, body.
+SEEDS: tuple[tuple[str, str, Any], ...] = (
+    ("POST", "/customers", {"email": EMAIL, "name": "Lan"}),
+    ("POST", "/products", NEW_PRODUCT),
+    ("POST", "/discounts", {"type": "percentage", "amount": 1000, "code": "code"}),
+    ("POST", "/checkouts", {"product_cart": [{"product_id": id_, "quantity": 1} for id_ in (PRODUCT, BASIC)]}),
+    ("POST", f"/session/{SESSION}", urlencode(FORM | CARD)),
+    ("POST", "/_sandbox/disputes", {"payment_id": PAYMENT, "amount": 100}),
+    ("POST", "/refunds", {"payment_id": PAYMENT, "items": [{"item_id": PRODUCT, "amount": 100}]}),
+)
+
+# What is sent instead of a refused request: path and body, None to keep the request's own.
+INSTEAD: dict[str, tuple[str | None, Any]] = {
+    "POST /checkouts": (None, CART),
+    "POST /checkouts/preview": (None, CART | {"billing_address": ADDRESS}),
+    "POST /customers": (None, {"email": EMAIL, "name": "Lan"}),
+    "PATCH /customers/{}": (None, {}),
+    "POST /products": (None, NEW_PRODUCT),
+    "PATCH /products/{}": (None, {}),
+    "POST /discounts": (None, {"type": "percentage", "amount": 1000}),
+    "PATCH /discounts/{}": (None, {}),
+    "POST /refunds": (None, {"payment_id": PAYMENT}),
+}
+
+
+class SuiteIds(Ids):
+    """Gives the first object of each kind the id that the suite asks for."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=1)
+        self._left = dict(SUITE_IDS)
+
+    def new(self, prefix: str) -> str:
+        """Return the suite's id of this kind, once; then ids as usual."""
+        return self._left.pop(prefix, None) or super().new(prefix)
+
+
+class ContractRouter(Router):
+    """Answers what the truthful router would, of the request or else of its sister; nothing of it lasts."""
+
+    def respond(self, call: Call) -> Response:
+        """Answer one request and take back what it did."""
+        with call.twin.store.rehearsal():
+            answer = super().respond(call)
+        matched = self.match(call.request.method, call.request.path)
+        if not 400 <= answer.status < 500 or matched is None:
+            return answer
+        path, body = INSTEAD.get(normal_endpoint(f"{matched.route.method} {matched.route.template}"), (None, None))
+        sister = replace(call.request, path=path or call.request.path, query="", body=_encoded(body))
+        with call.twin.store.rehearsal():
+            return super().respond(replace(call, request=sister))
+
+
+def contract_router(router: Router, twin: Twin) -> Router:
+    """Return the router of contract mode, and fill an empty twin with what the suite names."""
+    if not twin.store.count("customers"):
+        usual, twin.ids = twin.ids, SuiteIds()
+        with twin.store.write(), socket.socket() as nobody:
+            for method, path, body in SEEDS:
+                request = Request(method, path, "", {}, "127.0.0.1", keep_alive=False, body=_encoded(body))
+                made = router.respond(Call(twin, request, Connection(nobody, request.peer)))
+                assert made.status < 400, f"{method} {path}: {made.body!r}"
+        twin.ids = usual
+    return ContractRouter(router.routes)
+
+
+def _encoded(body: Any) -> bytes:
+    return (body if isinstance(body, str) else json.dumps(body)).encode()
