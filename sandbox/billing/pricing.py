@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from ..core.places import MINIMUM_CHARGE, SUPPORTED_COUNTRIES, tax_rate_bp
+from ..core.places import SUPPORTED_COUNTRIES
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import WireError, refuse_body, whole
+from ..money.currency import minimum_charge
+from ..money.rounding import share
+from ..money.tax import rate_bp, tax_of
 from ..resources.discounts import usable_discounts
 
 MAX_CART_LINES = 20
@@ -100,27 +103,22 @@ def price_cart(twin: Twin, cart: list[Doc], *, country: str, zipcode: str | None
         # Adaptive currency is off, so nothing converts one price into another's currency.
         raise WireError(422, "UNSUPPORTED_CURRENCY", "All products of a cart must share one currency")
     discounts = usable_discounts(twin, codes)
-    rate = tax_rate_bp(country, zipcode)
     lines = tuple(
-        _line(product, item["quantity"], discounts, rate) for product, item in zip(products, cart, strict=True)
+        _line(product, item["quantity"], discounts, rate_bp(country, zipcode, product["tax_category"]))
+        for product, item in zip(products, cart, strict=True)
     )
     return Priced(lines, currencies.pop(), country, tuple(discounts))
 
 
 def check_minimum(priced: Priced) -> None:
     """Refuse a charge below the currency's minimum; a total of zero is no charge and passes."""
-    least = MINIMUM_CHARGE.get(priced.currency, 0)
+    least = minimum_charge(priced.currency)
     if 0 < priced.total < least:
         raise WireError(
             422,
             "TOTAL_PAYMENT_AMOUNT_BELOW_MINIMUM_AMOUNT",
             f"Minimum amount of {least / 100:.2f} {priced.currency} is required to process payment",
         )
-
-
-def round_half_up(numerator: int, denominator: int) -> int:
-    """Divide and round to the nearest whole minor unit, halves up. Both arguments are positive or zero."""
-    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def _cart_item(item: object, number: int) -> Doc:
@@ -150,7 +148,7 @@ def _line(product: Doc, quantity: int, discounts: list[Doc], rate: int) -> Line:
     discount, percentage = _discount(product, gross, discounts)
     net = gross - discount
     inclusive = bool(price["tax_inclusive"])
-    tax = net - round_half_up(net * 10_000, 10_000 + rate) if inclusive else round_half_up(net * rate, 10_000)
+    tax = tax_of(net, rate, inclusive=inclusive)
     return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive)
 
 
@@ -162,7 +160,7 @@ def _discount(product: Doc, gross: int, discounts: list[Doc]) -> tuple[int, int 
             continue
         if discount["type"] == "percentage":
             percentage = int(discount["amount"])
-            left -= round_half_up(left * percentage, 10_000)
+            left -= share(left, percentage)
         else:
             left -= min(left, _flat_amount(discount, product["price"]["currency"]))
     return gross - left, percentage

@@ -1,8 +1,4 @@
-"""Countries, currencies and the sandbox's fixed tax table.
-
-The codes are those of the provider's OpenAPI 1.113.0. The tax rates are the usual standard rates, frozen here:
-the twin needs a table that never moves, not the law of the day.
-"""
+"""Countries and currencies; the codes are those of the provider's OpenAPI 1.113.0."""
 
 _COUNTRIES = """
 AF AX AL DZ AS AD AO AI AQ AG AR AM AW AU AT AZ BS BH BD BB BY BE BZ BJ BM BT BO BQ BA BW BV BR IO BN BG BF
@@ -40,24 +36,6 @@ BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF
 """
 ZERO_DECIMAL = frozenset(_ZERO_DECIMAL.split())
 
-# In minor units; the provider's docs name no others (page Adaptive Currency).
-MINIMUM_CHARGE = {"USD": 50, "EUR": 50, "GBP": 30, "INR": 500, "CAD": 50, "AUD": 50}
-
-# Basis points.
-TAX_RATES = {
-    "AE": 500, "AR": 2100, "AT": 2000, "AU": 1000, "BE": 2100, "BG": 2000, "BR": 1700, "CA": 500, "CH": 810,
-    "CL": 1900, "CO": 1900, "CY": 1900, "CZ": 2100, "DE": 1900, "DK": 2500, "EE": 2200, "EG": 1400, "ES": 2100,
-    "FI": 2550, "FR": 2000, "GB": 2000, "GR": 2400, "HR": 2500, "HU": 2700, "ID": 1100, "IE": 2300, "IL": 1800,
-    "IN": 1800, "IS": 2400, "IT": 2200, "JP": 1000, "KE": 1600, "KR": 1000, "LT": 2100, "LU": 1700, "LV": 2100,
-    "MT": 1800, "MX": 1600, "MY": 800, "NG": 750, "NL": 2100, "NO": 2500, "NZ": 1500, "PH": 1200, "PL": 2300,
-    "PT": 2300, "RO": 1900, "RS": 2000, "SA": 1500, "SE": 2500, "SG": 900, "SI": 2200, "SK": 2300, "TH": 700,
-    "TR": 2000, "TW": 500, "UA": 2000, "VN": 1000, "ZA": 1500,
-}  # fmt: skip
-# United States: one rate for each first digit of the ZIP code (0 is New England, 9 the Pacific), else none.
-US_RATES = {
-    "0": 625, "1": 800, "2": 530, "3": 600, "4": 625, "5": 600, "6": 750, "7": 825, "8": 560, "9": 850
-}  # fmt: skip
-
 COUNTRY_NAMES = {
     "AE": "United Arab Emirates", "AR": "Argentina", "AT": "Austria", "AU": "Australia", "BE": "Belgium",
     "BG": "Bulgaria", "BR": "Brazil", "CA": "Canada", "CH": "Switzerland", "CL": "Chile", "CN": "China",
@@ -71,13 +49,6 @@ COUNTRY_NAMES = {
     "SE": "Sweden", "SG": "Singapore", "SI": "Slovenia", "SK": "Slovakia", "TH": "Thailand", "TR": "Türkiye",
     "TW": "Taiwan", "UA": "Ukraine", "US": "United States", "VN": "Việt Nam", "ZA": "South Africa",
 }  # fmt: skip
-
-
-def tax_rate_bp(country: str, zipcode: str | None) -> int:
-    """Return the sales tax in basis points for a billing address."""
-    if country == "US":
-        return US_RATES.get((zipcode or "")[:1], 0)
-    return TAX_RATES.get(country, 0)
 
 
 def country_choices() -> list[tuple[str, str]]:

@@ -23,8 +23,8 @@ from ..http.call import (
     text,
 )
 from ..http.server import Response
+from ..money.calendar import next_date
 from . import customers
-from .subscriptions import next_date
 
 routes = Routes()
 

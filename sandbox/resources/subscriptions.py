@@ -1,20 +1,18 @@
 """Subscriptions, as far as a first purchase makes them."""
 
-from datetime import timedelta
-
 from ..billing.pricing import Line
-from ..core.clock import DAY_MS, rfc3339, utc
+from ..core.clock import rfc3339
 from ..core.events import emit
 from ..core.store import Doc
 from ..core.twin import BRAND_ID, Twin
 from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_flag, query_time
 from ..http.server import Response
+from ..money.calendar import next_date
 from . import customers
 
 routes = Routes()
 
 STATUSES = ("pending", "active", "on_hold", "paused", "past_due", "cancelled", "failed", "expired")
-INTERVAL_DAYS = {"Day": 1, "Week": 7}
 
 
 @routes.get("/subscriptions")
@@ -73,19 +71,6 @@ def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc
     }
     twin.store.put("subscriptions", subscription)
     return subscription
-
-
-def next_date(moment: int, count: int, interval: str) -> int:
-    """Return the billing date one period later; the 31st becomes the last day of a shorter month."""
-    if interval in INTERVAL_DAYS:
-        return moment + count * INTERVAL_DAYS[interval] * DAY_MS
-    months = count * (12 if interval == "Year" else 1)
-    start = utc(moment)
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    first = start.replace(year=year, month=month + 1, day=1)
-    following = (first + timedelta(days=31)).replace(day=1)
-    last_day = (following - timedelta(days=1)).day
-    return round(first.replace(day=min(start.day, last_day)).timestamp() * 1000)
 
 
 def activate(twin: Twin, payment: Doc) -> None:
