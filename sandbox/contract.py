@@ -24,6 +24,7 @@ from .http.server import Connection, Request, Response
 SUITE_IDS = {
     "cus_": "cus_TV52uJWWXt2yIoBBxpjaa",
     "pdt_": "pdt_R8AWMPiV8RyJElcCKvAID",
+    "adn_": "adn_NX1zdqW4Hbivsqz8vI9dc",
     "cks_": "cks_n010SZaY4NXc7F1ck3Tq1",
     "pay_": "pay_gr4RizvMOXFJ6xca3y2tU",
     "sub_": "sub_Iuaq622bbmmfOGrVTqdXv",
@@ -39,6 +40,7 @@ NEW_PRODUCT = {
     "tax_category": "digital_products",
     "price": {"type": "one_time_price", "currency": "USD", "price": 1200},
 }
+NEW_ADDON = {"name": "Seat", "tax_category": "saas", "price": 500, "currency": "USD"}
 CART = {"product_cart": [{"product_id": PRODUCT, "quantity": 1}]}
 FORM = {"email": EMAIL, "name": "Lan", "country": "US", "zipcode": "10001", "cvc": "123"}
 CARD = {"card_number": "4242424242424242", "expiry": "06/32"}
@@ -47,6 +49,7 @@ CARD = {"card_number": "4242424242424242", "expiry": "06/32"}
 SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/customers", {"email": EMAIL, "name": "Lan"}),
     ("POST", "/products", NEW_PRODUCT),
+    ("POST", "/addons", NEW_ADDON),
     ("POST", "/discounts", {"type": "percentage", "amount": 1000, "code": "code"}),
     ("POST", "/checkouts", {"product_cart": [{"product_id": id_, "quantity": 1} for id_ in (PRODUCT, BASIC)]}),
     ("POST", f"/session/{SESSION}", urlencode(FORM | CARD)),
@@ -62,6 +65,9 @@ INSTEAD: dict[str, tuple[str | None, Any]] = {
     "PATCH /customers/{}": (None, {}),
     "POST /products": (None, NEW_PRODUCT),
     "PATCH /products/{}": (None, {}),
+    "PUT /products/{}/files": (None, {"file_name": "poster.pdf"}),
+    "POST /addons": (None, NEW_ADDON),
+    "PATCH /addons/{}": (None, {}),
     "POST /discounts": (None, {"type": "percentage", "amount": 1000}),
     "PATCH /discounts/{}": (None, {}),
     "POST /refunds": (None, {"payment_id": PAYMENT}),

@@ -11,6 +11,7 @@ from ..core.cards import table
 from ..core.events import MODE_DEFAULTS, emit, modes_of, set_modes
 from ..core.store import Doc
 from ..core.twin import Twin
+from ..http import unserved
 from ..http.call import Call, Routes, WireError, answer, empty, found, read_body, refuse_body
 from ..http.gateway import TIERS
 from ..http.lists import DEFAULTS as LIST_DEFAULTS
@@ -35,8 +36,9 @@ from .demo import start_over
 
 routes = Routes(prefix="/_sandbox")
 
-KINDS = ("products", "customers", "payment_methods", "sessions", "payments", "subscriptions", "refunds", "disputes",
-         "discounts")  # fmt: skip
+KINDS = ("products", "addons", "uploads", "customers", "payment_methods", "portal_sessions", "wallets",
+         "wallet_entries", "sessions", "payments", "subscriptions", "refunds", "disputes", "discounts", "license_keys",
+         "license_key_instances")  # fmt: skip
 ORDERS = ("fifo", "reverse", "shuffle")
 
 
@@ -74,6 +76,11 @@ def cards(call: Call) -> Response:
 def requests(call: Call) -> Response:
     rows = call.twin.store.rows("SELECT * FROM requests ORDER BY id")
     return answer({"items": [_shown_request(dict(row)) for row in rows]})
+
+
+@routes.get("/not-implemented")
+def not_implemented(call: Call) -> Response:
+    return answer({"items": unserved.listed(call.twin)})
 
 
 @routes.get("/deliveries")

@@ -4,6 +4,7 @@ import random
 import secrets
 import string
 import threading
+import uuid
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 TAIL_LENGTH = 21
@@ -20,6 +21,11 @@ class Ids:
         """Return `prefix` and 21 random characters, for example `pay_2IjeQm4hqU6RA4Z4kwDee`."""
         with self._lock:
             return prefix + "".join(self._random.choices(ALPHABET, k=TAIL_LENGTH))
+
+    def uuid(self) -> str:
+        """Return a random UUID, for example `182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e`."""
+        with self._lock:
+            return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def shuffle(self, items: list[str]) -> None:
         """Put `items` in random order, in place."""

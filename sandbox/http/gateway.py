@@ -13,6 +13,7 @@ from ..core.ids import Ids
 from ..core.match import Match
 from ..core.store import Doc
 from ..core.twin import Twin
+from . import unserved
 from .call import Call
 from .faults import Fault, inflict, strike_early
 from .router import Router
@@ -21,7 +22,7 @@ from .server import Connection, Request, Response
 # (requests a second, requests a minute) for each of the provider's tiers.
 TIERS: dict[str, tuple[int, int]] = {"0": (40, 240), "1": (100, 1000), "2": (500, 5000)}
 # Pages and control are not the wire: no key, no log, no fault.
-OWN_PREFIXES = ("/_sandbox", "/session/", "/authenticate/", "/static/", "/favicon.ico")
+OWN_PREFIXES = ("/_sandbox", "/session/", "/authenticate/", "/portal/", "/static/", "/uploads/", "/favicon.ico")
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
 
@@ -65,6 +66,8 @@ class Gateway:
         endpoint, facts = self.endpoint_of(request), self._facts(request)
         rule = take_rule(self._twin, lambda rule: _fits(rule, endpoint, facts))
         log_id = self._log(request, rule)
+        if endpoint is None:
+            unserved.note(self._twin, request.method, request.path)
         if rule is None:
             answer = self._execute(request, connection)
             self._log_status(log_id, answer.status)

@@ -172,3 +172,18 @@ def test_the_first_product_is_the_starter_course(sandbox: SandboxProcess) -> Non
         ("Design templates", 2000, "USD"),
     ]
     assert all(sandbox.call("GET", item["image"].removeprefix(sandbox.url)).ok for item in items)
+
+
+def test_what_no_route_knows_is_remembered(sandbox: SandboxProcess) -> None:
+    sandbox.call("GET", "/meters")
+    sandbox.call("POST", "/meters", {})
+    sandbox.call("GET", "/meters")
+    sandbox.call("GET", "/payments/pay_nowhere")
+
+    items = sandbox.control("not-implemented")["items"]
+
+    assert [(item["method"], item["path"], item["times"]) for item in items] == [
+        ("GET", "/meters", 2),
+        ("POST", "/meters", 1),
+    ]
+    assert items[0]["last_at"] >= items[1]["last_at"]
