@@ -63,6 +63,7 @@ INSTEAD: dict[str, tuple[str | None, Any]] = {
     "POST /checkouts/preview": (None, CART | {"billing_address": ADDRESS}),
     "POST /customers": (None, {"email": EMAIL, "name": "Lan"}),
     "PATCH /customers/{}": (None, {}),
+    "POST /customers/{}/wallets/ledger-entries": (None, {"amount": 100, "currency": "USD", "entry_type": "credit"}),
     "POST /products": (None, NEW_PRODUCT),
     "PATCH /products/{}": (None, {}),
     "PUT /products/{}/files": (None, {"file_name": "poster.pdf"}),

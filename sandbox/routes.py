@@ -13,13 +13,29 @@ from .resources import (
     disputes,
     misc,
     payments,
+    portal,
     products,
     refunds,
     subscriptions,
     uploads,
+    wallets,
 )
 
-WIRE = (products, addons, uploads, customers, checkouts, payments, subscriptions, refunds, disputes, discounts, misc)
+WIRE = (
+    products,
+    addons,
+    uploads,
+    customers,
+    wallets,
+    portal,
+    checkouts,
+    payments,
+    subscriptions,
+    refunds,
+    disputes,
+    discounts,
+    misc,
+)
 PAGES = (control, hosted, home, draw)
 
 

@@ -23,6 +23,7 @@ from ..http.call import (
     text,
 )
 from ..http.server import Response
+from .misc import LOCALES
 
 routes = Routes()
 
@@ -34,9 +35,9 @@ def create_customer(call: Call) -> Response:
     body = read_body(call)
     email = checked_email(required_text(body, "email", limit=254), "email")
     name = required_text(body, "name", limit=250)
-    customer = insert_customer(call.twin, email=email, name=name, phone_number=text(body, "phone_number"))
-    customer["metadata"] = metadata(body)
-    customer["preferred_locale"] = text(body, "preferred_locale", limit=8)
+    phone_number, pairs, locale = text(body, "phone_number", limit=40), metadata(body), _locale(body)
+    customer = insert_customer(call.twin, email=email, name=name, phone_number=phone_number)
+    customer |= {"metadata": pairs, "preferred_locale": locale}
     call.twin.store.put("customers", customer)
     return answer(serialise(customer))
 
@@ -69,9 +70,10 @@ def update_customer(call: Call, customer_id: str) -> Response:
         customer["email_key"] = customer["email"].lower()
     if body.get("name") is not None:
         customer["name"] = required_text(body, "name", limit=250)
-    for field in ("phone_number", "preferred_locale"):
-        if field in body:
-            customer[field] = text(body, field)
+    if "phone_number" in body:
+        customer["phone_number"] = text(body, "phone_number", limit=40)
+    if "preferred_locale" in body:
+        customer["preferred_locale"] = _locale(body)
     if body.get("metadata") is not None:
         customer["metadata"] = metadata(body)
     call.twin.store.put("customers", customer)
@@ -82,6 +84,16 @@ def update_customer(call: Call, customer_id: str) -> Response:
 def list_payment_methods(call: Call, customer_id: str) -> Response:
     found(call.twin.store.get("customers", customer_id), "Customer")
     return listing(listed_methods(call.twin, customer_id), serialise_method)
+
+
+@routes.get("/customers/{customer_id}/entitlements")
+@routes.get("/customers/{customer_id}/entitlement-grants")
+@routes.get("/customers/{customer_id}/credit-entitlements")
+@routes.get("/customers/{customer_id}/emails")
+def list_nothing(call: Call, customer_id: str) -> Response:
+    # The sandbox grants no entitlements, and test mode sends no e-mail: these lists are truly empty.
+    found(call.twin.store.get("customers", customer_id), "Customer")
+    return listing([], dict)
 
 
 @routes.delete("/customers/{customer_id}/payment-methods/{payment_method_id}")
@@ -179,6 +191,13 @@ def checked_email(email: str, field: str) -> str:
     if not EMAIL.fullmatch(email.strip()):
         raise refuse_body(field, "must be an e-mail address")
     return email.strip()
+
+
+def _locale(body: Doc) -> str | None:
+    locale = text(body, "preferred_locale")
+    if locale is not None and locale not in LOCALES:
+        raise refuse_body("preferred_locale", "unknown locale")
+    return locale
 
 
 def serialise(customer: Doc) -> Doc:
