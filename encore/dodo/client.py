@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from time import sleep
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import requests
 
@@ -24,15 +24,11 @@ from encore.errors import NotExecuted, RateLimited, Unavailable
 T = TypeVar("T")
 Query = Mapping[str, str | int | None]
 
-# The largest honest answer is a page of 100 payments, some 150 KiB.
-LARGEST_BODY = 1 << 20
-
 # Three more tries of a GET, as the rate limits and gateways of the provider recover within a second.
 _GET_RETRIES = 3
 _FIRST_RETRY_DELAY_S = 0.2
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
-_JSON = {"Content-Type": "application/json"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,254}")
 
 
@@ -125,24 +121,27 @@ def _timed() -> Iterator[None]:
 
 
 class _Session(requests.Session):
-    """A session that follows nothing, keeps no cookies and reads no environment."""
+    """A session that follows nothing and reads no environment; its adapter takes no cookies."""
 
-    def __init__(self, api_key: str) -> None:
+    def __init__(self, blank: requests.PreparedRequest) -> None:
         super().__init__()
         self.trust_env = False  # a .netrc entry would replace our Authorization header
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.headers = {
-            "Authorization": f"Bearer {api_key}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "Encore",
-        }
+        self._blank = blank
         self.adapter = WireAdapter()
         self.mount("https://", self.adapter)
         self.mount("http://", self.adapter)
 
+    def ask(self, method: str, url: str, content: bytes | None, *, limits: tuple[float, float]) -> requests.Response:
+        """Send one request; `limits` are the seconds to connect and between bytes."""
+        # Filled in by hand: requests would merge settings, cookies and hooks that a call of ours does not have.
+        request = self._blank.copy()
+        request.method, request.url, request.body = method, url, content
+        if content is not None:
+            request.headers["Content-Type"] = "application/json"
+        return self.send(request, timeout=limits, allow_redirects=False)
+
     def get_redirect_target(self, resp: requests.Response) -> None:
-        # Even with allow_redirects=False requests reads the whole body of a redirect to prepare the next hop.
+        # Even with allow_redirects=False requests prepares the next hop.
         return None
 
 
@@ -158,7 +157,13 @@ class Client:
         forbid: Callable[[], None],
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._api_key = api_key
+        headers = {
+            "Authorization": f"Bearer {api_key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "Encore",
+        }
+        self._blank = requests.Request("GET", self._base_url, headers=headers).prepare()
         self._clock = clock
         self._timeouts = timeouts
         self._forbid = forbid
@@ -218,7 +223,7 @@ class Client:
         self._forbid()
         wire = Wire(gate=before_first_byte, is_charge=is_charge)
         reply, fault = None, ""
-        with _timed(), _Session(self._api_key) as session:
+        with _timed(), _Session(self._blank) as session:
             limits = (self._timeouts.connect_s, self._timeouts.charge_s)
             try:
                 reply, fault = self._exchange(
@@ -275,23 +280,13 @@ class Client:
         # A read time-out restarts with every byte, so it bounds nothing; the watchdog bounds all of it.
         limit = watchdog.limit(total_s, wire.cut)
         try:
-            # Prepared here: a session's own preparation merges settings, cookies and hooks that it does not have.
-            request = requests.Request(
-                method,
-                self._base_url + path,
-                params=_present(query),
-                data=content,
-                headers={**session.headers, **({} if content is None else _JSON)},
-            )
-            response = session.send(request.prepare(), timeout=limits, allow_redirects=False, stream=True)
-            with response:
-                body_read = _read_body(response)
+            response = session.ask(method, self._base_url + path + _suffix(query), content, limits=limits)
             # A cut connection ends a body without a length just as its true end does.
             if wire.is_cut:
                 return None, "deadline"
             wire.answered()
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, headers, body_read), ""
+            return Reply(response.status_code, headers, response.content), ""
         except (Withheld, BadBody) as error:
             return None, str(error)
         # Every exception of every library below ends here, because none of them may decide about money:
@@ -321,7 +316,7 @@ class Client:
         """Return this thread's session; a fork starts afresh, as two processes must not share a socket."""
         kept: tuple[int, _Session] | None = getattr(self._of_thread, "kept", None)
         if kept is None or kept[0] != os.getpid():
-            kept = (os.getpid(), _Session(self._api_key))
+            kept = (os.getpid(), _Session(self._blank))
             self._of_thread.kept = kept
         return kept[1]
 
@@ -337,17 +332,9 @@ def path_of(template: str, object_id: str) -> str:
     return template.format(object_id)
 
 
-def _present(query: Query | None) -> dict[str, str]:
-    return {name: str(value) for name, value in (query or {}).items() if value is not None}
-
-
-def _read_body(response: requests.Response) -> bytes:
-    body = bytearray()
-    for piece in response.iter_content(65_536):
-        body += piece
-        if len(body) > LARGEST_BODY:
-            raise BadBody("too_large")
-    return bytes(body)
+def _suffix(query: Query | None) -> str:
+    present = {name: value for name, value in (query or {}).items() if value is not None}
+    return f"?{urlencode(present)}" if present else ""
 
 
 def _asked_delay(reply: Reply | None, *, default_s: float) -> float:

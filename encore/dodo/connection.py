@@ -1,19 +1,28 @@
 """The socket under one provider call: what was handed to it, and the means to cut it from outside."""
 
 import contextlib
+import io
 import os
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
+from functools import cache
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.util import wait_for_read
 
 from encore.crash_point import crash_point
+from encore.dodo.bodies import BadBody
+
+# The largest honest answer is a page of 100 payments, some 150 KiB.
+LARGEST_BODY = 1 << 20
 
 
 class Withheld(Exception):
@@ -42,17 +51,13 @@ class Wire:
         The sender's own socket object is no use for that: wrapping it in TLS detaches it, and shutting an
         SSLSocket from another thread races with its reader.
         """
-        twin = socket.socket(fileno=os.dup(sock.fileno()))
+        twin = socket.socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
         with self._lock:
             if self._twin is not None:
                 self._twin.close()
             self._twin = twin
             if self.is_cut:
                 _shut(twin)
-
-    @property
-    def is_held(self) -> bool:
-        return self._twin is not None
 
     def begin(self) -> None:
         """Note that a request starts; a wire carries one, whatever a library below thinks of retrying."""
@@ -133,54 +138,126 @@ def _shut(sock: socket.socket) -> bool:
 
 
 class _Connection(HTTPConnection):
-    """A connection that tells the wire of the current call what it does."""
+    """A connection that tells the wire of the call under way what it does."""
 
-    # A connection lost in mid-request must fail: http.client would open another and send the rest there.
+    # A connection lost in mid-request must fail: http.client would open another and send the request there.
     auto_open = 0
 
-    def __init__(self, *args: Any, adapter: "WireAdapter", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._adapter = adapter
+    def __init__(self, address: SplitResult, *, trust: ssl.SSLContext | None) -> None:
+        self.default_port = 80 if trust is None else 443
+        super().__init__(address.hostname or "", address.port or self.default_port)
+        self.wire = Wire()
+        self._trust = trust
+        self._parts: list[bytes] = []
 
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        self._adapter.wire.hold(sock)
-        return sock
-
-    def connect(self) -> None:
-        super().connect()
-        self._adapter.wire.connected()
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        wire = self._adapter.wire
-        wire.begin()
+    def ask(self, request: PreparedRequest, *, limits: tuple[float, float]) -> HTTPResponse:
+        """Send a request and return the head of its answer; `limits` are the seconds to connect and between bytes."""
+        self.wire.begin()
+        connect_s, self.timeout = limits
+        if self.sock is not None and wait_for_read(self.sock, timeout=0):
+            # Nothing was asked yet, so what there is to read is the end of a connection kept for too long.
+            self.close()
         if self.sock is None:
-            self.connect()
-        elif not wire.is_held:  # kept alive from an earlier call
-            wire.hold(self.sock)
-        super().request(*args, **kwargs)
-        wire.written()
+            self._connect(connect_s)
+        else:
+            self.wire.hold(self.sock)
+        self.sock.settimeout(self.timeout)
+        self._parts.clear()
+        self.request(str(request.method), request.path_url, body=request.body, headers=request.headers)
+        self.wire.hand_over()
+        super().send(b"".join(self._parts))
+        self.wire.written()
+        return self.getresponse()
+
+    def __del__(self) -> None:
+        # A thread that ends takes its session with it.
+        self.close()
 
     def send(self, data: Any) -> None:
-        self._adapter.wire.hand_over()
-        super().send(data)
+        """Keep what http.client gives in pieces: head and body leave together, once the wire lets them."""
+        self._parts.append(data)
+
+    def _connect(self, seconds: float) -> None:
+        sock = socket.create_connection((self.host, self.port), seconds)
+        # At once, so that it is closed whatever comes next.
+        self.sock = sock
+        self.wire.hold(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._trust is not None:
+            self.sock = self._trust.wrap_socket(sock, server_hostname=self.host)
+        self.wire.connected()
 
 
-class _TlsConnection(_Connection, HTTPSConnection):
-    """The same over TLS."""
+class WireAdapter(BaseAdapter):
+    """Carries the requests of one session over one connection; `wire` is the call under way, one at a time.
 
-
-class WireAdapter(HTTPAdapter):
-    """Makes requests use our connection class. No retries; `wire` is the call under way, one at a time."""
+    In place of requests' own adapter, whose pools, proxies, retries and TLS context for each connection cost three
+    times what the exchange itself does (measured). This one has none of them, and it takes no cookies.
+    """
 
     wire: Wire
 
     def __init__(self) -> None:
-        super().__init__(max_retries=0, pool_connections=1, pool_maxsize=1)
+        super().__init__()
+        self._connection: _Connection | None = None
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        """Return requests' pool for the address, with our connection class in it."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        kind = _TlsConnection if pool.scheme == "https" else _Connection
-        pool.ConnectionCls = partial(kind, adapter=self)
-        return cast(HTTPConnectionPool, pool)
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> Response:
+        """Send a request and read its whole answer, whatever requests would leave for later."""
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = _open(str(request.url), verify)
+        connection.wire = self.wire
+        try:
+            answer = connection.ask(request, limits=timeout)
+            body = _read_body(answer)
+        except BaseException:
+            # What is still to come on this connection answers no later request.
+            connection.close()
+            raise
+        return _response(request, answer, body)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _open(url: str, verify: bool | str) -> _Connection:
+    address = urlsplit(url)
+    if address.scheme != "https":
+        return _Connection(address, trust=None)
+    # `verify` is requests' word for a file of authorities; a False turns nothing off here.
+    return _Connection(address, trust=_trust_in(verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH))
+
+
+@cache
+def _trust_in(bundle: str) -> ssl.SSLContext:
+    """Return what checks certificates and host names by a file of authorities, read once for all connections."""
+    return ssl.create_default_context(cafile=bundle)
+
+
+def _read_body(answer: HTTPResponse) -> bytes:
+    body = answer.read(LARGEST_BODY + 1)
+    if len(body) > LARGEST_BODY:
+        raise BadBody("too_large")
+    if answer.length:
+        # http.client takes a body that ends early for whole when it is asked for a part.
+        raise IncompleteRead(body, answer.length)
+    return body
+
+
+def _response(request: PreparedRequest, answer: HTTPResponse, body: bytes) -> Response:
+    response = Response()
+    response.request, response.url = request, str(request.url)
+    response.status_code = answer.status
+    response.headers.update(answer.headers.items())
+    response.raw = io.BytesIO(body)
+    return response

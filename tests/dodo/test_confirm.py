@@ -5,9 +5,10 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from urllib3.util.retry import Retry
+import requests
 
 from encore.clock import Clock
 from encore.dodo import Dodo, Timeouts
@@ -99,7 +100,7 @@ def test_refused_connection_is_not_sent(make_dodo: MakeDodo) -> None:
 
     answer = confirm(make_dodo(f"http://127.0.0.1:{port}"))
 
-    assert answer == NotSent("connection:ConnectionError", socket_closed=True)
+    assert answer == NotSent("connection:ConnectionRefusedError", socket_closed=True)
 
 
 def test_unknown_host_name_is_not_sent(make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +124,7 @@ def test_connect_timeout_is_not_sent(make_dodo: MakeDodo) -> None:
 
         for sock in waiting:
             sock.close()
-    assert answer == NotSent("connection:ConnectTimeout", socket_closed=True)
+    assert answer == NotSent("connection:TimeoutError", socket_closed=True)
 
 
 @pytest.mark.parametrize("behaviour", [tls_garbage, tls_reset, tls_silence, tls_drip])
@@ -142,18 +143,27 @@ def test_untrusted_certificate_is_not_sent(make_dodo: MakeDodo) -> None:
     with RawServer(answering(http(200, OK)), tls=True) as server:
         answer = confirm(make_dodo(server.url))
 
-    assert answer == NotSent("connection:SSLError", socket_closed=True)
+    assert answer == NotSent("connection:SSLCertVerificationError", socket_closed=True)
     assert server.posts == 0
 
 
 @pytest.fixture
 def trusted_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     class Trusting(client_module._Session):
-        def __init__(self, api_key: str) -> None:
-            super().__init__(api_key)
+        def __init__(self, blank: requests.PreparedRequest) -> None:
+            super().__init__(blank)
             self.verify = str(LOOPBACK_PEM)
 
     monkeypatch.setattr(client_module, "_Session", Trusting)
+
+
+@pytest.mark.usefixtures("trusted_loopback")
+def test_a_certificate_of_another_host_is_not_sent(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, OK)), tls=True) as server:
+        answer = confirm(make_dodo(server.url.replace("127.0.0.1", "localhost")))
+
+    assert answer == NotSent("connection:SSLCertVerificationError", socket_closed=True)
+    assert server.posts == 0
 
 
 @pytest.mark.usefixtures("trusted_loopback")
@@ -290,13 +300,16 @@ def test_each_charge_has_a_connection_of_its_own(make_dodo: MakeDodo) -> None:
 
 
 def retry_in_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = WireAdapter.__init__
+    plain = WireAdapter.send
 
-    def retrying(self: WireAdapter) -> None:
-        plain(self)
-        self.max_retries = Retry(2, allowed_methods=None, status_forcelist={503}, backoff_factor=0)
+    def retrying(self: WireAdapter, *args: Any, **kwargs: Any) -> requests.Response:
+        for _ in range(3):
+            answer = plain(self, *args, **kwargs)
+            if answer.status_code != 503:
+                break
+        return answer
 
-    monkeypatch.setattr(WireAdapter, "__init__", retrying)
+    monkeypatch.setattr(WireAdapter, "send", retrying)
 
 
 def carry_many_on_a_wire(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,21 +378,32 @@ def test_guards_off_a_classifier_by_exception_is_caught(make_dodo: MakeDodo, bro
         check_timeouts(make_dodo, broken)
 
 
-def test_a_connection_lost_in_mid_request_is_not_opened_again(
-    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def check_lost_connection(make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch) -> None:
     plain_send = http_client.HTTPConnection.send
 
-    def lose_after(self: http_client.HTTPConnection, data: bytes) -> None:
-        plain_send(self, data)
+    def lose_before(self: http_client.HTTPConnection, data: bytes) -> None:
         self.close()
+        plain_send(self, data)
 
-    monkeypatch.setattr(http_client.HTTPConnection, "send", lose_after)
+    monkeypatch.setattr(http_client.HTTPConnection, "send", lose_before)
     with RawServer(silence) as server:
-        answer = confirm(make_dodo(server.url))
+        answer = confirm(make_dodo(server.url, timeouts=QUICK))
 
     assert isinstance(answer, UnknownAnswer)
     assert server.connections == 1
+
+
+def test_a_connection_lost_in_mid_request_is_not_opened_again(
+    make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_lost_connection(make_dodo, monkeypatch)
+
+
+def test_guard_off_a_lost_connection_is_opened_again(make_dodo: MakeDodo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module._Connection, "auto_open", 1)
+
+    with pytest.raises(AssertionError):
+        check_lost_connection(make_dodo, monkeypatch)
 
 
 def test_the_body_of_a_redirect_is_not_read_without_limit(make_dodo: MakeDodo) -> None:

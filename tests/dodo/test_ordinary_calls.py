@@ -15,6 +15,7 @@ from encore.dodo import client as client_module
 from encore.dodo.answers import NotSent, RefundAccepted, Refused, UnknownAnswer
 from encore.dodo.client import CallTimer, Client, path_of, time_calls
 from encore.dodo.connection import Wire
+from encore.dodo.models import Payment
 from encore.errors import NotExecuted, RateLimited, Unavailable
 from tests.dodo.broken_conversations import drip, reset_after_read, reset_before_read, silence, stall_after_headers
 from tests.dodo.fixed_clock import FixedClock
@@ -101,6 +102,26 @@ def test_a_kept_connection_that_drips_is_cut_in_time(make_dodo: MakeDodo) -> Non
 
     assert server.connections == 1
     assert Clock().monotonic() - began < 4.0
+
+
+def test_a_kept_connection_that_the_provider_has_closed_is_not_used_again(make_dodo: MakeDodo) -> None:
+    closed = threading.Event()
+
+    def answer_and_hang_up(server: RawServer, peer: Peer) -> None:
+        server.take(peer)
+        peer.send(http(200, as_json(PAYMENT)))
+        peer.sock.close()
+        closed.set()
+
+    with RawServer(answer_and_hang_up) as server:
+        client = make_dodo(server.url).client
+        for _ in range(2):
+            # A POST: it is sent once, so nothing else would save it.
+            client.post("/checkouts/preview", {}, Payment, budget=Budget(Clock(), 3.0))
+            assert closed.wait(5)
+            closed.clear()
+
+    assert server.connections == server.posts == 2
 
 
 def test_threads_do_not_share_a_connection(make_dodo: MakeDodo) -> None:
