@@ -31,9 +31,12 @@ SUITE_IDS = {
     "ref_": "ref_F0gZetLvTxxBrMU2CZcmy",
     "dp_": "dispute_id",
     "dsc_": "dsc_qxxEmg5PuM1uNTE0LgkP9",
+    "whk_": "whk_YdWqVEGKmSYKbsIyDxEab",
 }
 CUSTOMER, PRODUCT, SESSION, PAYMENT = (SUITE_IDS[prefix] for prefix in ("cus_", "pdt_", "cks_", "pay_"))
 EMAIL = "lan@example.com"
+# Nobody listens there: the suite looks at endpoints, not at deliveries.
+HOOK = "http://127.0.0.1:9/"
 ADDRESS = {"country": "US", "zipcode": "10001", "city": "New York", "state": "NY", "street": "1 Main Street"}
 NEW_PRODUCT = {
     "name": "Poster",
@@ -54,6 +57,7 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/checkouts", {"product_cart": [{"product_id": id_, "quantity": 1} for id_ in (PRODUCT, BASIC)]}),
     ("POST", f"/session/{SESSION}", urlencode(FORM | CARD)),
     ("POST", "/_sandbox/disputes", {"payment_id": PAYMENT, "amount": 100}),
+    ("POST", "/webhooks", {"url": HOOK}),
     ("POST", "/refunds", {"payment_id": PAYMENT, "items": [{"item_id": PRODUCT, "amount": 100}]}),
 )
 
@@ -71,6 +75,8 @@ INSTEAD: dict[str, tuple[str | None, Any]] = {
     "PATCH /addons/{}": (None, {}),
     "POST /discounts": (None, {"type": "percentage", "amount": 1000}),
     "PATCH /discounts/{}": (None, {}),
+    "POST /webhooks": (None, {"url": HOOK}),
+    "PATCH /webhooks/{}": (None, {}),
     "POST /refunds": (None, {"payment_id": PAYMENT}),
 }
 

@@ -1,6 +1,7 @@
 """Every route of the twin in one place."""
 
 from .control import routes as control
+from .control import webhooks as webhook_control
 from .core.twin import Twin
 from .http.gateway import is_wire, normal_endpoint
 from .http.router import Router
@@ -20,6 +21,7 @@ from .resources import (
     uploads,
     wallets,
 )
+from .webhooks import endpoints as webhooks
 
 WIRE = (
     products,
@@ -34,9 +36,10 @@ WIRE = (
     refunds,
     disputes,
     discounts,
+    webhooks,
     misc,
 )
-PAGES = (control, hosted, home, draw)
+PAGES = (control, webhook_control, hosted, home, draw)
 
 
 def create_router(twin: Twin) -> Router:

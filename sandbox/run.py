@@ -7,9 +7,10 @@ from pathlib import Path
 from types import FrameType
 
 from .contract import contract_router
-from .control.bodies import checked_secret
 from .control.demo import seed
+from .control.webhooks import checked_secret
 from .core.clock import Clock
+from .core.endpoints import set_first_endpoint
 from .core.ids import Ids
 from .core.store import Store
 from .core.twin import Options, Twin
@@ -17,7 +18,8 @@ from .http.call import WireError
 from .http.gateway import Gateway
 from .http.server import Server
 from .routes import create_router
-from .webhooks.delivery import TIMEOUT_S, Background
+from .webhooks.background import Background
+from .webhooks.delivery import TIMEOUT_S
 
 
 def run_server(arguments: list[str]) -> int:
@@ -84,8 +86,7 @@ def _twin(options: argparse.Namespace, store: Store, server: Server) -> Twin:
         server=server,
     )
     if options.webhook_url:
-        target = {"url": options.webhook_url, "secret": options.webhook_secret, "old_secrets": []}
-        store.set_setting("webhook_target", target)
+        set_first_endpoint(twin, {"url": options.webhook_url, "secret": options.webhook_secret, "old_secrets": []})
     if twin.options.demo:
         with store.write():
             seed(twin)

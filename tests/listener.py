@@ -20,12 +20,13 @@ class Arrival:
 
 
 class Listener:
-    """An HTTP server on a free port. `statuses` are given in turn, then `status` for the rest."""
+    """An HTTP server on a free port. `statuses` are given in turn, then `status` for the rest; `answer` is the body."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
         self.statuses: list[int] = []
         self.status = 204
+        self.answer = b""
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -35,7 +36,7 @@ class Listener:
     def clear(self) -> None:
         """Forget what arrived and answer 204 again."""
         with self._lock:
-            self.arrivals, self.statuses, self.status = [], [], 204
+            self.arrivals, self.statuses, self.status, self.answer = [], [], 204, b""
 
     def events(self) -> list[Any]:
         """Return the verified bodies in order of arrival."""
@@ -58,8 +59,9 @@ class Listener:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 self.send_response(listener._take(Arrival(headers, body)))
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(len(listener.answer)))
                 self.end_headers()
+                self.wfile.write(listener.answer)
 
             def log_message(self, format: str, *args: Any) -> None:
                 return

@@ -1,7 +1,6 @@
 """Reading the bodies of `/_sandbox/`: each function returns checked values or refuses, naming the field."""
 
 import re
-from base64 import b64decode
 from typing import Any
 
 from ..core.cards import HARD_DECLINES, SOFT_DECLINES
@@ -98,42 +97,6 @@ def read_switch(name: str, value: object) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise refuse_body(name, "must be a number, zero or more")
     return allowed(value)
-
-
-def read_modes(body: Doc) -> Doc:
-    """Return the delivery modes a body changes."""
-    changes: Doc = {}
-    for name in ("drop", "newer_body", "bad_signature", "old_timestamp"):
-        if name in body:
-            changes[name] = body[name] if isinstance(body[name], bool) else read_count(body, name, least=0)
-    if "hold" in body:
-        changes["hold"] = bool(read_flag(body, "hold"))
-    if "repeat" in body:
-        changes["repeat"] = read_count(body, "repeat")
-    if "parallel" in body:
-        changes["parallel"] = int(read_number(body, "parallel", least=1, most=16))
-    if "delay_s" in body:
-        changes["delay_s"] = read_number(body, "delay_s", least=0, most=86_400)
-    if "old_timestamp_s" in body:
-        changes["old_timestamp_s"] = read_number(body, "old_timestamp_s", least=-(10**7), most=10**7)
-    if "types" in body:
-        types = body["types"]
-        if types is not None and not (isinstance(types, list) and all(isinstance(name, str) for name in types)):
-            raise refuse_body("types", "must be a list of event types, or null for all")
-        changes["types"] = types
-    return changes
-
-
-def checked_secret(secret: object, field: str) -> str:
-    """Return a webhook secret if it is `whsec_` and base64; raises the 422 else."""
-    if not isinstance(secret, str) or not secret.startswith("whsec_"):
-        raise refuse_body(field, "must begin with whsec_")
-    try:
-        if not b64decode(secret[6:], validate=True):
-            raise refuse_body(field, "must not be empty")
-    except ValueError:
-        raise refuse_body(field, "must be base64 after whsec_") from None
-    return secret
 
 
 def refuse_unknown(body: Doc, *names: str, prefix: str = "") -> None:

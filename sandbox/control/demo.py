@@ -4,6 +4,7 @@ Ids are fixed, so that what a shop has mirrored stays true after a reset. The or
 the one-time course a buyer meets first, then what goes well with it, then the plans.
 """
 
+from ..core.endpoints import endpoints
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..resources.products import insert_product
@@ -94,7 +95,7 @@ def start_over(twin: Twin) -> None:
     waited = twin.delivering.acquire(timeout=DELIVERY_WAIT_S)
     try:
         with twin.store.write():
-            twin.store.clear(keep={"webhook_target": twin.store.setting("webhook_target", {})})
+            twin.store.clear(keep={"endpoints": [endpoint for endpoint in endpoints(twin) if endpoint["kept"]]})
             if twin.options.demo:
                 seed(twin)
     finally:

@@ -8,9 +8,7 @@ import json
 
 from ..billing import charges
 from ..core.cards import table
-from ..core.events import MODE_DEFAULTS, emit, modes_of, set_modes
 from ..core.store import Doc
-from ..core.twin import Twin
 from ..http import unserved
 from ..http.call import Call, Routes, WireError, answer, empty, found, read_body, refuse_body
 from ..http.gateway import TIERS
@@ -18,14 +16,11 @@ from ..http.lists import DEFAULTS as LIST_DEFAULTS
 from ..http.lists import modes_of as list_modes
 from ..http.server import Response
 from ..resources import disputes, payments, refunds
-from ..webhooks import delivery as webhooks
 from .bodies import (
-    checked_secret,
     read_count,
     read_fault,
     read_flag,
     read_match,
-    read_modes,
     read_number,
     read_outcome,
     read_switch,
@@ -33,13 +28,13 @@ from .bodies import (
     refuse_unknown,
 )
 from .demo import start_over
+from .webhooks import webhook_state
 
 routes = Routes(prefix="/_sandbox")
 
 KINDS = ("products", "addons", "uploads", "customers", "payment_methods", "portal_sessions", "wallets",
          "wallet_entries", "sessions", "payments", "subscriptions", "refunds", "disputes", "discounts", "license_keys",
          "license_key_instances")  # fmt: skip
-ORDERS = ("fifo", "reverse", "shuffle")
 
 
 @routes.get("/state")
@@ -54,7 +49,7 @@ def state(call: Call) -> Response:
             "faults": store.setting("faults", []),
             "next_charges": charges.script(call.twin),
             "lists": list_modes(call.twin),
-            "webhooks": _webhook_state(call.twin),
+            "webhooks": webhook_state(call.twin),
             "counts": {kind: store.count(kind) for kind in KINDS},
         }
     )
@@ -81,11 +76,6 @@ def requests(call: Call) -> Response:
 @routes.get("/not-implemented")
 def not_implemented(call: Call) -> Response:
     return answer({"items": unserved.listed(call.twin)})
-
-
-@routes.get("/deliveries")
-def deliveries(call: Call) -> Response:
-    return answer({"items": webhooks.deliveries(call.twin), "events": webhooks.pending_events(call.twin)})
 
 
 @routes.post("/reset")
@@ -233,26 +223,6 @@ def listen(call: Call) -> Response:
     return answer({"accept": server.accepting})
 
 
-@routes.get("/webhooks")
-def read_webhooks(call: Call) -> Response:
-    return answer(_webhook_state(call.twin))
-
-
-@routes.post("/webhooks")
-def set_webhooks(call: Call) -> Response:
-    body = read_body(call)
-    refuse_unknown(body, "url", "secret", "rotate", "release", "order", "again", "send", *MODE_DEFAULTS)
-    changes = read_modes(body)
-    with call.twin.store.write():
-        _set_target(call.twin, body)
-        set_modes(call.twin, changes)
-        _release(call.twin, body)
-        _redeliver(call.twin, body)
-        _send_event(call.twin, body)
-    call.twin.wake.set()
-    return answer(_webhook_state(call.twin))
-
-
 @routes.post("/refunds")
 def refund_elsewhere(call: Call) -> Response:
     body = read_body(call)
@@ -309,92 +279,6 @@ def renew(call: Call) -> Response:
         first = next(doc for doc in bought if subscription["id"] in doc["subscription_ids"])
         payment = charges.renew(call.twin, subscription, first)
     return answer(payments.serialise(call.twin, payment))
-
-
-def _set_target(twin: Twin, body: Doc) -> None:
-    target = dict(twin.store.setting("webhook_target", {}))
-    if "url" in body:
-        url = body["url"]
-        if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
-            raise refuse_body("url", "must be an http or https address, or null")
-        target["url"] = url
-    if "secret" in body:
-        target |= {"secret": checked_secret(body["secret"], "secret"), "old_secrets": []}
-    if "rotate" in body:
-        if target.get("secret"):
-            until = twin.clock.now() + webhooks.ROTATED_SECRET_LIFE_MS
-            target["old_secrets"] = [{"secret": target["secret"], "until": until}, *target.get("old_secrets", [])]
-        target["secret"] = checked_secret(body["rotate"], "rotate")
-    if target.get("url") and not target.get("secret"):
-        raise refuse_body("secret", "is required with url")
-    twin.store.set_setting("webhook_target", target)
-
-
-def _release(twin: Twin, body: Doc) -> None:
-    """Make held events due, in the order asked for; switching `hold` off releases too."""
-    wanted = body.get("release", body.get("hold") is False)
-    order = body.get("order", "fifo")
-    if order not in ORDERS:
-        raise refuse_body("order", f"must be one of {', '.join(ORDERS)}")
-    if wanted is False:
-        return
-    held = [
-        row["webhook_id"] for row in twin.store.rows("SELECT webhook_id FROM events WHERE state = 'held' ORDER BY seq")
-    ]
-    if isinstance(wanted, list):
-        held = [webhook_id for webhook_id in wanted if webhook_id in held]
-    elif wanted is not True:
-        held = held[: read_count(body, "release")]
-    if order == "reverse":
-        held.reverse()
-    elif order == "shuffle":
-        twin.ids.shuffle(held)
-    # Due times in the past, a millisecond apart, are the order of delivery.
-    first = twin.clock.now() - len(held)
-    for place, webhook_id in enumerate(held):
-        twin.store.run(
-            "UPDATE events SET state = 'due', due_at = :due_at WHERE webhook_id = :webhook_id",
-            due_at=first + place,
-            webhook_id=webhook_id,
-        )
-
-
-def _redeliver(twin: Twin, body: Doc) -> None:
-    if "again" not in body:
-        return
-    changed = twin.store.run(
-        "UPDATE events SET state = 'due', tries = 0, due_at = :now WHERE webhook_id = :webhook_id",
-        now=twin.clock.now(),
-        webhook_id=str(body["again"]),
-    )
-    if not changed:
-        raise refuse_body("again", "unknown webhook id")
-
-
-def _send_event(twin: Twin, body: Doc) -> None:
-    order = body.get("send")
-    if order is None:
-        return
-    if not isinstance(order, dict) or not isinstance(order.get("type"), str):
-        raise refuse_body("send", "must be an object with type and the id of its object")
-    for field, kind in (("payment_id", "payments"), ("refund_id", "refunds"), ("dispute_id", "disputes"),
-                        ("subscription_id", "subscriptions")):  # fmt: skip
-        if order.get(field) is not None:
-            found(twin.store.get(kind, order[field]), kind)
-            emit(twin, order["type"], kind=kind, object_id=order[field])
-            return
-    raise refuse_body("send", "needs payment_id, refund_id, dispute_id or subscription_id")
-
-
-def _webhook_state(twin: Twin) -> Doc:
-    target = twin.store.setting("webhook_target", {})
-    counted = twin.store.rows("SELECT state, count(*) AS n FROM events GROUP BY state")
-    return {
-        "url": target.get("url"),
-        "secrets": len(webhooks.active_secrets(twin)),
-        **modes_of(twin),
-        "events": {row["state"]: row["n"] for row in counted},
-    }
 
 
 def _shown_request(row: Doc) -> Doc:

@@ -1,10 +1,10 @@
 """Ids as the provider makes them: a prefix and a 21-character base62 tail."""
 
 import random
-import secrets
 import string
 import threading
 import uuid
+from base64 import b64encode
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 TAIL_LENGTH = 21
@@ -32,7 +32,11 @@ class Ids:
         with self._lock:
             self._random.shuffle(items)
 
+    def client_secret(self, payment_id: str) -> str:
+        """Return a value shaped like the provider's client secret; nothing in the sandbox accepts it."""
+        return self.new(f"{payment_id}_secret_")
 
-def client_secret(payment_id: str) -> str:
-    """Return a value shaped like the provider's client secret; nothing in the sandbox accepts it."""
-    return f"{payment_id}_secret_{secrets.token_urlsafe(18)}"
+    def webhook_secret(self) -> str:
+        """Return a Standard Webhooks secret: `whsec_` and 24 random bytes in base64."""
+        with self._lock:
+            return "whsec_" + b64encode(self._random.randbytes(24)).decode()

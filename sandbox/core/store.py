@@ -26,17 +26,21 @@ CREATE TABLE IF NOT EXISTS requests (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
   query TEXT NOT NULL, body TEXT NOT NULL, headers TEXT NOT NULL, status INTEGER, fault TEXT, effect TEXT) STRICT;
 CREATE TABLE IF NOT EXISTS events (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id TEXT NOT NULL, endpoint_id TEXT NOT NULL, type TEXT NOT NULL,
   kind TEXT NOT NULL, object_id TEXT NOT NULL, event_at INTEGER NOT NULL, state TEXT NOT NULL,
-  tries INTEGER NOT NULL, due_at INTEGER NOT NULL, copies INTEGER NOT NULL, options TEXT NOT NULL) STRICT;
+  tries INTEGER NOT NULL, due_at INTEGER NOT NULL, copies INTEGER NOT NULL, options TEXT NOT NULL,
+  UNIQUE (webhook_id, endpoint_id)) STRICT;
 CREATE INDEX IF NOT EXISTS events_by_due ON events (state, due_at, seq);
 CREATE TABLE IF NOT EXISTS deliveries (
   id INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id TEXT NOT NULL, type TEXT NOT NULL, try INTEGER NOT NULL,
-  at INTEGER NOT NULL, clock_at INTEGER NOT NULL, url TEXT NOT NULL, headers TEXT NOT NULL, body TEXT NOT NULL,
-  status INTEGER, error TEXT, latency_ms REAL NOT NULL) STRICT;
+  endpoint_id TEXT NOT NULL, at INTEGER NOT NULL, clock_at INTEGER NOT NULL, url TEXT NOT NULL,
+  headers TEXT NOT NULL, body TEXT NOT NULL, status INTEGER, response TEXT, error TEXT,
+  latency_ms REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS timers (
   id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NULL, action TEXT NOT NULL, doc TEXT NOT NULL) STRICT;
 """
+# Raised when a table gets other columns. What waited or was delivered is then forgotten; the objects stay.
+SCHEMA_VERSION = 2
 TABLES = ("settings", "objects", "requests", "events", "deliveries", "timers")
 
 
@@ -51,6 +55,12 @@ class Store:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
+        self._prepare()
+
+    def _prepare(self) -> None:
+        if self._db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            self._db.executescript("DROP TABLE IF EXISTS events; DROP TABLE IF EXISTS deliveries;")
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._db.executescript(SCHEMA)
 
     @contextmanager

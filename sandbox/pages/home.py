@@ -4,6 +4,7 @@ from ..billing import charges
 from ..control.demo import start_over
 from ..core.cards import CARDS, HARD_DECLINES, SOFT_DECLINES
 from ..core.clock import rfc3339
+from ..core.endpoints import first_endpoint
 from ..core.places import format_amount
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -29,7 +30,7 @@ def home(call: Call) -> Response:
         advances=ADVANCES_S,
         next_charges=charges.script(call.twin),
         faults=[rule for rule in store.setting("faults", []) if rule["times"]],
-        target=store.setting("webhook_target", {}).get("url"),
+        target=first_endpoint(call.twin)["url"],
         payments=store.find("payments", limit=SHOWN),
         requests=_recent(call.twin, "requests"),
         deliveries=_recent(call.twin, "deliveries"),

@@ -5,7 +5,6 @@ from typing import Any
 from ..billing import charges
 from ..billing.pricing import Priced, check_minimum, price_cart, read_cart, read_discount_codes
 from ..core.clock import rfc3339
-from ..core.ids import client_secret
 from ..core.places import COUNTRIES
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -65,7 +64,7 @@ def create_checkout(call: Call) -> Response:
         raise refuse_body("payment_method_id", "needs confirm: true")
     if not session["confirm"]:
         call.twin.store.put("sessions", session)
-        return answer(_created(session, url=call.twin.url(f"/session/{session['id']}")))
+        return answer(_created(call.twin, session, url=call.twin.url(f"/session/{session['id']}")))
     return answer(_confirm(call.twin, session, method_id))
 
 
@@ -131,15 +130,15 @@ def _confirm(twin: Twin, session: Doc, method_id: str | None) -> Doc:
         twin.store.put("payment_methods", {**method, "last_used_at": twin.clock.now()})
     session |= {"payment_id": payment["id"], "one_click": method is not None}
     twin.store.put("sessions", session)
-    return _created(session, url=url, payment_id=payment["id"])
+    return _created(twin, session, url=url, payment_id=payment["id"])
 
 
-def _created(session: Doc, *, url: str | None, payment_id: str | None = None) -> Doc:
+def _created(twin: Twin, session: Doc, *, url: str | None, payment_id: str | None = None) -> Doc:
     return {
         "session_id": session["id"],
         "checkout_url": url,
         "payment_id": payment_id,
-        "client_secret": client_secret(payment_id) if payment_id else None,
+        "client_secret": twin.ids.client_secret(payment_id) if payment_id else None,
         "publishable_key": "pk_sandbox" if payment_id else None,
     }
 

@@ -1,37 +1,26 @@
 """Webhook delivery: signed, retried on the sandbox clock, with a body built at the time of delivery."""
 
 import json
-import secrets
-import threading
 import time
-from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from ..core.clock import DAY_MS, rfc3339, wall_ms
+from ..core.clock import wall_ms
+from ..core.endpoints import active_secrets, find_endpoint
 from ..core.events import modes_of
 from ..core.store import Doc
-from ..core.twin import BUSINESS_ID, Twin
-from ..resources import disputes, payments, refunds, subscriptions
+from ..core.twin import Twin
+from .payloads import envelope
 
 # The documented table: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h after the try before.
 RETRY_DELAYS_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000)
 TIMEOUT_S = 15.0
-ROTATED_SECRET_LIFE_MS = DAY_MS
-# How often the thread looks by itself; it is woken at once for anything new.
-IDLE_S = 0.5
-
-SERIALISERS: dict[str, tuple[str, Any]] = {
-    "payments": ("Payment", payments.serialise),
-    "refunds": ("Refund", refunds.serialise),
-    "disputes": ("Dispute", disputes.serialise),
-    "subscriptions": ("Subscription", subscriptions.serialise),
-}
+# How much of an endpoint's answer is kept: enough to read an error page's title (our choice).
+KEPT_RESPONSE_BYTES = 2048
 
 
 @dataclass(frozen=True)
@@ -44,50 +33,18 @@ class Delivery:
     body: bytes
 
 
-class Background:
-    """The thread that delivers events and does what the sandbox clock has made due."""
+@dataclass(frozen=True)
+class Result:
+    """What came of a try: the status with the beginning of the answer, or the name of the error."""
 
-    def __init__(self, twin: Twin, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._twin = twin
-        self._timeout_s = timeout_s
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
+    status: int | None = None
+    response: str | None = None
+    error: str | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the delivery under way."""
-        self._stopping = True
-        self._twin.wake.set()
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._twin.wake.clear()
-            try:
-                run_timers(self._twin)
-                with self._twin.delivering:
-                    worked = deliver_due(self._twin, timeout_s=self._timeout_s)
-            except Exception as error:
-                # The edge of a job: one broken event must not end all deliveries.
-                print(f"sandbox: background: {error!r}", flush=True)
-                worked = False
-            if not worked:
-                self._twin.wake.wait(IDLE_S)
-
-
-def run_timers(twin: Twin) -> None:
-    """Do every planned change of status that is due."""
-    with twin.store.write():
-        for row in twin.store.rows(
-            "SELECT id, action, doc FROM timers WHERE due_at <= :now ORDER BY due_at, id", now=twin.clock.now()
-        ):
-            twin.store.run("DELETE FROM timers WHERE id = :id", id=row["id"])
-            doc = json.loads(row["doc"])
-            payment = twin.store.get("payments", doc["payment_id"])
-            if payment is not None:
-                payments.move(twin, payment, doc["status"], error_code=doc["error_code"])
+    @property
+    def is_success(self) -> bool:
+        """Whether the endpoint took it; anything but a 2xx is a failure, a redirect too."""
+        return self.status is not None and 200 <= self.status < 300
 
 
 def deliver_due(twin: Twin, *, timeout_s: float = TIMEOUT_S) -> bool:
@@ -109,44 +66,32 @@ def deliver_due(twin: Twin, *, timeout_s: float = TIMEOUT_S) -> bool:
 
 def deliver(twin: Twin, event: Doc, *, timeout_s: float) -> None:
     """Make one try, and on success the ordered repetitions too; then note what comes next."""
-    if twin.store.get(event["kind"], event["object_id"]) is None:
+    endpoint = find_endpoint(twin, event["endpoint_id"])
+    if endpoint is None or endpoint["disabled"] or not endpoint["url"]:
+        _note(twin, event, state="untargeted", due_at=event["due_at"])
+        return
+    options = json.loads(event["options"])
+    copies = max(event["copies"], 2 if options["newer_body"] else 1)
+    result = _try_once(twin, event, endpoint, number=event["tries"] + 1, timeout_s=timeout_s)
+    if result is None:
         # A reset came between; the event went with its object.
         return
-    ok = _try_once(twin, event, number=event["tries"] + 1, timeout_s=timeout_s)
-    if ok:
-        newer = json.loads(event["options"])["newer_body"]
-        copies = max(event["copies"], 2 if newer else 1)
-        for copy in range(2, copies + 1):
-            _try_once(twin, event, number=event["tries"] + copy, timeout_s=timeout_s, newer=newer)
-    _note(twin, event, ok=ok)
+    if not result.is_success:
+        _note_failure(twin, event)
+        return
+    for copy in range(2, copies + 1):
+        number = event["tries"] + copy
+        _try_once(twin, event, endpoint, number=number, timeout_s=timeout_s, newer=options["newer_body"])
+    _note(twin, event, state="delivered", due_at=event["due_at"])
 
 
-def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes:
-    """Return the body for an event from the object's state at this moment."""
-    payload_type, serialise = SERIALISERS[event["kind"]]
-    doc = twin.store.get(event["kind"], event["object_id"])
-    assert doc is not None
-    data = {"payload_type": payload_type, **serialise(twin, doc)}
-    if event["type"] == "subscription.renewed":
-        data["payment_id"] = _payment_of(twin, event["object_id"])
-    body = {
-        "business_id": BUSINESS_ID,
-        "type": event["type"],
-        "timestamp": rfc3339(twin.clock.now() if newer else event["event_at"]),
-        "data": data,
-    }
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+def sign(secrets: list[str], webhook_id: str, body: bytes, *, age_s: int = 0) -> dict[str, str]:
+    """Return the Standard Webhooks headers, with one signature for each secret.
 
-
-def sign(twin: Twin, webhook_id: str, body: bytes, *, bad: bool = False, age_s: int = 0) -> dict[str, str]:
-    """Return the three Standard Webhooks headers.
-
-    The timestamp is real time, so that moving the sandbox clock breaks no signature. After a rotation the body
-    is signed with the new and, for 24 sandbox hours, with the old secret.
+    The timestamp is real time, so that moving the sandbox clock breaks no signature.
     """
     moment = datetime.now(UTC) - timedelta(seconds=age_s)
-    keys = [_random_secret()] if bad else active_secrets(twin)
-    signatures = [Webhook(key).sign(webhook_id, moment, body.decode()) for key in keys]
+    signatures = [Webhook(secret).sign(webhook_id, moment, body.decode()) for secret in secrets]
     return {
         "content-type": "application/json",
         "user-agent": "DodoPayments-Sandbox/1",
@@ -156,53 +101,24 @@ def sign(twin: Twin, webhook_id: str, body: bytes, *, bad: bool = False, age_s: 
     }
 
 
-def active_secrets(twin: Twin) -> list[str]:
-    """Return the secrets a delivery is signed with now, newest first."""
-    target = twin.store.setting("webhook_target", {})
-    now = twin.clock.now()
-    current = target.get("secret")
-    old = [entry["secret"] for entry in target.get("old_secrets", []) if entry["until"] > now]
-    return [current, *old] if current else old
-
-
-def deliveries(twin: Twin) -> list[Doc]:
-    """Return every try so far, oldest first."""
-    return [
-        {
-            "webhook_id": row["webhook_id"],
-            "type": row["type"],
-            "try": row["try"],
-            "at": row["at"],
-            "clock_at": row["clock_at"],
-            "url": row["url"],
-            "headers": json.loads(row["headers"]),
-            "body": json.loads(row["body"]),
-            "status": row["status"],
-            "error": row["error"],
-            "latency_ms": round(row["latency_ms"], 1),
-        }
-        for row in twin.store.rows("SELECT * FROM deliveries ORDER BY id")
-    ]
-
-
-def pending_events(twin: Twin) -> list[Doc]:
-    """Return every event with its state, oldest first."""
-    names = "webhook_id, type, kind, object_id, event_at, state, tries, due_at"
-    return [dict(row) for row in twin.store.rows(f"SELECT {names} FROM events ORDER BY seq")]
-
-
-def _try_once(twin: Twin, event: Doc, *, number: int, timeout_s: float, newer: bool = False) -> bool:
+def _try_once(
+    twin: Twin, event: Doc, endpoint: Doc, *, number: int, timeout_s: float, newer: bool = False
+) -> Result | None:
     options = json.loads(event["options"])
     body = envelope(twin, event, newer=newer)
+    if body is None:
+        return None
     age_s = int(modes_of(twin)["old_timestamp_s"]) if options["old_timestamp"] else 0
-    headers = sign(twin, event["webhook_id"], body, bad=options["bad_signature"], age_s=age_s)
-    url = str(twin.store.setting("webhook_target", {}).get("url"))
-    return _send(twin, Delivery(event, url, headers, body), number=number, timeout_s=timeout_s)
-
-
-def _send(twin: Twin, delivery: Delivery, *, number: int, timeout_s: float) -> bool:
+    secrets = [twin.ids.webhook_secret()] if options["bad_signature"] else active_secrets(twin, endpoint)
+    headers = {**endpoint["headers"], **sign(secrets, event["webhook_id"], body, age_s=age_s)}
+    delivery = Delivery(event, endpoint["url"], headers, body)
     at, started = wall_ms(), time.monotonic()
-    status, error = None, None
+    result = _send(delivery, timeout_s=timeout_s)
+    _log(twin, delivery, result, number=number, at=at, seconds=time.monotonic() - started)
+    return result
+
+
+def _send(delivery: Delivery, *, timeout_s: float) -> Result:
     try:
         with requests.Session() as session:
             # A .netrc or a proxy of the machine must not touch what goes to the shop.
@@ -213,29 +129,21 @@ def _send(twin: Twin, delivery: Delivery, *, number: int, timeout_s: float) -> b
                 headers=delivery.headers,
                 timeout=timeout_s,
                 allow_redirects=False,
+                stream=True,
             )
-        status = answer.status_code
+            kept: bytes = next(answer.iter_content(KEPT_RESPONSE_BYTES), b"")
+            return Result(status=answer.status_code, response=kept.decode("utf-8", "replace"))
     except requests.RequestException as failure:
-        error = type(failure).__name__
-    _log(twin, delivery, number=number, at=at, status=status, error=error, seconds=time.monotonic() - started)
-    return status is not None and 200 <= status < 300
+        return Result(error=type(failure).__name__)
 
 
-def _log(
-    twin: Twin,
-    delivery: Delivery,
-    *,
-    number: int,
-    at: int,
-    status: int | None,
-    error: str | None,
-    seconds: float,
-) -> None:
+def _log(twin: Twin, delivery: Delivery, result: Result, *, number: int, at: int, seconds: float) -> None:
     twin.store.insert(
-        "INSERT INTO deliveries"
-        " (webhook_id, type, try, at, clock_at, url, headers, body, status, error, latency_ms) VALUES"
-        " (:webhook_id, :type, :try, :at, :clock_at, :url, :headers, :body, :status, :error, :latency_ms)",
+        "INSERT INTO deliveries (webhook_id, endpoint_id, type, try, at, clock_at, url, headers, body, status,"
+        " response, error, latency_ms) VALUES (:webhook_id, :endpoint_id, :type, :try, :at, :clock_at, :url, :headers,"
+        " :body, :status, :response, :error, :latency_ms)",
         webhook_id=delivery.event["webhook_id"],
+        endpoint_id=delivery.event["endpoint_id"],
         type=delivery.event["type"],
         **{"try": number},
         at=at,
@@ -243,35 +151,26 @@ def _log(
         url=delivery.url,
         headers=json.dumps(delivery.headers),
         body=delivery.body.decode(),
-        status=status,
-        error=error,
+        status=result.status,
+        response=result.response,
+        error=result.error,
         latency_ms=seconds * 1000,
     )
 
 
-def _note(twin: Twin, event: Doc, *, ok: bool) -> None:
+def _note_failure(twin: Twin, event: Doc) -> None:
     tries = event["tries"] + 1
-    if ok:
-        state, due_at = "delivered", event["due_at"]
-    elif tries >= len(RETRY_DELAYS_S):
-        state, due_at = "dead", event["due_at"]
+    if tries >= len(RETRY_DELAYS_S):
+        _note(twin, event, state="dead", due_at=event["due_at"])
     else:
-        state, due_at = "due", twin.clock.now() + RETRY_DELAYS_S[tries] * 1000
+        _note(twin, event, state="due", due_at=twin.clock.now() + RETRY_DELAYS_S[tries] * 1000)
+
+
+def _note(twin: Twin, event: Doc, *, state: str, due_at: int) -> None:
     twin.store.run(
         "UPDATE events SET state = :state, tries = :tries, due_at = :due_at WHERE seq = :seq",
         state=state,
-        tries=tries,
+        tries=event["tries"] + (state != "untargeted"),
         due_at=due_at,
         seq=event["seq"],
     )
-
-
-def _payment_of(twin: Twin, subscription_id: str) -> str | None:
-    for payment in twin.store.find("payments", where={"status": "succeeded"}):
-        if subscription_id in payment["subscription_ids"]:
-            return str(payment["id"])
-    return None
-
-
-def _random_secret() -> str:
-    return "whsec_" + b64encode(secrets.token_bytes(24)).decode()

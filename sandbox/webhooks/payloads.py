@@ -1,0 +1,53 @@
+"""The body of an event: the object as it is at this moment, in the provider's envelope."""
+
+import json
+from collections.abc import Callable
+
+from ..core.clock import rfc3339
+from ..core.store import Doc
+from ..core.twin import BUSINESS_ID, Twin
+from ..resources import disputes, payments, refunds, subscriptions
+
+# Kind of the stored object -> (`payload_type`, who shows it).
+PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
+    "payments": ("Payment", payments.serialise),
+    "refunds": ("Refund", refunds.serialise),
+    "disputes": ("Dispute", disputes.serialise),
+    "subscriptions": ("Subscription", subscriptions.serialise),
+}
+
+
+def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes | None:
+    """Return the body for an event from the object's state at this moment; None if the object is gone."""
+    payload_type, serialise = PAYLOADS[event["kind"]]
+    doc = twin.store.get(event["kind"], event["object_id"])
+    if doc is None:
+        return None
+    data = {"payload_type": payload_type, **serialise(twin, doc)}
+    if event["type"] == "subscription.renewed":
+        data["payment_id"] = _payment_of(twin, event["object_id"])
+    for path, value in json.loads(event["options"]).get("changes", {}).items():
+        _change(data, path.split("."), value)
+    body = {
+        "business_id": BUSINESS_ID,
+        "type": event["type"],
+        "timestamp": rfc3339(twin.clock.now() if newer else event["event_at"]),
+        "data": data,
+    }
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _change(doc: Doc, path: list[str], value: object) -> None:
+    *parents, last = path
+    for name in parents:
+        inner = doc.get(name)
+        doc[name] = dict(inner) if isinstance(inner, dict) else {}
+        doc = doc[name]
+    doc[last] = value
+
+
+def _payment_of(twin: Twin, subscription_id: str) -> str | None:
+    for payment in twin.store.find("payments", where={"status": "succeeded"}):
+        if subscription_id in payment["subscription_ids"]:
+            return str(payment["id"])
+    return None
