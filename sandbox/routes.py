@@ -5,7 +5,7 @@ from .control import webhooks as webhook_control
 from .core.twin import Twin
 from .http.gateway import is_wire, normal_endpoint
 from .http.router import Router
-from .pages import draw, home, hosted
+from .pages import authentication, checkout, draw, home, static_link
 from .resources import (
     addons,
     checkouts,
@@ -39,7 +39,7 @@ WIRE = (
     webhooks,
     misc,
 )
-PAGES = (control, webhook_control, hosted, home, draw)
+PAGES = (control, webhook_control, checkout, authentication, static_link, home, draw)
 
 
 def create_router(twin: Twin) -> Router:

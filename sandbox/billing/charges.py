@@ -29,6 +29,10 @@ class Order:
     metadata: Doc
     session_id: str | None
     return_url: str | None
+    # What the hosted page asked for besides: [{"key", "value"}], and whom a business buyer is.
+    custom_field_responses: tuple[Doc, ...] = ()
+    tax_id: str | None = None
+    business_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,17 @@ def begin(twin: Twin, order: Order, source: Source) -> Doc:
     """Store a payment that has no outcome yet and return it."""
     now = twin.clock.now()
     recurring = [line for line in order.priced.lines if line.product["is_recurring"]]
+    asked = {"custom_field_responses": list(order.custom_field_responses) or None}
+    business = {"tax_id": order.tax_id, "business_name": order.business_name}
     bought = [
-        subscriptions.create(twin, line, customer_id=order.customer_id, billing=order.billing, pairs=order.metadata)
+        subscriptions.create(
+            twin,
+            line,
+            customer_id=order.customer_id,
+            billing=order.billing,
+            pairs=order.metadata,
+            more=asked | business,
+        )
         for line in recurring
     ]
     payment: Doc = {
@@ -120,6 +133,7 @@ def begin(twin: Twin, order: Order, source: Source) -> Doc:
         "tax": order.priced.tax,
         "lines": [_line(twin, line) for line in order.priced.lines],
         "metadata": order.metadata,
+        **asked,
         "discounts": [detail(discount, place) for place, discount in enumerate(order.priced.discounts)],
         "subscription_ids": [subscription["id"] for subscription in bought],
         "charge_type": "new" if bought else None,

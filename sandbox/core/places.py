@@ -36,26 +36,6 @@ BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF
 """
 ZERO_DECIMAL = frozenset(_ZERO_DECIMAL.split())
 
-COUNTRY_NAMES = {
-    "AE": "United Arab Emirates", "AR": "Argentina", "AT": "Austria", "AU": "Australia", "BE": "Belgium",
-    "BG": "Bulgaria", "BR": "Brazil", "CA": "Canada", "CH": "Switzerland", "CL": "Chile", "CN": "China",
-    "CO": "Colombia", "CY": "Cyprus", "CZ": "Czechia", "DE": "Germany", "DK": "Denmark", "EE": "Estonia",
-    "EG": "Egypt", "ES": "Spain", "FI": "Finland", "FR": "France", "GB": "United Kingdom", "GR": "Greece",
-    "HK": "Hong Kong", "HR": "Croatia", "HU": "Hungary", "ID": "Indonesia", "IE": "Ireland", "IL": "Israel",
-    "IN": "India", "IS": "Iceland", "IT": "Italy", "JP": "Japan", "KE": "Kenya", "KH": "Cambodia",
-    "KR": "South Korea", "LA": "Laos", "LT": "Lithuania", "LU": "Luxembourg", "LV": "Latvia", "MT": "Malta",
-    "MX": "Mexico", "MY": "Malaysia", "NG": "Nigeria", "NL": "Netherlands", "NO": "Norway", "NZ": "New Zealand",
-    "PH": "Philippines", "PL": "Poland", "PT": "Portugal", "RO": "Romania", "RS": "Serbia", "SA": "Saudi Arabia",
-    "SE": "Sweden", "SG": "Singapore", "SI": "Slovenia", "SK": "Slovakia", "TH": "Thailand", "TR": "Türkiye",
-    "TW": "Taiwan", "UA": "Ukraine", "US": "United States", "VN": "Việt Nam", "ZA": "South Africa",
-}  # fmt: skip
-
-
-def country_choices() -> list[tuple[str, str]]:
-    """Return `(code, name)` of every supported country, by name; places without a name here show their code."""
-    named = [(code, COUNTRY_NAMES.get(code, code)) for code in SUPPORTED_COUNTRIES]
-    return sorted(named, key=lambda choice: (choice[0] not in COUNTRY_NAMES, choice[1]))
-
 
 def format_amount(minor: int, currency: str, language: str = "en") -> str:
     """Format minor units for people: `$49.00`, `49,00 US$`, `199.000 ₫`. The sandbox's own pages only."""

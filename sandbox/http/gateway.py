@@ -22,7 +22,10 @@ from .server import Connection, Request, Response
 # (requests a second, requests a minute) for each of the provider's tiers.
 TIERS: dict[str, tuple[int, int]] = {"0": (40, 240), "1": (100, 1000), "2": (500, 5000)}
 # Pages and control are not the wire: no key, no log, no fault.
-OWN_PREFIXES = ("/_sandbox", "/session/", "/authenticate/", "/portal/", "/static/", "/uploads/", "/favicon.ico")
+OWN_PREFIXES = (
+    "/_sandbox", "/session/", "/authenticate/", "/buy/", "/portal/", "/update-method/", "/static/", "/uploads/",
+    "/favicon.ico",
+)  # fmt: skip
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
 

@@ -13,6 +13,7 @@ routes = Routes()
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
 CONTENT_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+STYLE_HEADERS = [("Content-Type", CONTENT_TYPES[".css"]), ("Cache-Control", "no-store")]
 HEADERS = [
     ("Content-Type", "text/html; charset=utf-8"),
     ("Cache-Control", "no-store"),

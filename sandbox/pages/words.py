@@ -1,5 +1,14 @@
 """The words of the hosted pages, English and Vietnamese."""
 
+import unicodedata
+from datetime import datetime
+from functools import lru_cache
+
+from babel import Locale
+from babel.dates import format_date
+
+from ..core.places import SUPPORTED_COUNTRIES
+
 LANGUAGES = ("en", "vi")
 
 # Key -> (English, Vietnamese). The provider's own page has its own words; these only need to be clear.
@@ -19,6 +28,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "every_Week": ("every week", "mỗi tuần"),
     "every_Month": ("every month", "mỗi tháng"),
     "every_Year": ("every year", "mỗi năm"),
+    "every_n_Day": ("every {n} days", "mỗi {n} ngày"),
+    "every_n_Week": ("every {n} weeks", "mỗi {n} tuần"),
+    "every_n_Month": ("every {n} months", "mỗi {n} tháng"),
+    "every_n_Year": ("every {n} years", "mỗi {n} năm"),
+    "trial": ("{days} days free", "{days} ngày dùng thử"),
+    "later": ("Then {total} {every}, from {date}.", "Sau đó {total} {every}, từ {date}."),
+    "details": ("Details", "Chi tiết"),
+    "optional": ("(optional)", "(không bắt buộc)"),
+    "choose": ("Choose", "Chọn"),
     "contact": ("Contact", "Liên hệ"),
     "email": ("E-mail", "Email"),
     "name": ("Full name", "Họ và tên"),
@@ -26,10 +44,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "billing": ("Billing address", "Địa chỉ thanh toán"),
     "country": ("Country", "Quốc gia"),
     "zipcode": ("Postal code", "Mã bưu chính"),
-    "more_address": ("Add street, city, state (optional)", "Thêm đường, thành phố, bang (không bắt buộc)"),
+    "more_address": ("Add street, city, state", "Thêm đường, thành phố, bang"),
     "street": ("Street", "Đường"),
     "city": ("City", "Thành phố"),
     "state": ("State", "Bang / tỉnh"),
+    "business": ("I am buying for a business", "Tôi mua cho doanh nghiệp"),
+    "tax_id": ("Tax number", "Mã số thuế"),
+    "business_name": ("Business name", "Tên doanh nghiệp"),
+    "more": ("More about your order", "Thêm về đơn hàng"),
     "card": ("Card", "Thẻ"),
     "saved_card": ("Pay with", "Thanh toán bằng"),
     "new_card": ("Another card", "Thẻ khác"),
@@ -37,16 +59,28 @@ WORDS: dict[str, tuple[str, str]] = {
     "card_number": ("Card number", "Số thẻ"),
     "expiry": ("Expiry (MM/YY)", "Hết hạn (MM/YY)"),
     "cvc": ("Security code", "Mã bảo mật"),
-    "discount_code": ("Discount code (optional)", "Mã giảm giá (không bắt buộc)"),
+    "card_holder": ("Name on the card", "Tên trên thẻ"),
+    "no_card_needed": ("Nothing is due, so no card is needed.", "Không có gì phải trả nên không cần thẻ."),
+    "have_code": ("I have a discount code", "Tôi có mã giảm giá"),
+    "discount_code": ("Discount code", "Mã giảm giá"),
     "pay": ("Pay {total}", "Thanh toán {total}"),
+    "start_trial": ("Start the trial", "Bắt đầu dùng thử"),
+    "complete": ("Complete the order", "Hoàn tất đơn hàng"),
+    "date": ("Date", "Ngày"),
+    "sum": ("Total", "Tổng cộng"),
+    "check_again": ("Check again", "Kiểm tra lại"),
     "update_total": ("Update the total", "Cập nhật tổng tiền"),
     "saved_note": (
         "Your card is saved for later purchases you confirm.",
         "Thẻ được lưu cho những lần mua sau mà bạn xác nhận.",
     ),
+    "mandate_note": (
+        "Your card is saved, and charged for each period until you cancel.",
+        "Thẻ được lưu và bị trừ tiền mỗi kỳ cho đến khi bạn hủy.",
+    ),
     "test_cards": ("Test cards", "Thẻ thử"),
     "test_cards_note": ("Press one to fill in the card.", "Bấm để điền thông tin thẻ."),
-    "cancel": ("Cancel and return to the shop", "Hủy và quay lại cửa hàng"),
+    "cancel": ("Back to the shop", "Quay lại cửa hàng"),
     "return": ("Return to the shop", "Quay lại cửa hàng"),
     "paid": ("Payment received", "Đã nhận thanh toán"),
     "paid_text": (
@@ -89,6 +123,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "error_phone": ("Enter your phone number.", "Nhập số điện thoại của bạn."),
     "error_country": ("Choose a country from the list.", "Chọn một quốc gia trong danh sách."),
     "error_zipcode": ("Enter your postal code.", "Nhập mã bưu chính."),
+    "error_tax_id": ("Enter your tax number.", "Nhập mã số thuế."),
+    "error_card_holder": ("Enter the name on the card.", "Nhập tên trên thẻ."),
+    "error_custom": ("Please check “{label}”.", "Vui lòng kiểm tra “{label}”."),
     "error_card_number": (
         "Use one of the test cards below. Never type a real card here.",
         "Hãy dùng một thẻ thử bên dưới. Đừng nhập thẻ thật ở đây.",
@@ -98,7 +135,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Nhập tháng và năm còn hiệu lực, ví dụ 06/32.",
     ),
     "error_cvc": ("Enter the three or four digits on the card.", "Nhập ba hoặc bốn chữ số trên thẻ."),
-    "error_discount": ("This code cannot be used.", "Không dùng được mã này."),
+    "error_discount_code": ("This code cannot be used.", "Không dùng được mã này."),
     "error_cart": ("This order cannot be paid", "Không thể thanh toán đơn hàng này"),
     "language": ("Tiếng Việt", "English"),
     "reason_INSUFFICIENT_FUNDS": ("The card does not have enough funds.", "Thẻ không đủ số dư."),
@@ -119,6 +156,19 @@ def words(language: str) -> dict[str, str]:
     return {key: texts[place] for key, texts in WORDS.items()}
 
 
+@lru_cache
+def country_choices(language: str) -> list[tuple[str, str]]:
+    """Return `(code, name)` of every supported country, by name."""
+    names = Locale(language).territories
+    choices = [(code, names.get(code, code)) for code in SUPPORTED_COUNTRIES]
+    return sorted(choices, key=lambda choice: _without_accents(choice[1]))
+
+
+def day_text(moment: datetime, language: str) -> str:
+    """Return a day for people: `Dec 5, 2026`, `5 thg 12, 2026`."""
+    return format_date(moment, "medium", locale=language)
+
+
 def choose_language(*candidates: str | None) -> str:
     """Return the first candidate (a language tag or an Accept-Language header) that is spoken here."""
     for candidate in candidates:
@@ -127,3 +177,8 @@ def choose_language(*candidates: str | None) -> str:
             if language in LANGUAGES:
                 return language
     return "en"
+
+
+def _without_accents(text: str) -> str:
+    plain = unicodedata.normalize("NFD", text.replace("Đ", "D").replace("đ", "d"))
+    return "".join(letter for letter in plain if not unicodedata.combining(letter)).lower()

@@ -24,41 +24,19 @@ from ..http.call import (
 from ..http.server import Response
 from ..money.calendar import next_date
 from . import customers
+from .checkout_page import read_page
 
 routes = Routes()
 
 LIFE_MS = 24 * 3600 * 1000
 CONFIRMED_LIFE_MS = 15 * 60 * 1000
 ADDRESS_FIELDS = ("street", "city", "state", "zipcode")
-# The flags of 6.1 with their defaults; the hosted page honours those that change what it asks for.
-FLAGS = {
-    "redirect_immediately": False,
-    "allow_currency_selection": True,
-    "allow_discount_code": True,
-    "allow_phone_number_collection": True,
-    "require_phone_number": False,
-    "allow_tax_id": True,
-    "require_tax_id": False,
-    "always_create_new_customer": False,
-    "allow_editing_addons": False,
-    "require_cardholder_name": False,
-    "single_page": False,
-    "allow_customer_editing_email": True,
-    "allow_customer_editing_name": True,
-    "allow_customer_editing_street": True,
-    "allow_customer_editing_city": True,
-    "allow_customer_editing_state": True,
-    "allow_customer_editing_country": True,
-    "allow_customer_editing_zipcode": True,
-    "allow_customer_editing_tax_id": True,
-    "allow_customer_editing_business_name": True,
-}
 
 
 @routes.post("/checkouts")
 def create_checkout(call: Call) -> Response:
     body = read_body(call)
-    session = _read_session(call.twin, body)
+    session = new_session(call.twin, body)
     method_id = text(body, "payment_method_id")
     if method_id is not None and not session["confirm"]:
         raise refuse_body("payment_method_id", "needs confirm: true")
@@ -93,6 +71,11 @@ def preview_checkout(call: Call) -> Response:
     priced = price_cart(call.twin, cart, country=billing["country"], zipcode=billing["zipcode"], codes=codes)
     check_minimum(priced)
     return answer(_preview(call.twin, priced))
+
+
+def preview_session(twin: Twin, session: Doc, billing: Doc) -> Doc:
+    """Return what `POST /checkouts/preview` answers for a session's cart and an address."""
+    return _preview(twin, price_session(twin, session, billing))
 
 
 def price_session(twin: Twin, session: Doc, billing: Doc) -> Priced:
@@ -143,7 +126,8 @@ def _created(twin: Twin, session: Doc, *, url: str | None, payment_id: str | Non
     }
 
 
-def _read_session(twin: Twin, body: Doc) -> Doc:
+def new_session(twin: Twin, body: Doc) -> Doc:
+    """Return the session a body asks for, not stored yet; raises WireError."""
     confirm, now = flag(body, "confirm"), twin.clock.now()
     cart, codes = read_cart(body), read_discount_codes(body)
     customer = _read_customer(twin, body)
@@ -162,10 +146,8 @@ def _read_session(twin: Twin, body: Doc) -> Doc:
         "metadata": metadata(body),
         "return_url": _address(body, "return_url"),
         "cancel_url": _address(body, "cancel_url"),
-        "flags": _read_flags(body),
-        "minimal_address": flag(body, "minimal_address"),
-        "show_saved": flag(body, "show_saved_payment_methods"),
-        "language": _language(body),
+        **read_page(body),
+        **_read_business(body),
         "payment_id": None,
         # What the buyer typed for the last try, so that another card is all a second try needs.
         "typed": None,
@@ -245,18 +227,13 @@ def _own_method(twin: Twin, customer_id: str, method_id: str) -> Doc:
     return method
 
 
-def _read_flags(body: Doc) -> Doc:
-    given = body.get("feature_flags") or {}
-    if not isinstance(given, dict):
-        raise refuse_body("feature_flags", "must be an object")
-    return {name: flag(given, name, default=default) for name, default in FLAGS.items()}
-
-
-def _language(body: Doc) -> str | None:
-    customization = body.get("customization") or {}
-    if not isinstance(customization, dict):
-        raise refuse_body("customization", "must be an object")
-    return text(customization, "force_language", limit=8)
+def _read_business(body: Doc) -> Doc:
+    tax_id, name = text(body, "tax_id", limit=100), text(body, "customer_business_name", limit=250)
+    if tax_id is not None and not isinstance(body.get("billing_address"), dict):
+        raise refuse_body("tax_id", "needs billing_address.country")
+    if name is not None and tax_id is None:
+        raise refuse_body("customer_business_name", "needs tax_id")
+    return {"tax_id": tax_id, "business_name": name}
 
 
 def _address(body: Doc, field: str) -> str | None:

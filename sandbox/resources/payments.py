@@ -127,7 +127,7 @@ def serialise(twin: Twin, payment: Doc) -> Doc:
         "product_cart": [{"product_id": line["product_id"], "quantity": line["quantity"]} for line in one_time] or None,
         "discounts": payment["discounts"] or None,
         "discount_id": payment["discounts"][0]["discount_id"] if payment["discounts"] else None,
-        "custom_field_responses": None,
+        "custom_field_responses": payment.get("custom_field_responses"),
         "payment_method_id": _named_method(twin, payment),
         "card_holder_name": card.get("holder"),
         "card_issuing_country": card.get("country"),

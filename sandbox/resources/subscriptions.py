@@ -45,8 +45,11 @@ def get_subscription(call: Call, subscription_id: str) -> Response:
     return answer(serialise(call.twin, found(call.twin.store.get("subscriptions", subscription_id), "Subscription")))
 
 
-def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc) -> Doc:
-    """Store a pending subscription for one recurring line of a cart and return it."""
+def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc, more: Doc) -> Doc:
+    """Store a pending subscription for one recurring line of a cart and return it.
+
+    `more` is what its checkout asked for: custom_field_responses, tax_id, business_name.
+    """
     price, now = line.product["price"], twin.clock.now()
     subscription: Doc = {
         "id": twin.ids.new("sub_"),
@@ -66,6 +69,7 @@ def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc
         "period_end": next_date(now, price["payment_frequency_count"], price["payment_frequency_interval"]),
         "billing": billing,
         "metadata": pairs,
+        **more,
         "payment_method_id": None,
         "cancel_at_next_billing_date": False,
     }
@@ -131,7 +135,7 @@ def serialise(twin: Twin, subscription: Doc) -> Doc:
         "credit_entitlement_cart": [],
         "meter_credit_entitlement_cart": [],
         "discounts": None,
-        "custom_field_responses": None,
+        "custom_field_responses": subscription.get("custom_field_responses"),
         "cancellation_feedback": None,
         "cancellation_comment": None,
         "expires_at": None,
@@ -174,8 +178,8 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
         "discount_cycles_remaining": None,
         "scheduled_change": None,
         "paused_at": None,
-        "tax_id": None,
-        "customer_business_name": None,
+        "tax_id": subscription.get("tax_id"),
+        "customer_business_name": subscription.get("business_name"),
     }
 
 

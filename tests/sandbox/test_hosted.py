@@ -1,61 +1,17 @@
 """The hosted checkout page, without JavaScript."""
 
 import re
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.sandbox.pages import Page, open_session, page
 from tests.sandbox_process import BASIC, BUNDLE, COURSE, SandboxProcess
 
 INPUTS = ["email", "name", "country", "zipcode", "card_number", "expiry", "cvc"]
 BACK = "http://127.0.0.1:9/r/abc?keep=1"
 AT_ONCE: dict[str, Any] = {"return_url": BACK, "feature_flags": {"redirect_immediately": True}}
-
-
-class Page(HTMLParser):
-    """The tags of a page that tests ask about."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self._forms: list[list[dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "form":
-            self._forms.append([])
-        elif tag in ("input", "select") and self._forms:
-            self._forms[-1].append(dict(attrs))
-
-    @property
-    def state(self) -> str | None:
-        return next(attrs.get("data-page-state") for tag, attrs in self.tags if tag == "main")
-
-    def by_testid(self, name: str) -> dict[str, str | None] | None:
-        return next((attrs for _, attrs in self.tags if attrs.get("data-testid") == name), None)
-
-    def field(self, name: str) -> dict[str, str | None]:
-        return next(attrs for tag, attrs in self.tags if tag in ("input", "select") and attrs.get("name") == name)
-
-    def form_with(self, name: str) -> list[str | None]:
-        return next(
-            [field.get("name") for field in form]
-            for form in self._forms
-            if any(field.get("name") == name for field in form)
-        )
-
-
-def open_session(sandbox: SandboxProcess, product_id: str = COURSE, **body: Any) -> str:
-    order = {"product_cart": [{"product_id": product_id, "quantity": 1}], **body}
-    return str(sandbox.post("/checkouts", order)["session_id"])
-
-
-def page(sandbox: SandboxProcess, path: str, **options: Any) -> Page:
-    return Page(sandbox.call("GET", path, **options).text)
 
 
 def test_one_form_holds_the_seven_inputs(sandbox: SandboxProcess) -> None:

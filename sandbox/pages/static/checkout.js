@@ -17,6 +17,12 @@ document.querySelectorAll(".fills form").forEach((fill) => {
   });
 });
 
+// Somebody who types a card means that card.
+form.card_number.addEventListener("input", () => {
+  const typed = form.querySelector("input[name=method][value='']");
+  if (typed) typed.checked = true;
+});
+
 async function updateTotal() {
   const query = new URLSearchParams({
     country: form.country.value,
