@@ -32,6 +32,8 @@ SUITE_IDS = {
     "dp_": "dispute_id",
     "dsc_": "dsc_qxxEmg5PuM1uNTE0LgkP9",
     "whk_": "whk_YdWqVEGKmSYKbsIyDxEab",
+    "lic_": "lic_7namTC0VcgrnzrF3GTSwB",
+    "lki_": "lki_EeWORStkMc7z0KycI31VS",
 }
 CUSTOMER, PRODUCT, SESSION, PAYMENT = (SUITE_IDS[prefix] for prefix in ("cus_", "pdt_", "cks_", "pay_"))
 EMAIL = "lan@example.com"
@@ -48,6 +50,8 @@ CART = {"product_cart": [{"product_id": PRODUCT, "quantity": 1}]}
 FORM = {"email": EMAIL, "name": "Lan", "country": "US", "zipcode": "10001", "cvc": "123"}
 CARD = {"card_number": "4242424242424242", "expiry": "06/32"}
 
+NEW_KEY = {"key": "license_key", "customer_id": CUSTOMER, "product_id": PRODUCT}
+
 # What makes the objects behind the ids, in order: method, path, body.
 SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/customers", {"email": EMAIL, "name": "Lan"}),
@@ -58,6 +62,8 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"/session/{SESSION}", urlencode(FORM | CARD)),
     ("POST", "/_sandbox/disputes", {"payment_id": PAYMENT, "amount": 100}),
     ("POST", "/webhooks", {"url": HOOK}),
+    ("POST", "/license_keys", NEW_KEY),
+    ("POST", "/licenses/activate", {"license_key": "license_key", "name": "Laptop"}),
     ("POST", "/refunds", {"payment_id": PAYMENT, "items": [{"item_id": PRODUCT, "amount": 100}]}),
 )
 
@@ -77,6 +83,12 @@ INSTEAD: dict[str, tuple[str | None, Any]] = {
     "PATCH /discounts/{}": (None, {}),
     "POST /webhooks": (None, {"url": HOOK}),
     "PATCH /webhooks/{}": (None, {}),
+    "POST /license_keys": (None, NEW_KEY | {"key": "another key"}),
+    "POST /licenses/deactivate": (
+        None,
+        {"license_key": "license_key", "license_key_instance_id": SUITE_IDS["lki_"]},
+    ),
+    "PATCH /license_keys/{}": (None, {}),
     "POST /refunds": (None, {"payment_id": PAYMENT}),
 }
 

@@ -12,6 +12,7 @@ from .resources import (
     customers,
     discounts,
     disputes,
+    licenses,
     misc,
     payments,
     portal,
@@ -37,6 +38,7 @@ WIRE = (
     disputes,
     discounts,
     webhooks,
+    licenses,
     misc,
 )
 PAGES = (control, webhook_control, checkout, authentication, static_link, home, draw)

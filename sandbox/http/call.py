@@ -174,6 +174,15 @@ def whole(body: Doc, field: str, *, least: int, most: int = 2**31 - 1, default: 
     return value
 
 
+def moment(body: Doc, field: str) -> int | None:
+    """Return an RFC 3339 time of a body in epoch milliseconds, None if it is not given."""
+    value = text(body, field)
+    try:
+        return None if value is None else parse_rfc3339(value)
+    except ValueError:
+        raise refuse_body(field, "must be an RFC 3339 time") from None
+
+
 def metadata(body: Doc, field: str = "metadata") -> Doc:
     """Return the metadata after the provider's rules: 50 pairs, key 40, value 500, scalar values."""
     pairs = body.get(field) or {}

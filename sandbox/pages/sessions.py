@@ -9,7 +9,7 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import Call
 from ..http.server import Response
-from ..resources import customers
+from ..resources import customers, licenses
 from .draw import draw, go_to
 from .words import choose_language, day_text, words
 
@@ -51,7 +51,7 @@ def return_location(twin: Twin, session: Doc, payment: Doc) -> str | None:
         if recurring_only and subscription is not None:
             status = subscription["status"]
     added += [("status", status), ("email", customers.limited(twin, payment["customer_id"])["email"])]
-    keys = _license_keys(twin, payment)
+    keys = licenses.keys_of(twin, payment)
     if keys:
         added.append(("license_key", ",".join(keys)))
     parts = urlsplit(address)
@@ -124,12 +124,3 @@ def _return_link(call: Call, session: Doc | None, payment: Doc | None) -> str | 
         return return_location(call.twin, session, payment)
     address: str | None = session["cancel_url"] or session["return_url"]
     return address
-
-
-def _license_keys(twin: Twin, payment: Doc) -> list[str]:
-    if payment["status"] != "succeeded":
-        return []
-    issued = twin.store.find(
-        "license_keys", customer_id=payment["customer_id"], where={"payment_id": payment["id"]}, oldest_first=True
-    )
-    return [str(key["key"]) for key in issued]

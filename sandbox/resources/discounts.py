@@ -1,6 +1,6 @@
 """Discount codes: percentage and flat, as far as a checkout needs them."""
 
-from ..core.clock import parse_rfc3339, rfc3339
+from ..core.clock import rfc3339
 from ..core.places import CURRENCIES
 from ..core.store import Doc
 from ..core.twin import BUSINESS_ID, Twin
@@ -13,6 +13,7 @@ from ..http.call import (
     found,
     listing,
     metadata,
+    moment,
     page,
     query_choice,
     query_flag,
@@ -52,8 +53,8 @@ def create_discount(call: Call) -> Response:
         "per_customer_usage_limit": _optional_count(body, "per_customer_usage_limit"),
         "subscription_cycles": _optional_count(body, "subscription_cycles"),
         "restricted_to": body.get("restricted_to") or [],
-        "starts_at": _time(body, "starts_at"),
-        "expires_at": _time(body, "expires_at"),
+        "starts_at": moment(body, "starts_at"),
+        "expires_at": moment(body, "expires_at"),
         "metadata": metadata(body),
         "times_used": 0,
         "deleted": False,
@@ -177,14 +178,6 @@ def _kept(discount: Doc | None) -> Doc | None:
 
 def _optional_count(body: Doc, field: str) -> int | None:
     return None if body.get(field) is None else whole(body, field, least=1)
-
-
-def _time(body: Doc, field: str) -> int | None:
-    value = text(body, field)
-    try:
-        return None if value is None else parse_rfc3339(value)
-    except ValueError:
-        raise refuse_body(field, "must be an RFC 3339 time") from None
 
 
 def _shown(milliseconds: int | None) -> str | None:

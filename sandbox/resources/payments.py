@@ -11,7 +11,7 @@ from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
 from ..http.call import Call, Routes, WireError, answer, found, page, query_choice, query_time
 from ..http.lists import lagging, strip_metadata, window
 from ..http.server import Response
-from . import customers, discounts, disputes, refunds, subscriptions
+from . import customers, discounts, disputes, licenses, refunds, subscriptions
 
 routes = Routes()
 
@@ -157,7 +157,7 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "is_multi_subscription": len(subscription_ids) > 1,
         "service_periods": subscriptions.service_periods(twin, subscription_ids),
         "includes_usage": False,
-        "has_license_key": False,
+        "has_license_key": bool(licenses.keys_of(twin, payment)),
         "digital_products_delivered": False,
         "payment_provider": "dodo",
         "payment_method": "card" if card else None,
@@ -204,6 +204,8 @@ def _announce(twin: Twin, payment: Doc) -> None:
             subscriptions.activate(twin, payment)
         emit(twin, "payment.succeeded", kind="payments", object_id=payment_id)
         subscriptions.renewed(twin, payment)
+        if payment["charge_type"] in (None, "new"):
+            licenses.issue(twin, payment)
     elif status in ("failed", "cancelled"):
         emit(twin, f"payment.{status}", kind="payments", object_id=payment_id)
         if payment["charge_type"] == "new":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ..core.clock import rfc3339
 from ..core.store import Doc
 from ..core.twin import BUSINESS_ID, Twin
-from ..resources import disputes, payments, refunds, subscriptions
+from ..resources import disputes, licenses, payments, refunds, subscriptions
 
 # Kind of the stored object -> (`payload_type`, who shows it).
 PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
@@ -14,6 +14,7 @@ PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
     "refunds": ("Refund", refunds.serialise),
     "disputes": ("Dispute", disputes.serialise),
     "subscriptions": ("Subscription", subscriptions.serialise),
+    "license_keys": ("LicenseKey", licenses.serialise),
 }
 
 
