@@ -71,6 +71,7 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
 INSTEAD: dict[str, tuple[str | None, Any]] = {
     "POST /checkouts": (None, CART),
     "POST /checkouts/preview": (None, CART | {"billing_address": ADDRESS}),
+    "POST /payments": (None, CART | {"customer": {"email": EMAIL}, "billing": ADDRESS}),
     "POST /customers": (None, {"email": EMAIL, "name": "Lan"}),
     "PATCH /customers/{}": (None, {}),
     "POST /customers/{}/wallets/ledger-entries": (None, {"amount": 100, "currency": "USD", "entry_type": "credit"}),

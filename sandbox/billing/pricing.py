@@ -70,15 +70,15 @@ class Priced:
         return sum(line.total for line in self.lines)
 
 
-def read_cart(body: Doc) -> list[Doc]:
-    """Return the cart as `[{product_id, quantity}]`; raises WireError."""
+def read_cart(body: Doc, *, most: int = MAX_CART_LINES) -> list[Doc]:
+    """Return the cart as `[{product_id, quantity, amount}]`, `amount` None where it is not named; raises WireError."""
     cart = body.get("product_cart")
     if not isinstance(cart, list):
         raise refuse_body("product_cart", "is required and must be a list")
     if not cart:
         raise WireError(422, "PRODUCT_CART_EMTPY")
-    if len(cart) > MAX_CART_LINES:
-        raise refuse_body("product_cart", f"must have at most {MAX_CART_LINES} items")
+    if len(cart) > most:
+        raise refuse_body("product_cart", f"must have at most {most} items")
     return [_cart_item(item, number) for number, item in enumerate(cart)]
 
 
@@ -104,10 +104,18 @@ def price_cart(twin: Twin, cart: list[Doc], *, country: str, zipcode: str | None
         raise WireError(422, "UNSUPPORTED_CURRENCY", "All products of a cart must share one currency")
     discounts = usable_discounts(twin, codes)
     lines = tuple(
-        _line(product, item["quantity"], discounts, rate_bp(country, zipcode, product["tax_category"]))
+        _line(product, item, discounts, rate_bp(country, zipcode, product["tax_category"]))
         for product, item in zip(products, cart, strict=True)
     )
     return Priced(lines, currencies.pop(), country, tuple(discounts))
+
+
+def check_amounts(twin: Twin, cart: list[Doc]) -> None:
+    """Refuse to charge a cart in which the buyer's amount for a pay-what-you-want product is missing."""
+    for item in cart:
+        if item["amount"] is None and _sellable(twin, item["product_id"])["price"].get("pay_what_you_want"):
+            message = "Amount is mandatory for pay as you want product"
+            raise WireError(422, "PAY_AS_YOU_WANT_AMOUNT_REQUIRED", message)
 
 
 def check_minimum(priced: Priced) -> None:
@@ -130,7 +138,8 @@ def _cart_item(item: object, number: int) -> Doc:
         raise refuse_body(f"{where}.product_id", "is required")
     if item.get("addons"):
         raise WireError(422, "MISSING_ADDON_IDS", "This product has no add-ons")
-    return {"product_id": product_id, "quantity": whole(item, "quantity", least=1, most=MAX_QUANTITY)}
+    amount = None if item.get("amount") is None else whole(item, "amount", least=0)
+    return {"product_id": product_id, "quantity": whole(item, "quantity", least=1, most=MAX_QUANTITY), "amount": amount}
 
 
 def _sellable(twin: Twin, product_id: str) -> Doc:
@@ -142,14 +151,31 @@ def _sellable(twin: Twin, product_id: str) -> Doc:
     return product
 
 
-def _line(product: Doc, quantity: int, discounts: list[Doc], rate: int) -> Line:
-    price = product["price"]
-    gross = price["price"] * quantity
+def _line(product: Doc, item: Doc, discounts: list[Doc], rate: int) -> Line:
+    price, quantity = product["price"], item["quantity"]
+    gross = _unit_price(price, item["amount"]) * quantity
     discount, percentage = _discount(product, gross, discounts)
     net = gross - discount
     inclusive = bool(price["tax_inclusive"])
     tax = tax_of(net, rate, inclusive=inclusive)
     return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive)
+
+
+def _unit_price(price: Doc, amount: int | None) -> int:
+    """Return what one unit costs: the buyer's amount where the product lets the buyer choose, else the price.
+
+    Until an amount is chosen the suggested price counts, else the minimum: our choice.
+    """
+    least: int = price["price"]
+    if not price.get("pay_what_you_want"):
+        # "If disabled then amount will be ignored" (OpenAPI 1.113.0, ProductItemReq).
+        return least
+    if amount is None:
+        return int(price["suggested_price"] or least)
+    if amount < least:
+        message = "Amount cannot be less than minimum amount specified for the product"
+        raise WireError(422, "REQUEST_AMOUNT_BELOW_MINIMUM", message)
+    return amount
 
 
 def _discount(product: Doc, gross: int, discounts: list[Doc]) -> tuple[int, int | None]:

@@ -3,7 +3,15 @@
 from typing import Any
 
 from ..billing import charges
-from ..billing.pricing import Priced, check_minimum, price_cart, read_cart, read_discount_codes
+from ..billing.pricing import (
+    MAX_CART_LINES,
+    Priced,
+    check_amounts,
+    check_minimum,
+    price_cart,
+    read_cart,
+    read_discount_codes,
+)
 from ..core.clock import rfc3339
 from ..core.places import COUNTRIES
 from ..core.store import Doc
@@ -43,7 +51,9 @@ def create_checkout(call: Call) -> Response:
     if not session["confirm"]:
         call.twin.store.put("sessions", session)
         return answer(_created(call.twin, session, url=call.twin.url(f"/session/{session['id']}")))
-    return answer(_confirm(call.twin, session, method_id))
+    address = ("zipcode",) if session["minimal_address"] else ADDRESS_FIELDS
+    payment, url = confirm(call.twin, session, method_id, address=address)
+    return answer(_created(call.twin, session, url=url, payment_id=payment["id"]))
 
 
 @routes.get("/checkouts/{session_id}")
@@ -89,13 +99,18 @@ def price_session(twin: Twin, session: Doc, billing: Doc) -> Priced:
     )
 
 
-def _confirm(twin: Twin, session: Doc, method_id: str | None) -> Doc:
-    """Finalise at once. With a saved method the charge is made here and there is no page to visit."""
+def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[str, ...]) -> tuple[Doc, str | None]:
+    """Finalise a new session at once and return its payment, and the page to pay on.
+
+    With a saved method the charge is made here and there is no page to visit. `address` names what the billing
+    address must have beside its country. Raises WireError.
+    """
+    check_amounts(twin, session["cart"])
     customer_id = _confirming_customer(twin, session)
     if method_id is not None and session["customer_id"] is None:
         raise refuse_body("customer.customer_id", "is required with payment_method_id")
     method = None if method_id is None else _own_method(twin, customer_id, method_id)
-    billing = _confirmed_billing(twin, session, customer_id)
+    billing = _confirmed_billing(twin, session, customer_id, address)
     session |= {"customer_id": customer_id, "billing": billing}
     order = charges.Order(
         priced=price_session(twin, session, billing),
@@ -113,7 +128,7 @@ def _confirm(twin: Twin, session: Doc, method_id: str | None) -> Doc:
         twin.store.put("payment_methods", {**method, "last_used_at": twin.clock.now()})
     session |= {"payment_id": payment["id"], "one_click": method is not None}
     twin.store.put("sessions", session)
-    return _created(twin, session, url=url, payment_id=payment["id"])
+    return payment, url
 
 
 def _created(twin: Twin, session: Doc, *, url: str | None, payment_id: str | None = None) -> Doc:
@@ -126,14 +141,14 @@ def _created(twin: Twin, session: Doc, *, url: str | None, payment_id: str | Non
     }
 
 
-def new_session(twin: Twin, body: Doc) -> Doc:
+def new_session(twin: Twin, body: Doc, *, prefix: str = "cks_", most_lines: int = MAX_CART_LINES) -> Doc:
     """Return the session a body asks for, not stored yet; raises WireError."""
     confirm, now = flag(body, "confirm"), twin.clock.now()
-    cart, codes = read_cart(body), read_discount_codes(body)
+    cart, codes = read_cart(body, most=most_lines), read_discount_codes(body)
     customer = _read_customer(twin, body)
     billing = _read_billing(body)
     session: Doc = {
-        "id": twin.ids.new("cks_"),
+        "id": twin.ids.new(prefix),
         "created_at": now,
         "expires_at": now + (CONFIRMED_LIFE_MS if confirm else LIFE_MS),
         "confirm": confirm,
@@ -188,7 +203,7 @@ def _read_billing(body: Doc) -> Doc | None:
     return {"country": country, **{name: text(address, name, limit=250) for name in ADDRESS_FIELDS}}
 
 
-def _confirmed_billing(twin: Twin, session: Doc, customer_id: str) -> Doc:
+def _confirmed_billing(twin: Twin, session: Doc, customer_id: str, address: tuple[str, ...]) -> Doc:
     billing: Doc | None = session["billing"]
     if billing is None:
         if twin.switch("billing_address_omitted") == "refused":
@@ -198,7 +213,7 @@ def _confirmed_billing(twin: Twin, session: Doc, customer_id: str) -> Doc:
             raise refuse_body("billing_address", "is required with confirm")
         stored: Doc = paid[0]["billing"]
         return stored
-    for name in ("zipcode",) if session["minimal_address"] else ADDRESS_FIELDS:
+    for name in address:
         if not billing[name]:
             raise refuse_body(f"billing_address.{name}", "is required with confirm")
     return billing

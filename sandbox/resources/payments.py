@@ -28,6 +28,8 @@ STATUSES = (
     "partially_captured",
     "partially_captured_and_capturable",
 )
+# The session behind a payment made by `POST /payments`; the wire shows no checkout for one.
+LINK_PREFIX = "lnk_"
 FINAL = ("succeeded", "failed", "cancelled")
 CARDS_BY_FINGERPRINT = {fingerprint(number): card for number, card in BY_NUMBER.items()}
 
@@ -150,7 +152,7 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "metadata": payment["metadata"],
         "status": payment["status"],
         "total_amount": payment["total"],
-        "checkout_session_id": payment["session_id"],
+        "checkout_session_id": _shown_session(payment),
         "charge_type": payment["charge_type"],
         "subscription_id": subscription_ids[0] if len(subscription_ids) == 1 else None,
         "subscription_ids": subscription_ids,
@@ -222,6 +224,11 @@ def _matches_query(call: Call, payment: Doc) -> bool:
     if product_id and product_id not in [line["product_id"] for line in payment["lines"]]:
         return False
     return call.query.get("brand_id", BRAND_ID) == BRAND_ID
+
+
+def _shown_session(payment: Doc) -> str | None:
+    session_id: str | None = payment["session_id"]
+    return None if session_id is None or session_id.startswith(LINK_PREFIX) else session_id
 
 
 def _named_method(twin: Twin, payment: Doc) -> str | None:

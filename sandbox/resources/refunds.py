@@ -180,6 +180,8 @@ def _lines(twin: Twin, payment: Doc, items: object) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for item in items:
         line = _find_line(payment, item.get("item_id"))
+        if line["id"] in chosen:
+            raise WireError(422, "DUPLICATE_LINE_ITEMS_IN_REQUEST", "Duplicate item_ids specified in items array")
         chosen[line["id"]] = _line_amount(line, item, left[line["id"]])
     return chosen
 

@@ -130,3 +130,16 @@ def test_dispute_is_opened_and_lost(sandbox: SandboxProcess) -> None:
 
     disputes = sandbox.get(f"/payments/{payment_id}")["disputes"]
     assert [dispute["dispute_status"] for dispute in disputes] == ["dispute_lost"]
+
+
+def test_a_line_is_named_once(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy()
+    line = sandbox.get(f"/payments/{payment['payment_id']}/line-items")["items"][0]["items_id"]
+
+    answer = sandbox.call(
+        "POST",
+        "/refunds",
+        {"payment_id": payment["payment_id"], "items": [{"item_id": line, "amount": 10}, {"item_id": COURSE}]},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "DUPLICATE_LINE_ITEMS_IN_REQUEST")
