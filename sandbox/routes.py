@@ -3,6 +3,7 @@
 from .control import routes as control
 from .control import webhooks as webhook_control
 from .core.twin import Twin
+from .http.call import Call
 from .http.gateway import is_wire, normal_endpoint
 from .http.router import Router
 from .pages import authentication, checkout, draw, home, static_link
@@ -52,4 +53,5 @@ def create_router(twin: Twin) -> Router:
     twin.endpoints = frozenset(
         normal_endpoint(f"{route.method} {route.template}") for route in router.routes if is_wire(route.template)
     )
+    twin.respond = lambda request, connection: router.respond(Call(twin, request, connection))
     return router

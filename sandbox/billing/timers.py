@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ..core.store import Doc
 from ..core.twin import Twin
-from ..resources import payments
+from ..resources import abandoned_checkouts, payments
 
 
 def settle_payment(twin: Twin, doc: Doc) -> None:
@@ -18,6 +18,7 @@ def settle_payment(twin: Twin, doc: Doc) -> None:
 # The `action` of `Twin.later` -> who does it, given the planned document.
 ACTIONS: dict[str, Callable[[Twin, Doc], None]] = {
     "settle": settle_payment,
+    "abandon": abandoned_checkouts.detect,
 }
 
 

@@ -32,9 +32,12 @@ from .webhooks import webhook_state
 
 routes = Routes(prefix="/_sandbox")
 
-KINDS = ("products", "addons", "uploads", "customers", "payment_methods", "portal_sessions", "wallets",
-         "wallet_entries", "sessions", "payments", "subscriptions", "refunds", "disputes", "discounts", "license_keys",
-         "license_key_instances")  # fmt: skip
+_KINDS = """
+products addons uploads customers payment_methods portal_sessions wallets wallet_entries sessions payments
+subscriptions refunds disputes discounts license_keys license_key_instances
+payouts credit_ledger credit_warnings abandoned_checkouts entitlement_grants
+"""
+KINDS = tuple(_KINDS.split())
 
 
 @routes.get("/state")

@@ -13,6 +13,7 @@ from ..core.endpoints import (
     rotated,
     set_first_endpoint,
 )
+from ..core.event_types import EVENT_TYPES
 from ..core.events import MODE_DEFAULTS, emit, modes_of, resend, set_modes
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -21,6 +22,7 @@ from ..http.server import Response
 from ..webhooks import log
 from ..webhooks.endpoints import read_filter, read_url, serialise
 from .bodies import read_count, read_flag, read_number, refuse_unknown
+from .triggers import trigger
 
 routes = Routes(prefix="/_sandbox")
 
@@ -57,6 +59,21 @@ def set_webhooks(call: Call) -> Response:
         _send_event(call.twin, body)
     call.twin.wake.set()
     return answer(webhook_state(call.twin))
+
+
+@routes.get("/triggers")
+def list_triggers(call: Call) -> Response:
+    return answer({"items": list(EVENT_TYPES)})
+
+
+@routes.post("/triggers")
+def pull_trigger(call: Call) -> Response:
+    body = read_body(call)
+    refuse_unknown(body, "type", "set")
+    settings = body.get("set") or {}
+    if not isinstance(settings, dict):
+        raise refuse_body("set", "must be an object of values by path")
+    return answer(trigger(call.twin, str(body.get("type")), settings))
 
 
 @routes.get("/endpoints")

@@ -2,10 +2,11 @@
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..http.server import Server
+from ..http.server import Connection, Request, Response, Server
 from .clock import Clock
 from .ids import Ids
 from .store import Doc, Store
@@ -27,6 +28,7 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "refund_window_days": (30, int),
     "partial_refunds": (True, bool),
     "card_network_case": ("lower", ("lower", "upper")),
+    "abandoned_checkouts": (True, bool),
 }
 
 
@@ -37,6 +39,11 @@ class Options:
     public_url: str
     api_key: str | None = None
     demo: bool = True
+
+
+def no_routes(request: Request, connection: Connection) -> Response:
+    """Stand in until the routes are gathered."""
+    raise LookupError(request.path)
 
 
 @dataclass
@@ -52,6 +59,8 @@ class Twin:
     delivering: threading.Lock = field(default_factory=threading.Lock)
     # Method and route template of every wire route, parameters unnamed; filled when the app is built.
     endpoints: frozenset[str] = frozenset()
+    # Answers a request by its route, as the server would; filled with `endpoints`.
+    respond: Callable[[Request, Connection], Response] = no_routes
     # The running server, for `/_sandbox/listen`; none while the app is built.
     server: Server | None = None
 

@@ -11,7 +11,7 @@ from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
 from ..http.call import Call, Routes, WireError, answer, found, page, query_choice, query_time
 from ..http.lists import lagging, strip_metadata, window
 from ..http.server import Response
-from . import customers, discounts, disputes, licenses, refunds, subscriptions
+from . import abandoned_checkouts, customers, discounts, disputes, licenses, refunds, subscriptions
 
 routes = Routes()
 
@@ -107,6 +107,7 @@ def move(
         payment = _succeed(twin, payment)
     twin.store.put("payments", payment)
     _announce(twin, payment)
+    abandoned_checkouts.follow(twin, payment)
     return payment
 
 

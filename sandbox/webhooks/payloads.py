@@ -6,7 +6,17 @@ from collections.abc import Callable
 from ..core.clock import rfc3339
 from ..core.store import Doc
 from ..core.twin import BUSINESS_ID, Twin
-from ..resources import disputes, licenses, payments, refunds, subscriptions
+from ..resources import (
+    abandoned_checkouts,
+    credit_ledger,
+    disputes,
+    entitlement_grants,
+    licenses,
+    payments,
+    payouts,
+    refunds,
+    subscriptions,
+)
 
 # Kind of the stored object -> (`payload_type`, who shows it).
 PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
@@ -15,6 +25,11 @@ PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
     "disputes": ("Dispute", disputes.serialise),
     "subscriptions": ("Subscription", subscriptions.serialise),
     "license_keys": ("LicenseKey", licenses.serialise),
+    "payouts": ("Payout", payouts.serialise),
+    "credit_ledger": ("CreditLedgerEntry", credit_ledger.serialise),
+    "credit_warnings": ("CreditBalanceLow", credit_ledger.serialise_warning),
+    "abandoned_checkouts": ("AbandonedCheckout", abandoned_checkouts.serialise),
+    "entitlement_grants": ("EntitlementGrant", entitlement_grants.serialise),
 }
 
 
@@ -25,8 +40,11 @@ def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes | None:
     if doc is None:
         return None
     data = {"payload_type": payload_type, **serialise(twin, doc)}
-    if event["type"] == "subscription.renewed":
-        data["payment_id"] = _payment_of(twin, event["object_id"])
+    if event["kind"] == "subscriptions":
+        # Webhooks carry two fields more than the object; the payment is named on renewals only (SDK 1.123.0).
+        data["past_due_ends_at"] = _time(doc.get("past_due_ends_at"))
+        renewed = event["type"] == "subscription.renewed"
+        data["payment_id"] = _payment_of(twin, event["object_id"]) if renewed else None
     for path, value in json.loads(event["options"]).get("changes", {}).items():
         _change(data, path.split("."), value)
     body = {
@@ -45,6 +63,10 @@ def _change(doc: Doc, path: list[str], value: object) -> None:
         doc[name] = dict(inner) if isinstance(inner, dict) else {}
         doc = doc[name]
     doc[last] = value
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
 
 
 def _payment_of(twin: Twin, subscription_id: str) -> str | None:

@@ -26,6 +26,25 @@ def webhook_examples() -> Any:
     return json.loads((FOLDER / "webhook-examples-1.113.0.json").read_text())
 
 
+@cache
+def official() -> Any:
+    """Return the official OpenAPI document, the only one that has the webhooks."""
+    return json.loads((FOLDER / "openapi-1.113.0.json").read_text())
+
+
+def assert_webhook(body: Any) -> None:
+    """Fail with the path of each mismatch if `body` is no webhook of its type.
+
+    The official document is older than `subscription.past_due`, which is held against its kin `on_hold`.
+    """
+    event_type = body["type"]
+    if event_type == "subscription.past_due":
+        event_type = "subscription.on_hold"
+        body = {**body, "type": event_type, "data": {**body["data"], "status": "on_hold"}}
+    errors = [f"{error.json_path}: {error.message}" for error in _webhook_validator(event_type).iter_errors(body)]
+    assert not errors, f"{event_type}\n" + "\n".join(errors)
+
+
 def assert_answer(endpoint: str, body: Any) -> None:
     """Fail with the path of each mismatch if `body` is no 200 answer of `GET /payments/{id}` and the like."""
     errors = [f"{error.json_path}: {error.message}" for error in _validator(endpoint).iter_errors(body)]
@@ -47,3 +66,11 @@ def _validator(endpoint: str) -> Draft202012Validator:
             reference = f"{place}/responses/200/content/application~1json/schema".replace("{", "%7B")
             return Draft202012Validator({"$ref": reference.replace("}", "%7D")}, registry=registry)
     raise LookupError(endpoint)
+
+
+@cache
+def _webhook_validator(event_type: str) -> Draft202012Validator:
+    resource = Resource.from_contents(official(), default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry().with_resource("urn:official", resource)
+    place = f"urn:official#/webhooks/{event_type}/post/requestBody/content/application~1json/schema"
+    return Draft202012Validator({"$ref": place}, registry=registry)

@@ -3,9 +3,14 @@
 import json
 from typing import Any
 
+import pytest
 from dodopayments import DodoPayments
+from dodopayments.types import UnwrapWebhookEvent, WebhookEventType
+from pydantic import TypeAdapter
 
-from tests.contract.schema import assert_answer, webhook_examples
+from sandbox.control.triggers import MAKERS
+from sandbox.core.event_types import EVENT_TYPES
+from tests.contract.schema import assert_answer, assert_webhook, webhook_examples
 from tests.listener import Listener
 from tests.sandbox_process import BASIC, SandboxProcess, wait_for
 
@@ -13,6 +18,17 @@ from tests.sandbox_process import BASIC, SandboxProcess, wait_for
 def arrived(listener: Listener, count: int) -> list[Any]:
     wait_for(lambda: len(listener.arrivals) >= count, what=f"{count} webhooks")
     return listener.events()
+
+
+def triggered(sandbox: SandboxProcess, listener: Listener, event_type: str, **settings: Any) -> Any:
+    """Trigger an event and return (its arrival, its verified body)."""
+    made = sandbox.control("triggers", {"type": event_type, "set": settings})
+
+    def find() -> Any:
+        return [one for one in list(listener.arrivals) if one.headers["webhook-id"] == made["webhook_id"]]
+
+    arrival = wait_for(find, what=event_type)[0]
+    return arrival, json.loads(arrival.body)
 
 
 def everything(sandbox: SandboxProcess) -> None:
@@ -78,3 +94,81 @@ def test_event_data_is_what_the_get_route_answers(sandbox: SandboxProcess, liste
     assert event["data"] == {"payload_type": "Payment", **payment}
     assert_answer("GET /payments/{id}", event["data"])
     assert json.loads(listener.arrivals[0].body) == event
+
+
+def test_event_types_are_the_sdks() -> None:
+    assert sorted(EVENT_TYPES) == sorted(WebhookEventType.__args__)  # type: ignore[attr-defined]
+    assert len(EVENT_TYPES) == 48
+
+
+@pytest.mark.parametrize("event_type", [name for name in EVENT_TYPES if name.partition(".")[0] in MAKERS])
+def test_every_type_is_sent_signed_and_true_to_the_schema(
+    sandbox: SandboxProcess, listener: Listener, client: DodoPayments, event_type: str
+) -> None:
+    arrival, body = triggered(sandbox, listener, event_type)
+
+    unwrapped = client.webhooks.unwrap(arrival.body.decode(), headers=arrival.headers)
+    assert (unwrapped.type, body["type"]) == (event_type, event_type)
+    assert_webhook(body)
+    # `unwrap` is lenient; this is not, and wants the newer fields too.
+    strict: Any = TypeAdapter(UnwrapWebhookEvent).validate_json(arrival.body)
+    assert type(strict).__name__ == type(unwrapped).__name__
+    example = webhook_examples().get(event_type)
+    if example is not None:
+        missing = example["example"]["data"].keys() - body["data"].keys()
+        assert not missing, f"{event_type} lacks {missing}"
+        assert body["data"]["payload_type"] == example["example"]["data"]["payload_type"]
+
+
+def test_triggered_payment_is_a_real_one(sandbox: SandboxProcess, listener: Listener) -> None:
+    order = {"customer.email": "minh@example.com", "metadata.order": "7", "quantity": 2}
+
+    _, body = triggered(sandbox, listener, "payment.succeeded", **order)
+
+    payment = sandbox.get(f"/payments/{body['data']['payment_id']}")
+    assert body["data"] == {"payload_type": "Payment", **payment}
+    assert payment["customer"]["email"] == "minh@example.com"
+    assert payment["metadata"] == {"order": "7"}
+    assert payment["product_cart"][0]["quantity"] == 2
+
+
+def test_other_paths_change_only_what_the_body_shows(sandbox: SandboxProcess, listener: Listener) -> None:
+    _, body = triggered(sandbox, listener, "payment.succeeded", **{"total_amount": 1, "billing.city": "Huế"})
+
+    payment = sandbox.get(f"/payments/{body['data']['payment_id']}")
+    assert (body["data"]["total_amount"], body["data"]["billing"]["city"]) == (1, "Huế")
+    assert payment["total_amount"] > 1
+    assert body["data"]["billing"] == {**payment["billing"], "city": "Huế"}
+
+
+def test_trigger_of_a_refund_announces_its_payment_too(sandbox: SandboxProcess, listener: Listener) -> None:
+    _, body = triggered(sandbox, listener, "refund.failed", amount=100, reason="asked")
+
+    types = [event["type"] for event in listener.events()]
+    assert types == ["payment.succeeded", "refund.failed"]
+    assert (body["data"]["amount"], body["data"]["reason"], body["data"]["status"]) == (100, "asked", "failed")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"type": "payment.success"}, "type"),
+        ({}, "type"),
+        ({"type": "payment.succeeded", "set": 1}, "set"),
+        ({"type": "subscription.active", "set": {"product_id": "pdt_StarterCourse000000001"}}, "product_id"),
+        ({"type": "refund.failed", "set": {"amount": "all"}}, "amount"),
+    ],
+)
+def test_bad_trigger_changes_nothing(sandbox: SandboxProcess, body: Any, field: str) -> None:
+    refused = sandbox.call("POST", "/_sandbox/triggers", body)
+
+    assert refused.status_code == 422
+    assert refused.json()["message"].startswith(f"{field}:")
+    assert sandbox.control("state")["counts"]["payments"] == 0
+
+
+def test_a_wrong_webhook_would_be_noticed(sandbox: SandboxProcess, listener: Listener) -> None:
+    _, body = triggered(sandbox, listener, "payout.created", fee="many")
+
+    with pytest.raises(AssertionError, match="fee"):
+        assert_webhook(body)
