@@ -67,7 +67,7 @@ class Installation:
         # One process is started sooner; whoever is about two of them starts two.
         command = web_command(f"{app}:create_app", self.port, processes=processes)
         self.web = self._spawn(command, env, log="web.log")
-        wait_for(lambda: self._answers(), limit_s=20, what="the web process")
+        wait_for(self.answers, limit_s=20, what="the web process")
 
     def start_worker(self, *, app: str = "app", **env: str) -> None:
         """Start the worker and wait until it has registered, or has met a crash point on the way."""
@@ -119,17 +119,18 @@ class Installation:
         found: dict[str, Any] = wait_for(lambda: self.store.row(sql, **params), limit_s=limit_s, what=sql)
         return found
 
+    def answers(self) -> bool:
+        """Return whether the web process answers now."""
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
     def _spawn(self, command: list[str], env: dict[str, str], *, log: str) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("ab") as sink:
             return subprocess.Popen(
                 command, cwd=ROOT, env={**self.env, **env}, stdout=sink, stderr=sink, start_new_session=True
             )
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
-        except requests.RequestException:
-            return False
 
 
 @dataclass

@@ -17,6 +17,8 @@ class Arrival:
 
     headers: dict[str, str]
     body: bytes
+    # The port it came from: the same one twice is the same connection twice.
+    port: int = 0
 
 
 class Listener:
@@ -27,6 +29,8 @@ class Listener:
         self.statuses: list[int] = []
         self.status = 204
         self.answer = b""
+        # A shop that hangs up after each answer without saying so.
+        self.hangs_up = False
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -36,7 +40,7 @@ class Listener:
     def clear(self) -> None:
         """Forget what arrived and answer 204 again."""
         with self._lock:
-            self.arrivals, self.statuses, self.status, self.answer = [], [], 204, b""
+            self.arrivals, self.statuses, self.status, self.answer, self.hangs_up = [], [], 204, b"", False
 
     def events(self) -> list[Any]:
         """Return the verified bodies in order of arrival."""
@@ -55,13 +59,16 @@ class Listener:
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                self.send_response(listener._take(Arrival(headers, body)))
+                self.send_response(listener._take(Arrival(headers, body, self.client_address[1])))
                 self.send_header("content-length", str(len(listener.answer)))
                 self.end_headers()
                 self.wfile.write(listener.answer)
+                self.close_connection = listener.hangs_up
 
             def log_message(self, format: str, *args: Any) -> None:
                 return

@@ -15,7 +15,7 @@ class Ids:
 
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
-        self._random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
+        self._random = random.Random(seed)
 
     def new(self, prefix: str) -> str:
         """Return `prefix` and 21 random characters, for example `pay_2IjeQm4hqU6RA4Z4kwDee`."""

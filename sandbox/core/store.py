@@ -4,13 +4,14 @@ Durability is relaxed on purpose (`synchronous=OFF`): a power cut may lose the t
 needs, while every answer stays quick. One connection, one lock: each call is short.
 """
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 Doc = dict[str, Any]
 
@@ -142,7 +143,7 @@ class Store:
         with self._lock:
             if name not in self._settings:
                 row = self.row("SELECT value FROM settings WHERE name = :name", name=name)
-                self._settings[name] = json.loads(row["value"]) if row else default
+                self._settings[name] = msgspec.json.decode(row["value"]) if row else default
             return self._settings[name]
 
     def set_setting(self, name: str, value: Any) -> None:
@@ -152,7 +153,7 @@ class Store:
                 "INSERT INTO settings (name, value) VALUES (:name, :value)"
                 " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 name=name,
-                value=json.dumps(value),
+                value=msgspec.json.encode(value).decode(),
             )
             self._settings[name] = value
 
@@ -168,7 +169,7 @@ class Store:
             id=doc["id"],
             created_at=doc["created_at"],
             customer_id=doc.get("customer_id"),
-            doc=json.dumps(doc),
+            doc=msgspec.json.encode(doc).decode(),
         )
 
     def get(self, kind: str, object_id: str | None) -> Doc | None:
@@ -214,5 +215,5 @@ class Store:
 
 
 def _doc(row: sqlite3.Row) -> Doc:
-    doc: Doc = json.loads(row["doc"])
+    doc: Doc = msgspec.json.decode(row["doc"])
     return doc

@@ -1,11 +1,12 @@
 """What every route shares: the call it answers, error bodies, reading a request, paging, metadata rules."""
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from ..core.clock import parse_rfc3339
 from ..core.store import Doc
@@ -109,7 +110,7 @@ class Routes:
 
 def answer(body: Any, status: int = 200) -> Response:
     """Return a JSON answer."""
-    return Response(status, [("Content-Type", "application/json")], json.dumps(body, ensure_ascii=False).encode())
+    return Response(status, [("Content-Type", "application/json")], msgspec.json.encode(body))
 
 
 def empty(status: int) -> Response:
@@ -125,8 +126,8 @@ def refuse_body(field: str, what: str) -> WireError:
 def read_body(call: Call) -> Doc:
     """Return the request's JSON object; 422 for anything else."""
     try:
-        body = json.loads(call.request.body)
-    except ValueError:
+        body = msgspec.json.decode(call.request.body)
+    except (ValueError, RecursionError):
         raise WireError(422, "INVALID_REQUEST_BODY") from None
     if not isinstance(body, dict):
         raise WireError(422, "INVALID_REQUEST_BODY")

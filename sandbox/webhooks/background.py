@@ -5,6 +5,7 @@ import threading
 from ..billing.timers import run_timers
 from ..core.twin import Twin
 from .delivery import TIMEOUT_S, deliver_due
+from .sender import Sender
 
 # How often the thread looks by itself; it is woken at once for anything new.
 IDLE_S = 0.5
@@ -15,7 +16,7 @@ class Background:
 
     def __init__(self, twin: Twin, *, timeout_s: float = TIMEOUT_S) -> None:
         self._twin = twin
-        self._timeout_s = timeout_s
+        self._sender = Sender(timeout_s)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
 
@@ -34,10 +35,11 @@ class Background:
             try:
                 run_timers(self._twin)
                 with self._twin.delivering:
-                    worked = deliver_due(self._twin, timeout_s=self._timeout_s)
+                    worked = deliver_due(self._twin, self._sender)
             except Exception as error:
                 # The edge of a job: one broken event must not end all deliveries.
                 print(f"sandbox: background: {error!r}", flush=True)
                 worked = False
             if not worked:
+                self._sender.close_idle()
                 self._twin.wake.wait(IDLE_S)

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import requests
 from standardwebhooks.webhooks import Webhook
 
 from ..core.clock import wall_ms
@@ -15,12 +14,11 @@ from ..core.events import modes_of
 from ..core.store import Doc
 from ..core.twin import Twin
 from .payloads import envelope
+from .sender import Sender, SendError
 
 # The documented table: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h after the try before.
 RETRY_DELAYS_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000)
 TIMEOUT_S = 15.0
-# How much of an endpoint's answer is kept: enough to read an error page's title (our choice).
-KEPT_RESPONSE_BYTES = 2048
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Result:
         return self.status is not None and 200 <= self.status < 300
 
 
-def deliver_due(twin: Twin, *, timeout_s: float = TIMEOUT_S) -> bool:
+def deliver_due(twin: Twin, sender: Sender) -> bool:
     """Deliver what is due, in order of creation; True if there was anything."""
     parallel = int(modes_of(twin)["parallel"])
     rows = twin.store.rows(
@@ -57,14 +55,14 @@ def deliver_due(twin: Twin, *, timeout_s: float = TIMEOUT_S) -> bool:
     )
     events = [dict(row) for row in rows]
     if len(events) == 1:
-        deliver(twin, events[0], timeout_s=timeout_s)
+        deliver(twin, events[0], sender)
     elif events:
         with ThreadPoolExecutor(len(events)) as pool:
-            list(pool.map(lambda event: deliver(twin, event, timeout_s=timeout_s), events))
+            list(pool.map(lambda event: deliver(twin, event, sender), events))
     return bool(events)
 
 
-def deliver(twin: Twin, event: Doc, *, timeout_s: float) -> None:
+def deliver(twin: Twin, event: Doc, sender: Sender) -> None:
     """Make one try, and on success the ordered repetitions too; then note what comes next."""
     endpoint = find_endpoint(twin, event["endpoint_id"])
     if endpoint is None or endpoint["disabled"] or not endpoint["url"]:
@@ -72,7 +70,7 @@ def deliver(twin: Twin, event: Doc, *, timeout_s: float) -> None:
         return
     options = json.loads(event["options"])
     copies = max(event["copies"], 2 if options["newer_body"] else 1)
-    result = _try_once(twin, event, endpoint, number=event["tries"] + 1, timeout_s=timeout_s)
+    result = _try_once(twin, event, endpoint, sender, number=event["tries"] + 1)
     if result is None:
         # A reset came between; the event went with its object.
         return
@@ -81,7 +79,7 @@ def deliver(twin: Twin, event: Doc, *, timeout_s: float) -> None:
         return
     for copy in range(2, copies + 1):
         number = event["tries"] + copy
-        _try_once(twin, event, endpoint, number=number, timeout_s=timeout_s, newer=options["newer_body"])
+        _try_once(twin, event, endpoint, sender, number=number, newer=options["newer_body"])
     _note(twin, event, state="delivered", due_at=event["due_at"])
 
 
@@ -102,7 +100,7 @@ def sign(secrets: list[str], webhook_id: str, body: bytes, *, age_s: int = 0) ->
 
 
 def _try_once(
-    twin: Twin, event: Doc, endpoint: Doc, *, number: int, timeout_s: float, newer: bool = False
+    twin: Twin, event: Doc, endpoint: Doc, sender: Sender, *, number: int, newer: bool = False
 ) -> Result | None:
     options = json.loads(event["options"])
     body = envelope(twin, event, newer=newer)
@@ -113,28 +111,17 @@ def _try_once(
     headers = {**endpoint["headers"], **sign(secrets, event["webhook_id"], body, age_s=age_s)}
     delivery = Delivery(event, endpoint["url"], headers, body)
     at, started = wall_ms(), time.monotonic()
-    result = _send(delivery, timeout_s=timeout_s)
+    result = _send(delivery, sender)
     _log(twin, delivery, result, number=number, at=at, seconds=time.monotonic() - started)
     return result
 
 
-def _send(delivery: Delivery, *, timeout_s: float) -> Result:
+def _send(delivery: Delivery, sender: Sender) -> Result:
     try:
-        with requests.Session() as session:
-            # A .netrc or a proxy of the machine must not touch what goes to the shop.
-            session.trust_env = False
-            answer = session.post(
-                delivery.url,
-                data=delivery.body,
-                headers=delivery.headers,
-                timeout=timeout_s,
-                allow_redirects=False,
-                stream=True,
-            )
-            kept: bytes = next(answer.iter_content(KEPT_RESPONSE_BYTES), b"")
-            return Result(status=answer.status_code, response=kept.decode("utf-8", "replace"))
-    except requests.RequestException as failure:
-        return Result(error=type(failure).__name__)
+        answer = sender.post(delivery.url, delivery.body, delivery.headers)
+    except SendError as failure:
+        return Result(error=str(failure))
+    return Result(status=answer.status, response=answer.body.decode("utf-8", "replace"))
 
 
 def _log(twin: Twin, delivery: Delivery, result: Result, *, number: int, at: int, seconds: float) -> None:

@@ -253,6 +253,30 @@ def test_shop_that_is_away_gets_the_event_later(sandbox: SandboxProcess, listene
     assert listener.types() == ["payment.succeeded"]
 
 
+def test_events_in_a_row_share_a_connection(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.webhooks(repeat=3)
+    sandbox.buy()
+
+    wait_for_arrivals(listener, 3)
+
+    assert len({arrival.port for arrival in listener.arrivals}) == 1
+
+
+def test_shop_that_hangs_up_after_each_answer_gets_every_event_at_its_first_try(
+    sandbox: SandboxProcess, listener: Listener
+) -> None:
+    listener.hangs_up = True
+    sandbox.webhooks(hold=True)
+    for _ in range(5):
+        sandbox.buy()
+    sandbox.webhooks(hold=False)
+
+    wait_for(lambda: states(sandbox) == ["delivered"] * 5, what="every delivery")
+
+    assert [delivery["error"] for delivery in sandbox.deliveries()] == [None] * 5
+    assert len({arrival.port for arrival in listener.arrivals}) == 5
+
+
 def test_nothing_is_delivered_without_a_target(sandbox: SandboxProcess) -> None:
     sandbox.buy()
 

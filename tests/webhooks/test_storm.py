@@ -108,7 +108,8 @@ def _forge(shop: Installation, statuses: list[int]) -> None:
         try:
             answer = requests.post(f"{shop.url}/webhooks/dodo", data=sent, headers=headers, timeout=10)
         except requests.RequestException:
-            # The process has just been killed.
+            # The process has just been killed; strangers come back when the next one is there.
+            wait_for(shop.answers, limit_s=30, what="the next web process")
             continue
         statuses.append(answer.status_code)
 
@@ -132,11 +133,11 @@ def _wait_until_delivered(shop: Installation) -> None:
     """Let the provider's clock run until every event has had its 2xx."""
 
     def is_delivered() -> bool:
-        states = {one["state"] for one in shop.sandbox.control("deliveries")["events"]}
-        if states == {"delivered"}:
-            return True
-        shop.sandbox.clock(_RETRY_S)
-        return False
+        waiting = [one["due_at"] for one in shop.sandbox.control("deliveries")["events"] if one["state"] == "due"]
+        if waiting:
+            # One that met a dead process several times waits for hours.
+            shop.sandbox.clock(max(0, min(waiting) - shop.sandbox.control("clock")["now"]) / 1000)
+        return not waiting
 
     wait_for(is_delivered, limit_s=40, what="every event delivered")
 
@@ -155,6 +156,7 @@ def _wait_until_processed(shop: Installation) -> None:
 
 def test_storm_was_one(storm: Storm) -> None:
     assert len(storm.events) == BUYERS * (1 + len(ALSO))
+    assert {event["state"] for event in storm.events} == {"delivered"}
     assert len(storm.deliveries) >= len(storm.events) * REPEAT
     # The kills were felt: some deliveries found nobody, or nobody to answer them.
     assert any(delivery["error"] for delivery in storm.deliveries)
