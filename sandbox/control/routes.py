@@ -10,7 +10,7 @@ from ..billing import charges
 from ..core.cards import table
 from ..core.store import Doc
 from ..http import unserved
-from ..http.call import Call, Routes, WireError, answer, empty, found, read_body, refuse_body
+from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body
 from ..http.gateway import TIERS
 from ..http.lists import DEFAULTS as LIST_DEFAULTS
 from ..http.lists import modes_of as list_modes
@@ -60,9 +60,14 @@ def state(call: Call) -> Response:
 
 @routes.get("/objects/{kind}")
 def objects(call: Call, kind: str) -> Response:
-    if kind not in KINDS:
-        raise WireError(404, "NOT_FOUND", f"kind: one of {', '.join(KINDS)}")
-    return answer({"items": call.twin.store.find(kind, oldest_first=True)})
+    # With a limit the newest come first, so that a look at a full sandbox stays quick.
+    limit = query_number(call, "limit", 0)
+    return answer({"items": call.twin.store.find(_kind(kind), oldest_first=not limit, limit=limit or -1)})
+
+
+@routes.get("/objects/{kind}/{object_id}")
+def stored_object(call: Call, kind: str, object_id: str) -> Response:
+    return answer(found(call.twin.store.get(_kind(kind), object_id), "Object"))
 
 
 @routes.get("/cards")
@@ -72,7 +77,11 @@ def cards(call: Call) -> Response:
 
 @routes.get("/requests")
 def requests(call: Call) -> Response:
-    rows = call.twin.store.rows("SELECT * FROM requests ORDER BY id")
+    rows = call.twin.store.rows(
+        "SELECT * FROM requests WHERE id > :after ORDER BY id LIMIT :limit",
+        after=query_number(call, "after", 0),
+        limit=query_number(call, "limit", 0) or -1,
+    )
     return answer({"items": [_shown_request(dict(row)) for row in rows]})
 
 
@@ -282,6 +291,12 @@ def renew(call: Call) -> Response:
         first = next(doc for doc in bought if subscription["id"] in doc["subscription_ids"])
         payment = charges.renew(call.twin, subscription, first)
     return answer(payments.serialise(call.twin, payment))
+
+
+def _kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise WireError(404, "NOT_FOUND", f"kind: one of {', '.join(KINDS)}")
+    return kind
 
 
 def _shown_request(row: Doc) -> Doc:

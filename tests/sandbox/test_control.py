@@ -149,18 +149,24 @@ def test_control_is_closed_to_pages_of_other_sites(sandbox: SandboxProcess) -> N
     assert sandbox.call("POST", "/", data={"action": "reset"}, headers=headers).status_code == 403
 
 
-def test_home_page_buttons_work(sandbox: SandboxProcess) -> None:
-    sandbox.call("POST", "/", data={"action": "fail", "code": "INSUFFICIENT_FUNDS"})
-    failed = sandbox.buy()
-    sandbox.call("POST", "/", data={"action": "advance", "by": "30 days"})
-    moved = sandbox.control("clock")["offset_ms"]
-    page = sandbox.call("GET", "/").text
-    sandbox.call("POST", "/", data={"action": "reset"})
+def test_one_object_is_read_by_its_id(sandbox: SandboxProcess) -> None:
+    payment_id = sandbox.buy()["payment_id"]
 
-    assert failed["error_code"] == "INSUFFICIENT_FUNDS"
-    assert moved == 30 * 86_400_000
-    assert failed["payment_id"] in page
-    assert sandbox.payments() == []
+    assert sandbox.control(f"objects/payments/{payment_id}") == sandbox.payments()[0]
+    assert sandbox.call("GET", "/_sandbox/objects/payments/pay_no").status_code == 404
+    assert sandbox.call("GET", "/_sandbox/objects/wishes/pay_no").status_code == 404
+
+
+def test_limited_objects_are_the_newest_and_requests_go_on(sandbox: SandboxProcess) -> None:
+    sandbox.buy()
+    newest = sandbox.buy()["payment_id"]
+    (shown,) = sandbox.control("objects/payments?limit=1")["items"]
+    numbers = [row["id"] for row in sandbox.requests()]
+
+    after = sandbox.control(f"requests?after={numbers[0]}&limit=2")["items"]
+
+    assert shown["id"] == newest
+    assert [row["id"] for row in after] == numbers[1:3]
 
 
 def test_the_first_product_is_the_starter_course(sandbox: SandboxProcess) -> None:

@@ -1,0 +1,117 @@
+"""The buttons of the home page. Each turns its form into the body of a route under `/_sandbox/` and presses that."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..control import routes as control
+from ..control import webhooks as webhook_control
+from ..core.store import Doc
+from ..core.twin import SWITCHES
+from ..http.call import Call, Handler, refuse_body
+from ..resources import portal
+
+ADVANCES_S = {"1 hour": 3600, "1 day": 86_400, "30 days": 2_592_000}
+Form = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button: the control route it presses, the body it makes for it, and the part of the page it is in."""
+
+    handler: Handler
+    read: Callable[[Form], Doc]
+    section: str
+
+
+def press(call: Call, action: Action) -> str:
+    """Press a button's route and return where the browser goes then; raises WireError."""
+    body = json.dumps(action.read(call.form)).encode()
+    action.handler(Call(call.twin, replace(call.request, body=body), call.connection))
+    return f"/#{action.section}"
+
+
+def open_portal(call: Call) -> str:
+    """Return the address of a new portal session of the customer whose button was pressed; raises WireError."""
+    with call.twin.store.write():
+        answer = portal.create_portal_session(call, call.form.get("customer_id", ""))
+    return str(json.loads(answer.body)["link"])
+
+
+def _nothing(form: Form) -> Doc:
+    return {}
+
+
+def _advance(form: Form) -> Doc:
+    return {"advance_s": ADVANCES_S.get(form.get("by", ""))}
+
+
+def _fail(form: Form) -> Doc:
+    return {"outcome": "failed", "error_code": form.get("code") or None}
+
+
+def _next_charge(form: Form) -> Doc:
+    order: Doc = {"outcome": form.get("outcome"), "times": _count(form, "times")}
+    if order["outcome"] == "failed":
+        order["error_code"] = form.get("code") or None
+    if form.get("card", "").strip():
+        order["match"] = {"card": form["card"].strip()}
+    return order
+
+
+def _fault(form: Form) -> Doc:
+    effect = form.get("effect", "none")
+    match = {name: form[name].strip() for name in ("customer_id", "card") if form.get(name, "").strip()}
+    return {
+        "endpoint": form.get("endpoint"),
+        "fault": form.get("fault", "").strip() or "none",
+        "effect": f"late:{form.get('late_s', '').strip() or '5'}" if effect == "late" else effect,
+        "times": _count(form, "times"),
+        "match": match or None,
+    }
+
+
+def _switches(form: Form) -> Doc:
+    return {name: _switch_value(name, form[name].strip()) for name in SWITCHES if name in form}
+
+
+def _switch_value(name: str, text: str) -> object:
+    allowed = SWITCHES[name][1]
+    if isinstance(allowed, tuple):
+        return next((value for value in allowed if str(value) == text), text)
+    if allowed is bool:
+        return {"True": True, "False": False}.get(text, text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _count(form: Form, name: str) -> int:
+    text = form.get(name, "1").strip()
+    if not text.isdecimal():
+        raise refuse_body(name, "must be a whole number")
+    return int(text)
+
+
+def _modes(form: Form) -> Doc:
+    return {"hold": form.get("hold") == "true", "drop": _count(form, "drop"), "repeat": _count(form, "repeat")}
+
+
+ACTIONS: dict[str, Action] = {
+    "advance": Action(control.move_clock, _advance, "clock"),
+    "freeze": Action(control.move_clock, lambda form: {"freeze": True}, "clock"),
+    "run": Action(control.move_clock, lambda form: {"freeze": False}, "clock"),
+    "fail": Action(control.script_charge, _fail, "charges"),
+    "authenticate": Action(control.script_charge, lambda form: {"outcome": "requires_customer_action"}, "charges"),
+    "next_charge": Action(control.script_charge, _next_charge, "charges"),
+    "clear_charges": Action(control.clear_script, _nothing, "charges"),
+    "fault": Action(control.add_fault, _fault, "faults"),
+    "clear_faults": Action(control.clear_faults, _nothing, "faults"),
+    "switches": Action(control.set_switches, _switches, "switches"),
+    "rate": Action(control.set_rate, lambda form: {"rate": form.get("rate")}, "faults"),
+    "modes": Action(webhook_control.set_webhooks, _modes, "webhooks"),
+    "resend": Action(webhook_control.set_webhooks, lambda form: {"again": form.get("webhook_id")}, "webhooks"),
+    "renew": Action(control.renew, lambda form: {"subscription_id": form.get("subscription_id")}, "subscriptions"),
+    "reset": Action(control.reset, _nothing, "top"),
+}
