@@ -8,7 +8,7 @@ from ..core.store import Doc
 from ..core.twin import SWITCHES, Twin
 from ..http.call import refuse_body
 from ..http.faults import Fault, is_seconds
-from ..http.gateway import normal_endpoint
+from ..http.gateway import ANY_ENDPOINT, normal_endpoint
 from ..resources import payments
 
 MAX_TIMES = 1_000_000
@@ -18,7 +18,7 @@ def read_fault(twin: Twin, body: Doc) -> Doc:
     """Return the checked rule of a fault body."""
     refuse_unknown(body, "endpoint", "effect", "fault", "times", "match", "retry_after")
     endpoint = body.get("endpoint")
-    if not isinstance(endpoint, str) or normal_endpoint(endpoint) not in twin.endpoints:
+    if not isinstance(endpoint, str) or normal_endpoint(endpoint) not in (*twin.endpoints, ANY_ENDPOINT):
         raise refuse_body("endpoint", "must be method and route template of the wire, such as POST /checkouts")
     effect = body.get("effect", "none")
     late = isinstance(effect, str) and effect.startswith("late:") and is_seconds(effect[5:])
@@ -31,6 +31,8 @@ def read_fault(twin: Twin, body: Doc) -> Doc:
         fault = Fault.parse(str(body.get("fault", "none")))
     except ValueError:
         raise refuse_body("fault", "unknown; the words are listed in docs/operator/sandbox.md") from None
+    if fault.word == "kill" and (late or effect == "twice" or (fault.arguments and effect != "none")):
+        raise refuse_body("effect", "is said by the point of kill; only a plain kill takes none or before")
     return {
         "endpoint": normal_endpoint(endpoint),
         "effect": effect,

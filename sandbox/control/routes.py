@@ -9,6 +9,7 @@ import json
 from ..billing import charges
 from ..core.cards import table
 from ..core.store import Doc
+from ..core.twin import Twin
 from ..http import unserved
 from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body
 from ..http.gateway import TIERS
@@ -46,7 +47,7 @@ def state(call: Call) -> Response:
     return answer(
         {
             "ready": True,
-            "clock": call.twin.clock.describe(),
+            "clock": _clock_state(call.twin),
             "switches": call.twin.switches(),
             "rate": store.setting("rate", "off"),
             "faults": store.setting("faults", []),
@@ -112,6 +113,17 @@ def add_fault(call: Call) -> Response:
     return answer(rule)
 
 
+@routes.delete("/faults/{number}")
+def clear_fault(call: Call, number: str) -> Response:
+    with call.twin.store.write():
+        rules = call.twin.store.setting("faults", [])
+        left = [rule for rule in rules if str(rule["id"]) != number]
+        if len(left) == len(rules):
+            raise WireError(404, "NOT_FOUND", "Fault not found")
+        call.twin.store.set_setting("faults", left)
+    return empty(204)
+
+
 @routes.delete("/faults")
 def clear_faults(call: Call) -> Response:
     call.twin.store.set_setting("faults", [])
@@ -147,22 +159,25 @@ def clear_script(call: Call) -> Response:
 
 @routes.get("/clock")
 def read_clock(call: Call) -> Response:
-    return answer(call.twin.clock.describe())
+    return answer(_clock_state(call.twin))
 
 
 @routes.post("/clock")
 def move_clock(call: Call) -> Response:
     body = read_body(call)
-    refuse_unknown(body, "advance_s", "freeze")
+    refuse_unknown(body, "advance_s", "freeze", "skew_s")
     if not body:
-        raise refuse_body("advance_s", "or freeze is required")
+        raise refuse_body("advance_s", "or freeze or skew_s is required")
     advance = read_number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
+    skew_s = read_number(body, "skew_s", least=-86_400, most=86_400) if "skew_s" in body else None
     freeze = read_flag(body, "freeze")
     if freeze is not None:
         (call.twin.clock.freeze if freeze else call.twin.clock.thaw)()
     call.twin.clock.advance(round(advance * 1000))
+    if skew_s is not None:
+        call.twin.store.set_setting("skew_s", skew_s)
     call.twin.wake.set()
-    return answer(call.twin.clock.describe())
+    return answer(_clock_state(call.twin))
 
 
 @routes.get("/switches")
@@ -297,6 +312,10 @@ def _kind(kind: str) -> str:
     if kind not in KINDS:
         raise WireError(404, "NOT_FOUND", f"kind: one of {', '.join(KINDS)}")
     return kind
+
+
+def _clock_state(twin: Twin) -> Doc:
+    return {**twin.clock.describe(), "skew_s": twin.store.setting("skew_s", 0)}
 
 
 def _shown_request(row: Doc) -> Doc:

@@ -29,6 +29,9 @@ STATUS_CODES = {
     422: "INVALID_REQUEST_BODY",
     429: "TOO_MANY_REQUESTS",
 }
+# Where `kill` can end the process: nothing has happened; it is done but not stored; it is stored; it is stored
+# and logged, and the answer not sent.
+KILL_POINTS = ("before_effect", "in_effect", "after_effect", "before_answer")
 ID_FIELDS = (
     *("payment_id", "session_id", "id", "refund_id", "payment_method_id"),
     *("customer_id", "product_id", "subscription_id"),
@@ -65,6 +68,14 @@ class Fault:
             or self.word in ("none", "slow", "drip", "stall_after_headers")
             or (self.word == "status" and self.arguments[0].startswith("2") and self.arguments[0] != "204")
         )
+
+    def kill_point(self, effect: str) -> str | None:
+        """Return where the process ends, None if it does not; without a name the effect says so."""
+        if self.word != "kill":
+            return None
+        if self.arguments:
+            return self.arguments[0]
+        return "before_effect" if effect == "none" else "before_answer"
 
     @property
     def strikes_early(self) -> bool:
@@ -167,6 +178,19 @@ def _repeated_keys(body: bytes, other_id: str) -> bytes:
     return body.replace(f'"{name}":'.encode(), f'"{name}": "{other_id}", "{name}":'.encode(), 1)
 
 
+def _without_rows(kept: slice) -> Callable[[bytes, str], bytes]:
+    def spoil(body: bytes, other_id: str) -> bytes:
+        try:
+            doc = json.loads(body)
+        except ValueError:
+            return body
+        if isinstance(doc, dict) and isinstance(doc.get("items"), list):
+            doc["items"] = doc["items"][kept]
+        return json.dumps(doc).encode()
+
+    return spoil
+
+
 SPOILERS: dict[str, Callable[[bytes, str], bytes]] = {
     "truncated": lambda body, other_id: body[: len(body) // 2],
     "wrong_type": _wrong_type,
@@ -177,6 +201,8 @@ SPOILERS: dict[str, Callable[[bytes, str], bytes]] = {
     "nan": _with_number("NaN"),
     "1e400": _with_number("1e400"),
     "repeated_keys": _repeated_keys,
+    "no_rows": _without_rows(slice(0)),
+    "first_row_missing": _without_rows(slice(1, None)),
 }
 
 # Faults that are a way of behaving on the socket.
@@ -283,6 +309,12 @@ def _status(fault: Fault, request: Request, connection: Connection, answer: Resp
     return status
 
 
+def _garbage(fault: Fault, request: Request, connection: Connection, answer: Response) -> int | None:
+    connection.write(b"\x15\x03\x03\x00\x02\x02\x28 this is no HTTP\r\n\r\n")
+    connection.close()
+    return None
+
+
 ON_SOCKET: dict[str, Callable[[Fault, Request, Connection, Response], int | None]] = {
     "none": _none,
     "reset": _reset,
@@ -295,6 +327,7 @@ ON_SOCKET: dict[str, Callable[[Fault, Request, Connection, Response], int | None
     "stall_after_headers": _stall,
     "empty": _empty,
     "html": _html,
+    "garbage": _garbage,
     "huge": _huge,
     "wrong_length": _wrong_length,
     "redirect": _redirect,
@@ -320,11 +353,16 @@ def _status_arguments(arguments: tuple[str, ...]) -> bool:
     return len(arguments) == 1 or bool(arguments[1])
 
 
+def _kill_arguments(arguments: tuple[str, ...]) -> bool:
+    return not arguments or (len(arguments) == 1 and arguments[0] in KILL_POINTS)
+
+
 WORDS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     **dict.fromkeys([*SPOILERS, *ON_SOCKET], _no_arguments),
     "slow": _seconds,
     "redirect": _redirect_code,
     "status": _status_arguments,
+    "kill": _kill_arguments,
 }
 
 

@@ -1,11 +1,12 @@
 """What stands between the socket and the routes: the log, the key, the rate limit, the ordered faults."""
 
 import json
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 from ..core.clock import wall_ms
@@ -18,6 +19,7 @@ from .call import Call
 from .faults import Fault, inflict, strike_early
 from .router import Router
 from .server import Connection, Request, Response
+from .skew import stamp, unshifted
 
 # (requests a second, requests a minute) for each of the provider's tiers.
 TIERS: dict[str, tuple[int, int]] = {"0": (40, 240), "1": (100, 1000), "2": (500, 5000)}
@@ -29,6 +31,18 @@ OWN_PREFIXES = (
 # A merchant's program calls these at its customers', where there is no key (docs, License Keys).
 PUBLIC_PREFIX = "/licenses/"
 LOOPBACK = ("127.", "::1", "::ffff:127.")
+# What a path is about, for `match`: its first word -> the kind of object that its second names.
+KIND_OF_NOUN = {
+    "payments": "payments",
+    "checkouts": "sessions",
+    "subscriptions": "subscriptions",
+    "refunds": "refunds",
+    "disputes": "disputes",
+}
+# In a fault's place of an endpoint: whatever route of the wire comes next.
+ANY_ENDPOINT = "*"
+# The exit status after `kill`, unlike any that Python or a signal gives (our choice).
+KILLED_STATUS = 70
 LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
 
 
@@ -78,6 +92,9 @@ class Gateway:
             self._log_status(log_id, answer.status)
             connection.send(answer, keep_alive=request.keep_alive)
             return
+        point = _fault(rule).kill_point(str(rule["effect"]))
+        if point is not None:
+            self._die(point, request, connection, log_id)
         answer = self._effect(rule, request, connection)
         status = inflict(_fault(rule), request, connection, answer=answer, other_id=self._other_id(answer))
         self._log_status(log_id, status)
@@ -107,12 +124,14 @@ class Gateway:
 
     def _execute(self, request: Request, connection: Connection) -> Response:
         """Do the request; one that writes is alone with the store while it runs."""
+        request = unshifted(self._twin, request)
         if request.method == "GET":
             answer = self._answer(request, connection)
         else:
             with self._twin.store.write():
                 answer = self._answer(request, connection)
         answer.headers += self._rate.headers(self._twin)
+        stamp(self._twin, answer)
         return answer
 
     def _effect(self, rule: Doc, request: Request, connection: Connection) -> Response:
@@ -133,7 +152,21 @@ class Gateway:
     def _rehearse(self, request: Request, connection: Connection) -> Response:
         """Make the answer that the request would get, and take everything it did back."""
         with self._twin.store.rehearsal():
-            return self._answer(request, connection)
+            answer = self._answer(unshifted(self._twin, request), connection)
+        stamp(self._twin, answer)
+        return answer
+
+    def _die(self, point: str, request: Request, connection: Connection, log_id: int) -> NoReturn:
+        """End the process at a named point of this request, as if killed."""
+        if point == "in_effect":
+            with self._twin.store.write():
+                self._answer(request, connection)
+                os._exit(KILLED_STATUS)
+        if point != "before_effect":
+            answer = self._execute(request, connection)
+            if point == "before_answer":
+                self._log_status(log_id, answer.status)
+        os._exit(KILLED_STATUS)
 
     def _check_key(self, request: Request) -> Response | None:
         if request.path.startswith(PUBLIC_PREFIX):
@@ -156,25 +189,22 @@ class Gateway:
         except ValueError:
             body = {}
         body = body if isinstance(body, dict) else {}
-        about = self._about_path(request.path)
+        about = self._about_path(request.path) or self._twin.store.get("payments", body.get("payment_id")) or {}
         customer = body.get("customer")
         customer_id = customer.get("customer_id") if isinstance(customer, dict) else None
         customer_id = customer_id or about.get("customer_id") or _first(request.query, "customer_id")
-        method = self._twin.store.get("payment_methods", body.get("payment_method_id"))
+        method_id = body.get("payment_method_id") or about.get("payment_method_id")
+        method = self._twin.store.get("payment_methods", method_id)
         metadata = body.get("metadata") or about.get("metadata") or {}
         last4 = method["last4"] if method else (about.get("card") or {}).get("last4")
         return customer_id, last4, metadata if isinstance(metadata, dict) else {}
 
     def _about_path(self, path: str) -> Doc:
-        parts = path.strip("/").split("/")
-        if len(parts) < 2:
-            return {}
-        store = self._twin.store
-        if parts[0] == "payments":
-            return store.get("payments", parts[1]) or {}
-        if parts[0] == "checkouts":
-            return store.get("sessions", parts[1]) or {}
-        return {"customer_id": parts[1]} if parts[0] == "customers" else {}
+        noun, _, object_id = path.strip("/").partition("/")
+        object_id = object_id.partition("/")[0]
+        if noun == "customers" and object_id:
+            return {"customer_id": object_id}
+        return self._twin.store.get(KIND_OF_NOUN[noun], object_id) or {} if noun in KIND_OF_NOUN else {}
 
     def _other_id(self, answer: Response) -> str:
         """Return another payment's id than the answer's, made up if there is none."""
@@ -299,7 +329,7 @@ def _fits(rule: Doc, endpoint: str | None, facts: tuple[str | None, str | None, 
 
 
 def _endpoint_fits(rule: Doc, endpoint: str | None) -> bool:
-    return endpoint is not None and rule["endpoint"] == endpoint
+    return endpoint is not None and rule["endpoint"] in (endpoint, ANY_ENDPOINT)
 
 
 def _first(query: str, name: str) -> str | None:

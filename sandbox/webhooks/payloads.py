@@ -7,6 +7,7 @@ import msgspec
 from ..core.clock import rfc3339
 from ..core.store import Doc
 from ..core.twin import BUSINESS_ID, Twin
+from ..http.skew import shifted
 from ..resources import (
     abandoned_checkouts,
     credit_ledger,
@@ -55,7 +56,7 @@ def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes | None:
         "timestamp": rfc3339(max(twin.clock.now(), event["event_at"] + 1) if newer else event["event_at"]),
         "data": data,
     }
-    return msgspec.json.encode(body)
+    return shifted(twin, msgspec.json.encode(body))
 
 
 def _change(doc: Doc, path: list[str], value: object) -> None:

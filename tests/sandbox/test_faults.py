@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox_process import COURSE, TEMPLATES, SandboxProcess, wait_for
+from tests.sandbox_process import BASIC, COURSE, TEMPLATES, SandboxProcess, wait_for
 
 ENDPOINT = "POST /checkouts"
 QUICK_S = 0.3
@@ -333,6 +333,70 @@ def test_match_knows_the_customer_behind_a_path(sandbox: SandboxProcess) -> None
 
     assert sandbox.call("GET", f"/payments/{other['payment_id']}").status_code == 200
     assert sandbox.call("GET", f"/payments/{mine['payment_id']}").status_code == 500
+
+
+@pytest.mark.parametrize("noun", ["subscriptions", "refunds", "disputes"])
+def test_match_knows_the_customer_behind_other_objects(sandbox: SandboxProcess, noun: str) -> None:
+    mine, other = sandbox.buy(BASIC), sandbox.buy(BASIC, email="minh@example.com")
+
+    def path(payment: Any) -> str:
+        if noun == "refunds":
+            return f"/refunds/{sandbox.control('refunds', {'payment_id': payment['payment_id']})['refund_id']}"
+        if noun == "disputes":
+            return f"/disputes/{sandbox.control('disputes', {'payment_id': payment['payment_id']})['dispute_id']}"
+        return f"/subscriptions/{payment['subscription_id']}"
+
+    match = {"customer_id": mine["customer"]["customer_id"]}
+    sandbox.fault(f"GET /{noun}/{{id}}", "status:500", match=match)
+
+    assert sandbox.call("GET", path(other)).status_code == 200
+    assert sandbox.call("GET", path(mine)).status_code == 500
+
+
+def test_match_knows_the_card_behind_a_refund(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy(card="5555555555554444")
+    sandbox.fault("POST /refunds", "status:503", match={"card": "4444"})
+
+    assert sandbox.call("POST", "/refunds", {"payment_id": payment["payment_id"]}).status_code == 503
+
+
+def test_star_is_whatever_route_comes_next(sandbox: SandboxProcess) -> None:
+    sandbox.fault("*", "status:503", times=2)
+
+    statuses = [sandbox.call("GET", path).status_code for path in ("/nowhere", "/products", "/payments", "/products")]
+
+    assert statuses == [404, 503, 503, 200]
+
+
+def test_one_fault_can_be_taken_back(sandbox: SandboxProcess) -> None:
+    first, second = (sandbox.fault("GET /products", f"status:{status}") for status in (500, 503))
+
+    sandbox.control(f"faults/{first['id']}", method="DELETE")
+
+    assert sandbox.control("faults")["items"] == [second]
+    assert sandbox.call("DELETE", f"/_sandbox/faults/{first['id']}").status_code == 404
+
+
+def test_garbage_is_no_http(sandbox: SandboxProcess, order: Any) -> None:
+    sandbox.fault(ENDPOINT, "garbage", effect="before")
+
+    with raw(sandbox, order) as connection:
+        received = read_all(connection)
+
+    assert not received.startswith(b"HTTP")
+    assert charged(sandbox) == 1
+
+
+@pytest.mark.parametrize(("word", "left"), [("no_rows", []), ("first_row_missing", ["older"])])
+def test_list_can_come_without_rows_that_are_there(sandbox: SandboxProcess, word: str, left: list[str]) -> None:
+    for name in ("older", "newer"):
+        sandbox.post("/customers", {"email": f"{name}@example.com", "name": name})
+    sandbox.fault("GET /customers", word)
+
+    shown = [customer["name"] for customer in sandbox.get("/customers")["items"]]
+
+    assert shown == left
+    assert len(sandbox.get("/customers")["items"]) == 2
 
 
 def test_connections_are_refused_and_accepted_again(sandbox: SandboxProcess) -> None:
