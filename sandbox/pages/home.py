@@ -11,6 +11,7 @@ from ..billing import charges
 from ..core.cards import CARDS, HARD_DECLINES, SOFT_DECLINES
 from ..core.clock import rfc3339
 from ..core.endpoints import endpoints
+from ..core.event_types import EVENT_TYPES
 from ..core.events import modes_of
 from ..core.places import format_amount
 from ..core.store import Doc, Store
@@ -58,7 +59,7 @@ def _contents(twin: Twin) -> dict[str, Any]:
     store = twin.store
     return {
         "url": twin.options.public_url,
-        "clock": twin.clock.describe(),
+        "clock": {**twin.clock.describe(), "skew_s": store.setting("skew_s", 0)},
         "advances": list(ADVANCES_S),
         "counts": {kind: _count(store, kind) for kind in COUNTED},
         "max_counted": MAX_COUNTED,
@@ -72,6 +73,7 @@ def _contents(twin: Twin) -> dict[str, Any]:
         "tiers": ["off", *TIERS],
         "tier": store.setting("rate", "off"),
         "switches": [_switch(twin, name) for name in SWITCHES],
+        "event_types": EVENT_TYPES,
         "targets": [endpoint for endpoint in endpoints(twin) if endpoint["url"]],
         "modes": modes_of(twin),
         "customers": store.find("customers", limit=SHOWN),

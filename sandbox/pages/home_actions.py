@@ -8,7 +8,8 @@ from ..control import routes as control
 from ..control import webhooks as webhook_control
 from ..core.store import Doc
 from ..core.twin import SWITCHES
-from ..http.call import Call, Handler, refuse_body
+from ..http.call import Call, Handler, read_body, refuse_body
+from ..http.server import Response
 from ..resources import portal
 
 ADVANCES_S = {"1 hour": 3600, "1 day": 86_400, "30 days": 2_592_000}
@@ -71,6 +72,10 @@ def _fault(form: Form) -> Doc:
     }
 
 
+def _clear_fault(call: Call) -> Response:
+    return control.clear_fault(call, str(read_body(call).get("id")))
+
+
 def _switches(form: Form) -> Doc:
     return {name: _switch_value(name, form[name].strip()) for name in SWITCHES if name in form}
 
@@ -107,10 +112,12 @@ ACTIONS: dict[str, Action] = {
     "next_charge": Action(control.script_charge, _next_charge, "charges"),
     "clear_charges": Action(control.clear_script, _nothing, "charges"),
     "fault": Action(control.add_fault, _fault, "faults"),
+    "clear_fault": Action(_clear_fault, lambda form: {"id": form.get("id")}, "faults"),
     "clear_faults": Action(control.clear_faults, _nothing, "faults"),
     "switches": Action(control.set_switches, _switches, "switches"),
     "rate": Action(control.set_rate, lambda form: {"rate": form.get("rate")}, "faults"),
     "modes": Action(webhook_control.set_webhooks, _modes, "webhooks"),
+    "trigger": Action(webhook_control.pull_trigger, lambda form: {"type": form.get("type")}, "webhooks"),
     "resend": Action(webhook_control.set_webhooks, lambda form: {"again": form.get("webhook_id")}, "webhooks"),
     "renew": Action(control.renew, lambda form: {"subscription_id": form.get("subscription_id")}, "subscriptions"),
     "reset": Action(control.reset, _nothing, "top"),

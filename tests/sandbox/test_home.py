@@ -84,7 +84,7 @@ def test_fault_is_ordered_shown_and_cleared(sandbox: SandboxProcess) -> None:
 
     answer = sandbox.call("GET", "/products")
     text = home(sandbox).text
-    press(sandbox, "clear_faults")
+    press(sandbox, "clear_fault", id=str(sandbox.control("faults")["items"][0]["id"]))
 
     assert answer.status_code == 503
     assert "status:503, effect none, 1 left, 1 hit" in text
@@ -131,6 +131,12 @@ def test_held_events_go_out_when_the_box_is_unticked(sandbox: SandboxProcess) ->
     assert wait_for(sandbox.deliveries)
 
 
+def test_any_event_is_triggered(sandbox: SandboxProcess) -> None:
+    press(sandbox, "trigger", type="dispute.opened")
+
+    assert "dispute.opened" in [event["type"] for event in sandbox.control("deliveries")["events"]]
+
+
 def test_portal_of_a_customer_opens(sandbox: SandboxProcess) -> None:
     customer_id = sandbox.buy()["customer"]["customer_id"]
 
@@ -159,6 +165,7 @@ def test_reset_empties_the_page(sandbox: SandboxProcess) -> None:
         ("advance", {"by": "for ever"}, "advance_s"),
         ("switches", {"saved_method_delay": "soon"}, "saved_method_delay"),
         ("resend", {"webhook_id": "msg_no"}, "again"),
+        ("trigger", {"type": "payment.exploded"}, "type"),
         ("modes", {"drop": "-1"}, "drop"),
     ],
 )
