@@ -26,6 +26,9 @@ SUITE_IDS = {
     "pdt_": "pdt_R8AWMPiV8RyJElcCKvAID",
     "adn_": "adn_NX1zdqW4Hbivsqz8vI9dc",
     "cks_": "cks_n010SZaY4NXc7F1ck3Tq1",
+    # The link of the payment, and the card it saves, which no subscription uses.
+    "lnk_": "lnk_ContractPayment000001",
+    "pm_": "payment_method_id",
     "pay_": "pay_gr4RizvMOXFJ6xca3y2tU",
     "sub_": "sub_Iuaq622bbmmfOGrVTqdXv",
     "ref_": "ref_F0gZetLvTxxBrMU2CZcmy",
@@ -48,7 +51,6 @@ NEW_PRODUCT = {
 NEW_ADDON = {"name": "Seat", "tax_category": "saas", "price": 500, "currency": "USD"}
 CART = {"product_cart": [{"product_id": PRODUCT, "quantity": 1}]}
 FORM = {"email": EMAIL, "name": "Lan", "country": "US", "zipcode": "10001", "cvc": "123"}
-CARD = {"card_number": "4242424242424242", "expiry": "06/32"}
 
 NEW_KEY = {"key": "license_key", "customer_id": CUSTOMER, "product_id": PRODUCT}
 
@@ -58,8 +60,10 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/products", NEW_PRODUCT),
     ("POST", "/addons", NEW_ADDON),
     ("POST", "/discounts", {"type": "percentage", "amount": 1000, "code": "code"}),
-    ("POST", "/checkouts", {"product_cart": [{"product_id": id_, "quantity": 1} for id_ in (PRODUCT, BASIC)]}),
-    ("POST", f"/session/{SESSION}", urlencode(FORM | CARD)),
+    ("POST", "/payments", CART | {"customer": {"email": EMAIL}, "billing": ADDRESS, "payment_link": True}),
+    ("POST", f"/session/{SUITE_IDS['lnk_']}", urlencode(FORM | {"card_number": "5555555555554444", "expiry": "06/32"})),
+    ("POST", "/checkouts", {"product_cart": [{"product_id": BASIC, "quantity": 1}]}),
+    ("POST", f"/session/{SESSION}", urlencode(FORM | {"card_number": "4242424242424242", "expiry": "06/32"})),
     ("POST", "/_sandbox/disputes", {"payment_id": PAYMENT, "amount": 100}),
     ("POST", "/webhooks", {"url": HOOK}),
     ("POST", "/license_keys", NEW_KEY),

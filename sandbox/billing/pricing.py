@@ -7,9 +7,8 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import WireError, refuse_body, whole
 from ..money.currency import minimum_charge
-from ..money.rounding import share
 from ..money.tax import rate_bp, tax_of
-from ..resources.discounts import usable_discounts
+from .discounting import discount_lines, usable_discounts
 
 MAX_CART_LINES = 20
 MAX_QUANTITY = 1000
@@ -93,8 +92,16 @@ def read_discount_codes(body: Doc) -> list[str]:
     return codes
 
 
-def price_cart(twin: Twin, cart: list[Doc], *, country: str, zipcode: str | None, codes: list[str]) -> Priced:
-    """Price a cart for a billing address. Raises WireError if it cannot be sold."""
+def price_cart(
+    twin: Twin,
+    cart: list[Doc],
+    *,
+    country: str,
+    zipcode: str | None,
+    codes: list[str],
+    customer_id: str | None = None,
+) -> Priced:
+    """Price a cart for a billing address, and for a customer if one is known. Raises WireError if it cannot be sold."""
     if country not in SUPPORTED_COUNTRIES:
         raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a supported country")
     products = [_sellable(twin, item["product_id"]) for item in cart]
@@ -102,12 +109,19 @@ def price_cart(twin: Twin, cart: list[Doc], *, country: str, zipcode: str | None
     if len(currencies) > 1:
         # Adaptive currency is off, so nothing converts one price into another's currency.
         raise WireError(422, "UNSUPPORTED_CURRENCY", "All products of a cart must share one currency")
-    discounts = usable_discounts(twin, codes)
-    lines = tuple(
-        _line(product, item, discounts, rate_bp(country, zipcode, product["tax_category"]))
+    currency = currencies.pop()
+    grosses = [
+        _unit_price(product["price"], item["amount"]) * item["quantity"]
         for product, item in zip(products, cart, strict=True)
+    ]
+    discounts = usable_discounts(twin, codes, customer_id=customer_id)
+    named = [(product["id"], gross) for product, gross in zip(products, grosses, strict=True)]
+    taken_off = discount_lines(named, currency, discounts)
+    lines = tuple(
+        _line(product, item["quantity"], gross, off, rate_bp(country, zipcode, product["tax_category"]))
+        for product, item, gross, off in zip(products, cart, grosses, taken_off, strict=True)
     )
-    return Priced(lines, currencies.pop(), country, tuple(discounts))
+    return Priced(lines, currency, country, tuple(discounts))
 
 
 def check_amounts(twin: Twin, cart: list[Doc]) -> None:
@@ -151,13 +165,10 @@ def _sellable(twin: Twin, product_id: str) -> Doc:
     return product
 
 
-def _line(product: Doc, item: Doc, discounts: list[Doc], rate: int) -> Line:
-    price, quantity = product["price"], item["quantity"]
-    gross = _unit_price(price, item["amount"]) * quantity
-    discount, percentage = _discount(product, gross, discounts)
-    net = gross - discount
-    inclusive = bool(price["tax_inclusive"])
-    tax = tax_of(net, rate, inclusive=inclusive)
+def _line(product: Doc, quantity: int, gross: int, taken_off: tuple[int, int | None], rate: int) -> Line:
+    discount, percentage = taken_off
+    inclusive = bool(product["price"]["tax_inclusive"])
+    tax = tax_of(gross - discount, rate, inclusive=inclusive)
     return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive)
 
 
@@ -176,24 +187,3 @@ def _unit_price(price: Doc, amount: int | None) -> int:
         message = "Amount cannot be less than minimum amount specified for the product"
         raise WireError(422, "REQUEST_AMOUNT_BELOW_MINIMUM", message)
     return amount
-
-
-def _discount(product: Doc, gross: int, discounts: list[Doc]) -> tuple[int, int | None]:
-    """Apply the codes in order, each to what the one before left; return (minor units, last percentage)."""
-    left, percentage = gross, None
-    for discount in discounts:
-        if discount["restricted_to"] and product["id"] not in discount["restricted_to"]:
-            continue
-        if discount["type"] == "percentage":
-            percentage = int(discount["amount"])
-            left -= share(left, percentage)
-        else:
-            left -= min(left, _flat_amount(discount, product["price"]["currency"]))
-    return gross - left, percentage
-
-
-def _flat_amount(discount: Doc, currency: str) -> int:
-    for option in discount["currency_options"] or []:
-        if option["currency"] == currency and option["max_amount_possible"] is not None:
-            return int(option["max_amount_possible"])
-    return 0 if discount["currency_options"] else int(discount["amount"])

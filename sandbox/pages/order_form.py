@@ -123,9 +123,10 @@ def read_payment(call: Call, session: Doc, values: Values) -> tuple[charges.Orde
         raise FormError([(name, _error_text(call, session, name)) for name in errors])
     session_with_code, _ = _with_code(call, session, values)
     billing = {name: values[name] or None for name in ("country", *checkouts.ADDRESS_FIELDS)}
+    customer_id = _customer_id(call, session, values)
     order = charges.Order(
-        priced=checkouts.price_session(call.twin, session_with_code, billing),
-        customer_id=_customer_id(call, session, values),
+        priced=checkouts.price_session(call.twin, session_with_code, billing, customer_id=customer_id),
+        customer_id=customer_id,
         billing=billing,
         metadata=session["metadata"],
         session_id=session["id"],

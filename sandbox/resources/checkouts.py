@@ -78,7 +78,14 @@ def preview_checkout(call: Call) -> Response:
     body = read_body(call)
     cart, codes = read_cart(body), read_discount_codes(body)
     billing = _read_billing(body) or {"country": "US", "zipcode": None}
-    priced = price_cart(call.twin, cart, country=billing["country"], zipcode=billing["zipcode"], codes=codes)
+    priced = price_cart(
+        call.twin,
+        cart,
+        country=billing["country"],
+        zipcode=billing["zipcode"],
+        codes=codes,
+        customer_id=_read_customer(call.twin, body)["customer_id"],
+    )
     check_minimum(priced)
     return answer(_preview(call.twin, priced))
 
@@ -88,14 +95,15 @@ def preview_session(twin: Twin, session: Doc, billing: Doc) -> Doc:
     return _preview(twin, price_session(twin, session, billing))
 
 
-def price_session(twin: Twin, session: Doc, billing: Doc) -> Priced:
-    """Price a session's cart for an address."""
+def price_session(twin: Twin, session: Doc, billing: Doc, *, customer_id: str | None = None) -> Priced:
+    """Price a session's cart for an address, and for its own customer unless another is named."""
     return price_cart(
         twin,
         session["cart"],
         country=billing["country"],
         zipcode=billing.get("zipcode"),
         codes=session["discount_codes"],
+        customer_id=customer_id or session["customer_id"],
     )
 
 
@@ -113,7 +121,7 @@ def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[s
     billing = _confirmed_billing(twin, session, customer_id, address)
     session |= {"customer_id": customer_id, "billing": billing}
     order = charges.Order(
-        priced=price_session(twin, session, billing),
+        priced=price_session(twin, session, billing, customer_id=customer_id),
         customer_id=customer_id,
         billing=billing,
         metadata=session["metadata"],

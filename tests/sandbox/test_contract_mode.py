@@ -27,7 +27,8 @@ def test_ids_the_suite_names_are_there(contract: SandboxProcess) -> None:
     payment = contract.get(f"/payments/{SUITE_IDS['pay_']}")
 
     assert payment["status"] == "succeeded"
-    assert payment["subscription_id"] == SUITE_IDS["sub_"]
+    assert payment["checkout_session_id"] is None
+    assert contract.get(f"/subscriptions/{SUITE_IDS['sub_']}")["status"] == "active"
     assert payment["refunds"][0]["refund_id"] == SUITE_IDS["ref_"]
 
 
