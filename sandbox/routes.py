@@ -1,6 +1,7 @@
 """Every route of the twin in one place."""
 
 from .control import routes as control
+from .control import snapshots
 from .control import webhooks as webhook_control
 from .core.twin import Twin
 from .http.call import Call
@@ -46,7 +47,7 @@ WIRE = (
     licenses,
     misc,
 )
-PAGES = (control, webhook_control, checkout, authentication, static_link, home, draw)
+PAGES = (control, webhook_control, snapshots, checkout, authentication, static_link, home, draw)
 
 
 def create_router(twin: Twin) -> Router:

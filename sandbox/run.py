@@ -75,13 +75,20 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _ids(store: Store, seed: int | None) -> Ids:
+    """Return the source of ids; with a seed, one that gives a file started again no id that it may have already."""
+    starts = int(store.setting("starts", 0))
+    store.set_setting("starts", starts + 1)
+    return Ids(f"{seed}/{starts}" if seed is not None and starts else seed)
+
+
 def _twin(options: argparse.Namespace, store: Store, server: Server) -> Twin:
     host = f"[{options.host}]" if ":" in options.host else options.host
     public_url = (options.public_url or f"http://{host}:{server.port}").rstrip("/")
     twin = Twin(
         store=store,
         clock=Clock(store),
-        ids=Ids(options.seed),
+        ids=_ids(store, options.seed),
         options=Options(public_url=public_url, api_key=options.api_key, demo=not options.no_demo),
         server=server,
     )

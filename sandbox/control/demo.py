@@ -4,6 +4,9 @@ Ids are fixed, so that what a shop has mirrored stays true after a reset. The or
 the one-time course a buyer meets first, then what goes well with it, then the plans.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..core.endpoints import endpoints
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -91,13 +94,22 @@ TAX_INCLUSIVE = (ATLAS,)
 
 def start_over(twin: Twin) -> None:
     """Empty the sandbox and put the demo catalogue back; where webhooks go stays as it is."""
-    # An event of the old world must not arrive in the new one; but a shop that hangs cannot hold us up for long.
+    with deliveries_at_rest(twin), twin.store.write():
+        kept = [endpoint for endpoint in endpoints(twin) if endpoint["kept"]]
+        twin.store.clear(keep={"endpoints": kept, "starts": twin.store.setting("starts", 0)})
+        if twin.options.demo:
+            seed(twin)
+
+
+@contextmanager
+def deliveries_at_rest(twin: Twin) -> Iterator[None]:
+    """Do the block between two deliveries: an event of the old world must not arrive in the new one.
+
+    A shop that hangs cannot hold the block up for long.
+    """
     waited = twin.delivering.acquire(timeout=DELIVERY_WAIT_S)
     try:
-        with twin.store.write():
-            twin.store.clear(keep={"endpoints": [endpoint for endpoint in endpoints(twin) if endpoint["kept"]]})
-            if twin.options.demo:
-                seed(twin)
+        yield
     finally:
         if waited:
             twin.delivering.release()

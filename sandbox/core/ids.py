@@ -13,7 +13,7 @@ TAIL_LENGTH = 21
 class Ids:
     """Makes ids; with a seed the same run makes the same ids."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | str | None = None) -> None:
         self._lock = threading.Lock()
         self._random = random.Random(seed)
 

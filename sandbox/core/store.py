@@ -6,8 +6,8 @@ needs, while every answer stays quick. One connection, one lock: each call is sh
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Store:
     """One SQLite file, safe to use from every thread."""
 
     def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         self._lock = threading.RLock()
         self._depth = 0
         self._settings: dict[str, Any] = {}
@@ -130,6 +131,32 @@ class Store:
             self._settings.clear()
             for name, value in keep.items():
                 self.set_setting(name, value)
+
+    def save_copy(self, path: Path) -> None:
+        """Write a whole copy of the file to `path`; it is there complete or not at all."""
+        unfinished = path.with_name(path.name + ".unfinished")
+        unfinished.unlink(missing_ok=True)
+        with self._lock, closing(sqlite3.connect(unfinished)) as copy:
+            self._db.backup(copy)
+        unfinished.replace(path)
+
+    def load_copy(self, path: Path, *, numbered: Iterable[str]) -> None:
+        """Take over everything from a copy; the tables in `numbered` go on counting from where they are now."""
+        with self._lock, closing(sqlite3.connect(path)) as copy:
+            counted = self._db.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+            copy.backup(self._db)
+            self._settings.clear()
+            self._prepare()
+            for name, seq in counted:
+                if name in numbered:
+                    self._count_from(name, seq)
+
+    def _count_from(self, table: str, seq: int) -> None:
+        known = self._db.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()[0]
+        if known is None:
+            self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, seq))
+        elif known < seq:
+            self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (seq, table))
 
     def close(self) -> None:
         """Close the file."""
