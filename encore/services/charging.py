@@ -55,28 +55,41 @@ def accept(
     `quote_hash` is the hash of the quote that the posted page showed. Returns `taken` (answered, by this click or an
     earlier one), `moved` (another price: nothing was charged), `limited` or `unavailable` (nothing was done).
     """
-    instance = offer_instances.get_instance(shop.store, instance_id)
-    if instance is None or instance.buyer_key != buyer_key or instance.state != "shown":
-        return "taken"
-    if quote_hash != instance.quote_hash:
-        return "moved"
-    try:
-        fresh = quoting.recheck(shop, instance)
-    except ProviderError:
-        return "unavailable"
+    # One look: the claim reads again whatever must still hold when it commits.
+    with shop.store.look():
+        instance = offer_instances.get_instance(shop.store, instance_id)
+        if instance is None or instance.buyer_key != buyer_key or instance.state != "shown":
+            return "taken"
+        if quote_hash != instance.quote_hash:
+            return "moved"
+        quote = thaw(instance.quote_json)
+        if quote.method is None:
+            return "taken"
+        attempt_id = new_id("att")
+        # Written before the claim: between its commit and the first byte nothing is left to do.
+        body = _request(shop, instance, quote, attempt_id=attempt_id)
+        try:
+            fresh = quoting.recheck(shop, instance)
+        except ProviderError:
+            return "unavailable"
     if fresh != "same":
         return "moved"
     crash_point("claim.checked")
-    quote = thaw(instance.quote_json)
-    if quote.method is None:
-        return "taken"
-    return _claim_and_send(shop, instance, quote, consent=consent, buy_again=buy_again)
+    return _claim_and_send(
+        shop, instance, quote, attempt_id=attempt_id, body=body, consent=consent, buy_again=buy_again
+    )
 
 
 def _claim_and_send(
-    shop: Shop, instance: OfferInstance, quote: Quote, *, consent: Consent, buy_again: bool
+    shop: Shop,
+    instance: OfferInstance,
+    quote: Quote,
+    *,
+    attempt_id: str,
+    body: dict[str, object],
+    consent: Consent,
+    buy_again: bool,
 ) -> AcceptResult:
-    attempt_id = new_id("att")
     has_slot = shop.send_slots.acquire(blocking=False)
     try:
         # Named before the claim commits: a heartbeat between commit and POST must not take this thread for gone.
@@ -99,7 +112,7 @@ def _claim_and_send(
                 return "unavailable"
             crash_point("claim.committed")
             if claim.attempt is not None and claim.attempt.state == "sending":
-                send(shop, claim.attempt, boottime=claim.boottime)
+                send(shop, claim.attempt, body, boottime=claim.boottime)
     finally:
         if has_slot:
             shop.send_slots.release()
@@ -222,17 +235,15 @@ def _has_worker(shop: Shop, *, now: int) -> bool:
     return latest is not None and not is_silent(latest, now=now)
 
 
-def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:
+def send(shop: Shop, attempt: Attempt, body: dict[str, object], *, boottime: float) -> None:
     """Send the one request of a claimed attempt, settle it, and read the payment once if there is one.
 
     Call inside `presence.sending()`, entered before the claim was committed; `boottime` is `Clock.boottime()` from
     then, too.
     """
-    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
-    if acceptance is None or attempt.claimed_at is None:
+    if attempt.claimed_at is None:
         raise ValueError(f"{attempt.id} is not claimed")
     claimed_at = attempt.claimed_at
-    body = _request(shop, attempt, acceptance)
 
     def is_in_window() -> bool:
         # On either clock: a process that was stopped, or a machine that slept, must not charge a buyer who has long
@@ -251,21 +262,18 @@ def send(shop: Shop, attempt: Attempt, *, boottime: float) -> None:
         crash_point("settle.status_read")
 
 
-def _request(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> dict[str, object]:
-    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
-    if instance is None:
-        raise ValueError(f"{acceptance.id} has no offer instance")
+def _request(shop: Shop, instance: OfferInstance, quote: Quote, *, attempt_id: str) -> dict[str, object]:
     return one_time.charge_request(
-        thaw(instance.quote_json),
-        customer_id=acceptance.customer_id,
+        quote,
+        customer_id=instance.customer_id,
         billing=quoting.billing_of(shop, instance.source_ref),
         return_url=bookkeeping.return_url(shop, instance.source_ref),
         metadata=bookkeeping.attribution(
             shop,
             instance,
             role=quoting.role_of(shop, instance),
-            attempt_id=attempt.id,
-            customer_id=acceptance.customer_id,
+            attempt_id=attempt_id,
+            customer_id=instance.customer_id,
         ),
     )
 
@@ -356,8 +364,17 @@ def _send_one_queued(shop: Shop, attempt: Attempt) -> bool:
         crash_point("queue.claimed")
         current = attempts.get_attempt(shop.store, attempt.id)
         if current is not None:
-            send(shop, current, boottime=boottime)
+            send(shop, current, _request_again(shop, current), boottime=boottime)
     return True
+
+
+def _request_again(shop: Shop, attempt: Attempt) -> dict[str, object]:
+    """Return the request of an attempt that another process has queued."""
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
+    if instance is None:
+        raise ValueError(f"{attempt.id} has no offer instance")
+    return _request(shop, instance, thaw(instance.quote_json), attempt_id=attempt.id)
 
 
 def _expire_queued(shop: Shop, attempt: Attempt) -> int:

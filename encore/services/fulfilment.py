@@ -28,7 +28,7 @@ def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
         quantity=checkout.quantity,
         language=checkout.language,
     )
-    _send_receipt(shop, order, payment, ref=checkout.ref)
+    _send_receipt(shop, order, payment, number=order.number, ref=checkout.ref)
     return order
 
 
@@ -36,19 +36,22 @@ def grant_acceptance(
     shop: Shop, acceptance: Acceptance, attempt: Attempt, instance: OfferInstance, payment: Payment
 ) -> Order:
     """Grant what a charged yes paid for, linked to the first order."""
+    first = orders.get_order(shop.store, instance.source_ref)
+    if first is None:
+        raise ValueError(f"{instance.source_ref} is not an order")
     order = _grant(
         shop,
         payment,
         acceptance_id=acceptance.id,
         attempt_id=attempt.id,
-        first_order_id=instance.source_ref,
+        first_order_id=first.id,
         buyer_key=instance.buyer_key,
         product_id=acceptance.product_id,
         quantity=acceptance.quantity,
         language=instance.language,
         customer_id=acceptance.customer_id,
     )
-    _send_receipt(shop, order, payment, ref=bookkeeping.order_ref(shop, instance.source_ref))
+    _send_receipt(shop, order, payment, number=first.number, ref=bookkeeping.ref_of(shop, first))
     return order
 
 
@@ -255,11 +258,8 @@ def _instance_of(shop: Shop, acceptance_id: str | None) -> OfferInstance | None:
     return offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
 
 
-def _send_receipt(shop: Shop, order: Order, payment: Payment, *, ref: str) -> None:
-    number = order.number
-    if order.first_order_id is not None:
-        first = orders.get_order(shop.store, order.first_order_id)
-        number = first.number if first else order.number
+def _send_receipt(shop: Shop, order: Order, payment: Payment, *, number: int, ref: str) -> None:
+    """Queue the receipt of an order; `number` and `ref` are the first order's, the one a buyer knows."""
     bookkeeping.tell_buyer(
         shop,
         "receipt",

@@ -111,7 +111,9 @@ def settle_payment(shop: Shop, payment: Payment) -> bool:
                 fulfilment.remember_customer(shop, payment, language=checkout.language)
                 settling.settle_checkout(shop, checkout, payment, sighting=_sighting(payment))
             case _AttemptOwner(attempt=attempt, acceptance=acceptance):
-                settling.take_from_wrong_holder(shop, payment, owner_id=attempt.id)
+                # An id has one holder.
+                if attempt.provider_payment_id != payment.payment_id:
+                    settling.take_from_wrong_holder(shop, payment, owner_id=attempt.id)
                 store_seen(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
                 settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
         refunds.observe_refunds(shop, payment)

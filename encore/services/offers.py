@@ -325,8 +325,9 @@ def bound_instance(shop: Shop, instance_id: str, *, buyer_key: str | None) -> Of
 
 def page(shop: Shop, instance_id: str, *, buyer_key: str | None, language: str) -> OfferPage | None:
     """Return an instance's page for its own browser; None for everybody else and for unknown ids."""
-    instance = bound_instance(shop, instance_id, buyer_key=buyer_key)
-    return refreshed_page(shop, instance, language=language) if instance else None
+    with shop.store.look():
+        instance = bound_instance(shop, instance_id, buyer_key=buyer_key)
+        return refreshed_page(shop, instance, language=language) if instance else None
 
 
 def refreshed_page(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:

@@ -52,6 +52,8 @@ def open_shop(settings: Settings, *, clock: Clock | None = None) -> Shop:
         # a charge that was made.
         if store.in_write():
             raise MoneyMovesInTransaction
+        # A call takes time: what was read before it is no news after it.
+        store.forget()
 
     dodo = Dodo(
         base_url=settings.provider_url,

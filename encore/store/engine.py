@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -52,10 +53,19 @@ class Store:
 
     def rows(self, sql: str, /, **params: object) -> list[Row]:
         """Return every row of a SELECT (or of a RETURNING inside `write()`) as plain dictionaries."""
-        if not sql.lstrip()[:6].upper().startswith(("SELECT", "WITH")):
+        if not _opening(sql).startswith(("SELECT", "WITH")):
             self._require_write()
         if self.in_write():
             return self._fetch(self._writer, sql, params)
+        seen: dict[tuple[object, ...], list[Row]] | None = getattr(self._local, "seen", None)
+        if seen is None:
+            return self._read(sql, params)
+        key = (sql, *params.items())
+        if key not in seen:
+            seen[key] = self._read(sql, params)
+        return seen[key]
+
+    def _read(self, sql: str, params: dict[str, object]) -> list[Row]:
         readers = self._readers
         try:
             connection = readers.pop()
@@ -76,6 +86,27 @@ class Store:
         """Change rows inside `write()` and return how many; raises Conflict when a constraint refuses."""
         self._require_write()
         return int(self._execute(self._writer, sql, params).rowcount)
+
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """Make each read of this thread once: a page asks for the same row in many places.
+
+        Inside `write()` every read is made, and after it, as after `forget()`, each is made again. Nested use joins
+        the outer look.
+        """
+        if getattr(self._local, "seen", None) is not None:
+            yield
+            return
+        self._local.seen = {}
+        try:
+            yield
+        finally:
+            self._local.seen = None
+
+    def forget(self) -> None:
+        """Let a look that goes on begin anew."""
+        if getattr(self._local, "seen", None):
+            self._local.seen = {}
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -100,6 +131,7 @@ class Store:
                 raise
             finally:
                 self._local.writing = False
+                self.forget()
 
     def in_write(self) -> bool:
         """Tell whether this thread holds a write transaction: the provider must not be called then."""
@@ -172,7 +204,7 @@ class Store:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _execute(self, connection: Any, sql: str, params: dict[str, object]) -> Any:
-        if sql.lstrip()[:9].upper().startswith(_TRANSACTION_WORDS):
+        if _opening(sql).startswith(_TRANSACTION_WORDS):
             raise RuntimeError("only store.write() begins and ends a transaction")
         try:
             return connection.execute(sql, params)
@@ -186,6 +218,11 @@ class Store:
     def _require_write(self) -> None:
         if not self.in_write():
             raise RuntimeError("rows change only inside store.write()")
+
+
+@lru_cache(maxsize=1024)
+def _opening(sql: str) -> str:
+    return sql.lstrip()[:9].upper()
 
 
 def open_store(path: Path) -> Store:

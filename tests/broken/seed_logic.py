@@ -37,7 +37,8 @@ def _accept(
         created_at=now,
         changed_at=now,
     )
-    answer = shop.dodo.checkouts.confirm(charging._request(shop, attempt, acceptance), before_first_byte=lambda: True)
+    body = charging._request(shop, instance, thaw(instance.quote_json), attempt_id=attempt.id)
+    answer = shop.dodo.checkouts.confirm(body, before_first_byte=lambda: True)
     with shop.store.write():
         offer_instances.claim_instance(shop.store, instance.id, quote_hash=quote_hash, now=now)
         if acceptances.insert_acceptance(shop.store, acceptance):

@@ -7,7 +7,7 @@ import pytest
 from encore.services import charging, funnels, offers
 from encore.services.pages import OfferPage
 from encore.services.shop import MoneyMovesInTransaction
-from encore.store import attempts, catalogue
+from encore.store import attempts, catalogue, offer_instances, open_store
 from tests.sandbox_process import BUNDLE
 from tests.services.conftest import Open
 from tests.services.points import PassPoint
@@ -692,3 +692,23 @@ def _second_offer(world: World) -> OfferPage:
     """Offer the same customer another product, after a second order."""
     world.publish(TEMPLATES_FIRST)
     return world.offer()
+
+
+def test_what_was_read_before_a_call_is_read_again_after_it(world: World) -> None:
+    page, shop = world.offer(), world.shop
+    other = open_store(shop.store.path)
+
+    def state() -> str:
+        instance = offer_instances.get_instance(shop.store, page.instance_id)
+        assert instance is not None
+        return instance.state
+
+    with shop.store.look():
+        assert state() == "shown"
+        with other.write():
+            offer_instances.mark_declined(other, page.instance_id, now=shop.now())
+        assert state() == "shown"
+        shop.dodo.products.list_all(budget=shop.dodo.budget())
+        assert state() == "declined"
+
+    other.close()

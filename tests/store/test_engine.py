@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -229,6 +229,66 @@ def test_readers_share_few_connections_and_never_at_once(store: Store) -> None:
 def test_a_thread_that_writes_reads_what_it_wrote(store: Store) -> None:
     with store.write():
         meta.mark_value(store, "a", value=1)
+        assert values(store) == {"a": "1"}
+
+
+@pytest.fixture
+def other(store: Store) -> Iterator[Store]:
+    """The same file, as another process has it open."""
+    other = open_store(store.path)
+    yield other
+    other.close()
+
+
+def test_a_look_reads_each_row_once(store: Store, other: Store) -> None:
+    with store.look():
+        assert meta.get_value(store, "a") is None
+        mark(other, "a", "b")
+        assert meta.get_value(store, "a") is None
+        # The same statement about another row is another read.
+        assert meta.get_value(store, "b") == "1"
+
+    assert meta.get_value(store, "a") == "1"
+
+
+def test_a_look_is_of_one_thread(store: Store, other: Store) -> None:
+    seen: list[dict[str, str]] = []
+    with store.look():
+        assert values(store) == {}
+        mark(other, "a")
+        thread = threading.Thread(target=lambda: seen.append(values(store)))
+        thread.start()
+        thread.join()
+
+    assert seen == [{"a": "1"}]
+
+
+def test_a_write_in_a_look_reads_what_is_there_and_leaves_nothing_known(store: Store, other: Store) -> None:
+    with store.look():
+        assert values(store) == {}
+        mark(other, "a")
+        with store.write():
+            assert values(store) == {"a": "1"}
+            meta.mark_value(store, "b", value=1)
+        assert values(store) == {"a": "1", "b": "1"}
+
+
+def test_a_write_that_failed_leaves_nothing_known(store: Store) -> None:
+    with store.look():
+        assert values(store) == {}
+        with pytest.raises(KeyboardInterrupt):
+            mark(store, "a", then=lambda: (values(store), stop()))
+        assert values(store) == {}
+
+
+def test_a_look_that_forgets_begins_anew_and_one_inside_it_is_the_same(store: Store, other: Store) -> None:
+    with store.look():
+        assert values(store) == {}
+        mark(other, "a")
+        with store.look():
+            assert values(store) == {}
+        assert values(store) == {}
+        store.forget()
         assert values(store) == {"a": "1"}
 
 
