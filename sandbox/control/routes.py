@@ -12,9 +12,9 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from ..http import unserved
 from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body
-from ..http.gateway import TIERS
 from ..http.lists import DEFAULTS as LIST_DEFAULTS
 from ..http.lists import modes_of as list_modes
+from ..http.rate import TIERS
 from ..http.server import Response
 from ..resources import disputes, payments, refunds
 from .bodies import (

@@ -3,8 +3,6 @@
 import json
 import os
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
@@ -14,15 +12,13 @@ from ..core.ids import Ids
 from ..core.match import Match
 from ..core.store import Doc
 from ..core.twin import Twin
-from . import unserved
+from . import rate, unserved
 from .call import Call
 from .faults import Fault, inflict, strike_early
 from .router import Router
 from .server import Connection, Request, Response
 from .skew import stamp, unshifted
 
-# (requests a second, requests a minute) for each of the provider's tiers.
-TIERS: dict[str, tuple[int, int]] = {"0": (40, 240), "1": (100, 1000), "2": (500, 5000)}
 # Pages and control are not the wire: no key, no log, no fault.
 OWN_PREFIXES = (
     "/_sandbox", "/session/", "/authenticate/", "/buy/", "/portal/", "/update-method/", "/static/", "/uploads/",
@@ -52,7 +48,7 @@ class Gateway:
     def __init__(self, router: Router, twin: Twin) -> None:
         self._router = router
         self._twin = twin
-        self._rate = RateLimit()
+        self._rate = rate.RateLimit()
         self._ids = Ids()
 
     def begins(self, request: Request, connection: Connection) -> bool:
@@ -77,7 +73,7 @@ class Gateway:
                 with_body=request.method != "HEAD",
             )
             return
-        refused = self._check_key(request) or self._rate.check(self._twin)
+        refused = self._check_key(request) or self._check_rate(request)
         if refused is not None:
             self._log_status(self._log(request, None), refused.status)
             connection.send(refused, keep_alive=request.keep_alive)
@@ -130,7 +126,7 @@ class Gateway:
         else:
             with self._twin.store.write():
                 answer = self._answer(request, connection)
-        answer.headers += self._rate.headers(self._twin)
+        rate.add_headers(self._rate, self._twin, request, answer)
         stamp(self._twin, answer)
         return answer
 
@@ -167,6 +163,16 @@ class Gateway:
             if point == "before_answer":
                 self._log_status(log_id, answer.status)
         os._exit(KILLED_STATUS)
+
+    def _check_rate(self, request: Request) -> Response | None:
+        limits = rate.limits_of(self._twin, request)
+        wait_s = 0 if limits is None else self._rate.spend(rate.caller_of(request), limits)
+        if not wait_s:
+            return None
+        refusal = json_response(429, {"code": "TOO_MANY_REQUESTS", "message": "Too many requests"})
+        rate.add_headers(self._rate, self._twin, request, refusal)
+        refusal.headers.append(("Retry-After", str(wait_s)))
+        return refusal
 
     def _check_key(self, request: Request) -> Response | None:
         if request.path.startswith(PUBLIC_PREFIX):
@@ -235,53 +241,6 @@ class Gateway:
 
     def _log_status(self, log_id: int, status: int | None) -> None:
         self._twin.store.run("UPDATE requests SET status = :status WHERE id = :id", status=status, id=log_id)
-
-
-class RateLimit:
-    """The provider's request limits; a sliding second and a sliding minute, in real time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._times: deque[float] = deque()
-
-    def check(self, twin: Twin) -> Response | None:
-        """Count one request; return the 429 if it is over the limit."""
-        tier = tier_of(twin)
-        if tier is None:
-            return None
-        a_second, a_minute = tier
-        now = time.monotonic()
-        with self._lock:
-            while self._times and self._times[0] <= now - 60:
-                self._times.popleft()
-            in_second = sum(moment > now - 1 for moment in self._times)
-            if in_second < a_second and len(self._times) < a_minute:
-                self._times.append(now)
-                return None
-            wait_s = 1 if in_second >= a_second else max(1, round(self._times[0] + 60 - now + 0.5))
-        refusal = json_response(429, {"code": "TOO_MANY_REQUESTS", "message": "Too many requests"})
-        refusal.headers += [*self.headers(twin), ("Retry-After", str(wait_s))]
-        return refusal
-
-    def headers(self, twin: Twin) -> list[tuple[str, str]]:
-        """Return the X-RateLimit headers, none while the limit is off."""
-        tier = tier_of(twin)
-        if tier is None:
-            return []
-        now = time.monotonic()
-        with self._lock:
-            used = len(self._times)
-            oldest = self._times[0] if self._times else now
-        return [
-            ("X-RateLimit-Limit", str(tier[1])),
-            ("X-RateLimit-Remaining", str(max(0, tier[1] - used))),
-            ("X-RateLimit-Reset", str(int(time.time() + max(0, oldest + 60 - now)))),
-        ]
-
-
-def tier_of(twin: Twin) -> tuple[int, int] | None:
-    """Return the limits in force, None while they are off."""
-    return TIERS.get(str(twin.store.setting("rate", "off")))
 
 
 def take_rule(twin: Twin, fits: Callable[[Doc], bool]) -> Doc | None:

@@ -19,7 +19,7 @@ from ..core.twin import SWITCHES, Twin
 from ..http import unserved
 from ..http.call import Call, Routes, WireError
 from ..http.faults import WORDS
-from ..http.gateway import TIERS
+from ..http.rate import TIERS
 from ..http.server import Response
 from ..resources import payments
 from .draw import draw, go_to
