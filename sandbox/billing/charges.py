@@ -7,7 +7,7 @@ requests are two charges, and a shop that sends twice must see it.
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.cards import AUTHENTICATE, PROCESS, SUCCEED, Card, decline_message, fingerprint
+from ..core.cards import AUTHENTICATE, BY_FINGERPRINT, PROCESS, SUCCEED, Card, decline_message, fingerprint
 from ..core.clock import rfc3339
 from ..core.match import Match
 from ..core.store import Doc
@@ -52,6 +52,17 @@ class Source:
         return cls({name: method[name] for name in names}, behaviour, method["id"])
 
     @classmethod
+    def of_subscription(cls, twin: Twin, subscription: Doc) -> "Source":
+        """Charge a subscription's method: the saved one, else the card its mandate was given with."""
+        method = twin.store.get("payment_methods", subscription["payment_method_id"])
+        if method is not None and not method["deleted"]:
+            return cls.saved(twin, method)
+        card: Doc = {} if method is not None else subscription["card"]
+        behind = BY_FINGERPRINT.get(card.get("fingerprint", ""))
+        # Without any method there is no mandate to charge on (the code is our choice).
+        return cls(card, behind.later if behind else "MANDATE_REQUIRED")
+
+    @classmethod
     def typed(cls, card: Card, *, exp_month: str, exp_year: str, holder: str) -> "Source":
         """Charge a card typed on the hosted page."""
         return cls(
@@ -90,7 +101,7 @@ def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = N
     saved card; then there is no payment.
     """
     check_minimum(order.priced)
-    outcome = _decide(twin, order, source)
+    outcome = decide(twin, source, customer_id=order.customer_id, pairs=order.metadata, total=order.priced.total)
     if outcome.status == "failed" and source.method_id is not None and twin.switch("saved_card_decline") == "http_422":
         code = outcome.error_code or "GENERIC_DECLINE"
         raise WireError(422, code, decline_message(code))
@@ -102,7 +113,6 @@ def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = N
 
 def begin(twin: Twin, order: Order, source: Source) -> Doc:
     """Store a payment that has no outcome yet and return it."""
-    now = twin.clock.now()
     recurring = [line for line in order.priced.lines if line.product["is_recurring"]]
     asked = {"custom_field_responses": list(order.custom_field_responses) or None}
     business = {"tax_id": order.tax_id, "business_name": order.business_name}
@@ -113,30 +123,43 @@ def begin(twin: Twin, order: Order, source: Source) -> Doc:
             customer_id=order.customer_id,
             billing=order.billing,
             pairs=order.metadata,
+            codes=order.priced.discounts,
             more=asked | business,
         )
         for line in recurring
     ]
+    return insert_payment(
+        twin,
+        source,
+        {
+            "customer_id": order.customer_id,
+            "session_id": order.session_id,
+            "return_url": order.return_url,
+            "billing": order.billing,
+            "currency": order.priced.currency,
+            "total": order.priced.total,
+            "tax": order.priced.tax,
+            "lines": [_line(twin, line) for line in order.priced.lines],
+            "metadata": order.metadata,
+            **asked,
+            "discounts": [detail(discount, place) for place, discount in enumerate(order.priced.discounts)],
+            "subscription_ids": [subscription["id"] for subscription in bought],
+            "periods": [subscriptions.service_period(subscription) for subscription in bought],
+            "charge_type": "new" if bought else None,
+        },
+    )
+
+
+def insert_payment(twin: Twin, source: Source, fields: Doc) -> Doc:
+    """Store a payment that has no outcome yet. `fields` say what is paid for, by whom, and how much."""
+    now = twin.clock.now()
     payment: Doc = {
         "id": twin.ids.new("pay_"),
         "created_at": now,
         "updated_at": now,
-        "customer_id": order.customer_id,
         "status": "requires_payment_method",
         "error_code": None,
         "error_message": None,
-        "session_id": order.session_id,
-        "return_url": order.return_url,
-        "billing": order.billing,
-        "currency": order.priced.currency,
-        "total": order.priced.total,
-        "tax": order.priced.tax,
-        "lines": [_line(twin, line) for line in order.priced.lines],
-        "metadata": order.metadata,
-        **asked,
-        "discounts": [detail(discount, place) for place, discount in enumerate(order.priced.discounts)],
-        "subscription_ids": [subscription["id"] for subscription in bought],
-        "charge_type": "new" if bought else None,
         "card": source.card,
         "method_id": source.method_id,
         "used_saved_method": source.method_id is not None,
@@ -145,6 +168,13 @@ def begin(twin: Twin, order: Order, source: Source) -> Doc:
         "three_ds_status": None,
         "refund_ids": [],
         "dispute_ids": [],
+        "session_id": None,
+        "return_url": None,
+        "discounts": [],
+        "retry_attempt": 0,
+        # What a subscription becomes when this is paid, or fails; see settlement.
+        "effect": None,
+        **fields,
     }
     twin.store.put("payments", payment)
     return payment
@@ -169,57 +199,30 @@ def finish(twin: Twin, payment: Doc, outcome: Outcome) -> Doc:
     return payment
 
 
-def renew(twin: Twin, subscription: Doc, first: Doc) -> Doc:
-    """Charge a subscription's next period with its own metadata, as the provider's renewals do."""
-    subscription = subscriptions.begin_next_period(twin, subscription)
-    now = twin.clock.now()
-    line = next(line for line in first["lines"] if line["product_id"] == subscription["product_id"])
-    payment: Doc = {
-        **first,
-        "id": twin.ids.new("pay_"),
-        "created_at": now,
-        "updated_at": now,
-        "total": line["total"],
-        "tax": line["tax"],
-        "lines": [line],
-        "metadata": subscription["metadata"],
-        "subscription_ids": [subscription["id"]],
-        "charge_type": "renewal",
-        "session_id": None,
-        "discounts": [],
-        "payment_link": None,
-        "invoice_id": None,
-        "three_ds_status": None,
-        "refund_ids": [],
-        "dispute_ids": [],
-    }
-    twin.store.put("payments", payment)
-    return payments.move(twin, payment, "succeeded")
-
-
 def script(twin: Twin) -> list[Doc]:
     """Return what is ordered for coming charges."""
     ordered: list[Doc] = twin.store.setting("next_charges", [])
     return ordered
 
 
-def _decide(twin: Twin, order: Order, source: Source) -> Outcome:
-    scripted = _take_script(twin, order, source)
+def decide(twin: Twin, source: Source, *, customer_id: str, pairs: Doc, total: int) -> Outcome:
+    """Return how a charge of `total` ends: as ordered, else as the card does. Nothing to pay needs no card."""
+    scripted = _take_script(twin, source, customer_id=customer_id, pairs=pairs)
     if scripted is not None:
         status = scripted["outcome"]
         code = scripted.get("error_code") or ("GENERIC_DECLINE" if status == "failed" else None)
         return Outcome(status, code, scripted.get("then"), scripted.get("payment_link"))
-    if not order.priced.total:
+    if not total:
         return Outcome("succeeded")
     status = OF_BEHAVIOUR.get(source.behaviour)
     return Outcome(status) if status else Outcome("failed", source.behaviour)
 
 
-def _take_script(twin: Twin, order: Order, source: Source) -> Doc | None:
+def _take_script(twin: Twin, source: Source, *, customer_id: str, pairs: Doc) -> Doc | None:
     rules = script(twin)
     for number, rule in enumerate(rules):
         match = Match.of(rule.get("match") or {})
-        if match.fits(order.customer_id, source.card.get("last4"), order.metadata):
+        if match.fits(customer_id, source.card.get("last4"), pairs):
             left = rule["times"] - 1
             rest = [{**rule, "times": left}] if left else []
             twin.store.set_setting("next_charges", rules[:number] + rest + rules[number + 1 :])
@@ -244,4 +247,6 @@ def _line(twin: Twin, line: Any) -> Doc:
         "total": line.total,
         "tax": line.tax,
         "tax_inclusive": line.tax_inclusive,
+        "prorated": False,
+        "credited": 0,
     }

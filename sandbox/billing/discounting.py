@@ -86,6 +86,16 @@ def discount_lines(lines: list[tuple[str, int]], currency: str, discounts: list[
     return [(gross - rest, percentage) for (_, gross), rest, percentage in zip(lines, left, percentages, strict=True)]
 
 
+def discount_plan(product_id: str, gross: int, currency: str, discounts: list[Doc]) -> int:
+    """Return what the discounts a subscription holds take off its plan; one that no longer fits takes nothing."""
+    fitting = []
+    for discount in discounts:
+        option = _option(discount, currency)
+        if _is_for(discount, product_id) and (option is None or gross >= option["minimum_subtotal"]):
+            fitting.append(discount)
+    return discount_lines([(product_id, gross)], currency, fitting)[0][0]
+
+
 def _is_for(discount: Doc, product_id: str) -> bool:
     return not discount["restricted_to"] or product_id in discount["restricted_to"]
 

@@ -134,13 +134,17 @@ def check_amounts(twin: Twin, cart: list[Doc]) -> None:
 
 def check_minimum(priced: Priced) -> None:
     """Refuse a charge below the currency's minimum; a total of zero is no charge and passes."""
-    least = minimum_charge(priced.currency)
-    if 0 < priced.total < least:
-        raise WireError(
-            422,
-            "TOTAL_PAYMENT_AMOUNT_BELOW_MINIMUM_AMOUNT",
-            f"Minimum amount of {least / 100:.2f} {priced.currency} is required to process payment",
-        )
+    if 0 < priced.total < minimum_charge(priced.currency):
+        raise below_minimum(priced.currency)
+
+
+def below_minimum(currency: str) -> WireError:
+    """Return the refusal of a charge that is too small."""
+    return WireError(
+        422,
+        "TOTAL_PAYMENT_AMOUNT_BELOW_MINIMUM_AMOUNT",
+        f"Minimum amount of {minimum_charge(currency) / 100:.2f} {currency} is required to process payment",
+    )
 
 
 def _cart_item(item: object, number: int) -> Doc:

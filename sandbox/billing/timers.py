@@ -1,11 +1,13 @@
 """What was planned for a later moment of the sandbox clock, and doing it."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..resources import abandoned_checkouts, payments
+from . import renewals
 
 
 def settle_payment(twin: Twin, doc: Doc) -> None:
@@ -19,16 +21,31 @@ def settle_payment(twin: Twin, doc: Doc) -> None:
 ACTIONS: dict[str, Callable[[Twin, Doc], None]] = {
     "settle": settle_payment,
     "abandon": abandoned_checkouts.detect,
+    "renew": renewals.at_period_end,
+    "retry": renewals.retry,
+    "end_grace": renewals.end_grace,
+    "expire_link": renewals.expire_link,
 }
 
 
 def run_timers(twin: Twin) -> None:
-    """Do everything that is due, earliest first."""
-    due = "SELECT id, action, doc FROM timers WHERE due_at <= :now ORDER BY due_at, id"
-    if not twin.store.rows(due, now=twin.clock.now()):
-        # The usual case, and no reason to make writers wait.
-        return
-    with twin.store.write():
-        for row in twin.store.rows(due, now=twin.clock.now()):
+    """Do everything that is due, earliest first and at the moment it was due; what that plans in turn too.
+
+    So a clock that jumps a year lets a subscription renew twelve times, each on its day.
+    """
+    # Looked at before it is written: usually nothing is due, and no writer should wait for that.
+    while _next(twin) is not None:
+        with twin.store.write():
+            row = _next(twin)
+            if row is None:
+                return
             twin.store.run("DELETE FROM timers WHERE id = :id", id=row["id"])
-            ACTIONS[row["action"]](twin, json.loads(row["doc"]))
+            with twin.clock.at(row["due_at"]):
+                ACTIONS[row["action"]](twin, json.loads(row["doc"]))
+
+
+def _next(twin: Twin) -> sqlite3.Row | None:
+    return twin.store.row(
+        "SELECT id, due_at, action, doc FROM timers WHERE due_at <= :now ORDER BY due_at, id LIMIT 1",
+        now=twin.clock.now(),
+    )

@@ -6,7 +6,8 @@ field. The bodies are a contract; docs/operator/sandbox.md lists them.
 
 import json
 
-from ..billing import charges
+from ..billing import charges, renewals
+from ..billing.timers import run_timers
 from ..core.cards import table
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -17,6 +18,7 @@ from ..http.lists import modes_of as list_modes
 from ..http.rate import TIERS
 from ..http.server import Response
 from ..resources import disputes, payments, refunds
+from ..resources.subscriptions import RUNNING
 from .bodies import (
     read_count,
     read_fault,
@@ -37,6 +39,7 @@ _KINDS = """
 products addons uploads customers payment_methods portal_sessions wallets wallet_entries sessions payments
 subscriptions refunds disputes discounts license_keys license_key_instances
 payouts credit_ledger credit_warnings abandoned_checkouts entitlement_grants
+credit_entries dunning_attempts
 """
 KINDS = tuple(_KINDS.split())
 
@@ -176,6 +179,8 @@ def move_clock(call: Call) -> Response:
     call.twin.clock.advance(round(advance * 1000))
     if skew_s is not None:
         call.twin.store.set_setting("skew_s", skew_s)
+    # What became due has happened when the answer comes; deliveries follow.
+    run_timers(call.twin)
     call.twin.wake.set()
     return answer(_clock_state(call.twin))
 
@@ -302,9 +307,9 @@ def renew(call: Call) -> Response:
     refuse_unknown(body, "subscription_id")
     with call.twin.store.write():
         subscription = found(call.twin.store.get("subscriptions", body.get("subscription_id")), "Subscription")
-        bought = call.twin.store.find("payments", customer_id=subscription["customer_id"], oldest_first=True)
-        first = next(doc for doc in bought if subscription["id"] in doc["subscription_ids"])
-        payment = charges.renew(call.twin, subscription, first)
+        if subscription["status"] not in RUNNING:
+            raise refuse_body("subscription_id", f"is {subscription['status']}, so nothing renews")
+        payment = renewals.renew(call.twin, subscription)
     return answer(payments.serialise(call.twin, payment))
 
 

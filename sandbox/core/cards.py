@@ -93,6 +93,9 @@ def fingerprint(number: str) -> str:
     return hashlib.sha256(number.encode()).hexdigest()[:24]
 
 
+BY_FINGERPRINT = {fingerprint(card.number): card for card in CARDS}
+
+
 def parse_expiry(text: str) -> tuple[str, str] | None:
     """Read `06/32`, `06 / 2032` or `0632` into ("06", "2032"); None if it is no month and year."""
     match = re.fullmatch(r"\s*(0?[1-9]|1[0-2])\s*[/-]?\s*(?:20)?(\d\d)\s*", text)

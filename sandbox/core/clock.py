@@ -4,7 +4,10 @@ Objects, retries and expiry follow this clock. Webhook signatures do not: they c
 so that moving the clock breaks no signature.
 """
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from .store import Doc, Store
@@ -17,9 +20,13 @@ class Clock:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._held = threading.local()
 
     def now(self) -> int:
         """Return sandbox time."""
+        held: int | None = getattr(self._held, "moment", None)
+        if held is not None:
+            return held
         state = self._state()
         frozen_at: int | None = state["frozen_at"]
         return wall_ms() + int(state["offset_ms"]) if frozen_at is None else frozen_at
@@ -45,6 +52,15 @@ class Clock:
             state["offset_ms"] = state["frozen_at"] - wall_ms()
             state["frozen_at"] = None
             self._store.set_setting("clock", state)
+
+    @contextmanager
+    def at(self, moment: int) -> Iterator[None]:
+        """Let this thread do the block at another moment: what a jump of the clock made due happens when it was due."""
+        self._held.moment = moment
+        try:
+            yield
+        finally:
+            self._held.moment = None
 
     def describe(self) -> dict[str, object]:
         """Return both times and whether time stands still, for `/_sandbox/clock`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..http.server import Connection, Request, Response, Server
+from ..money.proration import RULES
 from .clock import Clock
 from .ids import Ids
 from .store import Doc, Store
@@ -29,6 +30,13 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "partial_refunds": (True, bool),
     "card_network_case": ("lower", ("lower", "upper")),
     "abandoned_checkouts": (True, bool),
+    "change_plan_answer": ("handles", ("handles", "empty")),
+    "preview_total": ("after_credit", ("after_credit", "before_credit")),
+    "grace_period_days": (0, int),
+    "grace_end": ("on_hold", ("on_hold", "cancelled")),
+    "dunning": (False, bool),
+    "dunning_window_days": (13, int),
+    **{name: (values[0], values) for name, values in RULES.items()},
 }
 
 

@@ -89,10 +89,16 @@ def bill(
     if credit_tax == "net" and subtotal < 0 and tax < 0:
         tax = 0
     total = subtotal + tax
-    # Below zero this adds: min(balance, -30.00) is -30.00, spent the other way round.
+    due = due_of(total, balance=balance, minimum=minimum, min_charge=min_charge)
+    return Bill(lines, subtotal, tax, due - total, due, balance + due - total)
+
+
+def due_of(total: int, *, balance: int, minimum: int, min_charge: str = "top_up") -> int:
+    """Return what is left to pay of a total; due - total is how the balance moves, for `bill` says why."""
+    # Below zero this adds to the balance: min(balance, -30.00) is -30.00, spent the other way round.
     due = total - min(balance, total)
     if 0 < due < minimum:
         if min_charge == "reject":
             raise BelowMinimum(minimum)
-        due = minimum
-    return Bill(lines, subtotal, tax, due - total, due, balance + due - total)
+        return minimum
+    return due

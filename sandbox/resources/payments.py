@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from ..core.cards import BY_NUMBER, decline_message, fingerprint
+from ..billing import settlement
+from ..core.cards import BY_FINGERPRINT, decline_message
 from ..core.clock import rfc3339
-from ..core.events import emit
 from ..core.places import CURRENCIES
 from ..core.store import Doc
 from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
 from ..http.call import Call, Routes, WireError, answer, found, page, query_choice, query_time
 from ..http.lists import lagging, strip_metadata, window
 from ..http.server import Response
-from . import abandoned_checkouts, customers, discounts, disputes, licenses, refunds, subscriptions
+from . import abandoned_checkouts, customers, discounts, disputes, licenses, refunds
 
 routes = Routes()
 
@@ -31,7 +31,6 @@ STATUSES = (
 # The session behind a payment made by `POST /payments`; the wire shows no checkout for one.
 LINK_PREFIX = "lnk_"
 FINAL = ("succeeded", "failed", "cancelled")
-CARDS_BY_FINGERPRINT = {fingerprint(number): card for number, card in BY_NUMBER.items()}
 
 
 @routes.get("/payments")
@@ -80,7 +79,7 @@ def get_line_items(call: Call, payment_id: str) -> Response:
                     "items_id": line["id"],
                     "amount": line["total"],
                     "tax": line["tax"],
-                    "refundable_amount": max(0, line["total"] - refunded.get(line["id"], 0)),
+                    "refundable_amount": max(0, refunds.refundable(line) - refunded.get(line["id"], 0)),
                     "name": line["name"],
                     "description": None,
                 }
@@ -106,7 +105,7 @@ def move(
     if status == "succeeded":
         payment = _succeed(twin, payment)
     twin.store.put("payments", payment)
-    _announce(twin, payment)
+    settlement.settle(twin, payment)
     abandoned_checkouts.follow(twin, payment)
     return payment
 
@@ -134,7 +133,7 @@ def serialise(twin: Twin, payment: Doc) -> Doc:
         "payment_method_id": _named_method(twin, payment),
         "card_holder_name": card.get("holder"),
         "card_issuing_country": card.get("country"),
-        "is_update_payment_method": False,
+        "is_update_payment_method": (payment["effect"] or {}).get("what") == "method",
         "refunds": [refunds.list_item(refund) for refund in refunds.refunds_of(twin, payment)],
         "disputes": [disputes.short(dispute) for dispute in disputes.disputes_of(twin, payment)],
     }
@@ -158,7 +157,7 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "subscription_id": subscription_ids[0] if len(subscription_ids) == 1 else None,
         "subscription_ids": subscription_ids,
         "is_multi_subscription": len(subscription_ids) > 1,
-        "service_periods": subscriptions.service_periods(twin, subscription_ids),
+        "service_periods": payment["periods"],
         "includes_usage": False,
         "has_license_key": bool(licenses.keys_of(twin, payment)),
         "digital_products_delivered": False,
@@ -174,7 +173,7 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "invoice_url": None,
         "refund_status": _refund_status(twin, payment),
         "dispute_status": _dispute_status(twin, payment),
-        "retry_attempt": 0,
+        "retry_attempt": payment["retry_attempt"],
         "three_ds_status": payment["three_ds_status"],
         "three_ds_flow": "challenge" if payment["three_ds_status"] else None,
         "three_ds_version": "2.2.0" if payment["three_ds_status"] else None,
@@ -184,7 +183,7 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
 def _succeed(twin: Twin, payment: Doc) -> Doc:
     payment["invoice_id"] = payment["invoice_id"] or twin.ids.new("inv_")
     card = payment["card"]
-    known = CARDS_BY_FINGERPRINT.get(card.get("fingerprint"))
+    known = BY_FINGERPRINT.get(card.get("fingerprint"))
     if known is not None and twin.switch("saves_cards"):
         method = customers.save_method(
             twin,
@@ -197,25 +196,6 @@ def _succeed(twin: Twin, payment: Doc) -> Doc:
         payment["method_id"] = method["id"]
     discounts.count_use(twin, [discount["discount_id"] for discount in payment["discounts"]])
     return payment
-
-
-def _announce(twin: Twin, payment: Doc) -> None:
-    """Emit what the provider emits; a first subscription payment is followed and preceded by its own events."""
-    status, payment_id = payment["status"], payment["id"]
-    if status == "succeeded":
-        if payment["charge_type"] == "new":
-            subscriptions.activate(twin, payment)
-        emit(twin, "payment.succeeded", kind="payments", object_id=payment_id)
-        subscriptions.renewed(twin, payment)
-        if payment["charge_type"] in (None, "new"):
-            licenses.issue(twin, payment)
-    elif status in ("failed", "cancelled"):
-        emit(twin, f"payment.{status}", kind="payments", object_id=payment_id)
-        if payment["charge_type"] == "new":
-            subscriptions.fail(twin, payment)
-    else:
-        # There is no payment.requires_customer_action: a pending authentication arrives as processing.
-        emit(twin, "payment.processing", kind="payments", object_id=payment_id)
 
 
 def _matches_query(call: Call, payment: Doc) -> bool:

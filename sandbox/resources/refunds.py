@@ -115,6 +115,11 @@ def refunded_amount(twin: Twin, payment: Doc) -> int:
     return sum(refund["amount"] for refund in refunds_of(twin, payment) if refund["status"] != "failed")
 
 
+def refundable(line: Doc) -> int:
+    """Return what of a line may be given back: nothing of a prorated one, and nothing that credit has paid."""
+    return 0 if line["prorated"] else int(line["total"] - line["credited"])
+
+
 def refunded_by_line(twin: Twin, payment: Doc) -> dict[str, int]:
     """Return what each line has given back, by line id."""
     totals: dict[str, int] = {}
@@ -182,6 +187,8 @@ def _lines(twin: Twin, payment: Doc, items: object) -> dict[str, int]:
         line = _find_line(payment, item.get("item_id"))
         if line["id"] in chosen:
             raise WireError(422, "DUPLICATE_LINE_ITEMS_IN_REQUEST", "Duplicate item_ids specified in items array")
+        if line["prorated"]:
+            raise WireError(422, "LINE_ITEM_PRORATED", "A prorated line item cannot be refunded")
         chosen[line["id"]] = _line_amount(line, item, left[line["id"]])
     return chosen
 
@@ -218,7 +225,7 @@ def _lines_from_amount(twin: Twin, payment: Doc, amount: int) -> dict[str, int]:
 
 def _left_by_line(twin: Twin, payment: Doc) -> dict[str, int]:
     refunded = refunded_by_line(twin, payment)
-    return {line["id"]: line["total"] - refunded.get(line["id"], 0) for line in payment["lines"]}
+    return {line["id"]: refundable(line) - refunded.get(line["id"], 0) for line in payment["lines"]}
 
 
 def _find_line(payment: Doc, item_id: object) -> Doc:

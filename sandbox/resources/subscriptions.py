@@ -1,6 +1,7 @@
-"""Subscriptions, as far as a first purchase makes them."""
+"""Subscriptions: what they hold, how they begin, and how the wire shows them."""
 
 from ..billing.pricing import Line
+from ..billing.terms import after_cycle, period_fields, plan_of, rules, terms_of
 from ..core.clock import rfc3339
 from ..core.events import emit
 from ..core.store import Doc
@@ -8,11 +9,15 @@ from ..core.twin import BRAND_ID, Twin
 from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_flag, query_time
 from ..http.server import Response
 from ..money.calendar import next_date
-from . import customers
+from ..money.proration import beginning
+from . import customers, discounts
 
 routes = Routes()
 
 STATUSES = ("pending", "active", "on_hold", "paused", "past_due", "cancelled", "failed", "expired")
+ENDED = ("cancelled", "failed", "expired")
+# A grace period counts as active for access, and for what may be changed.
+RUNNING = ("active", "past_due")
 
 
 @routes.get("/subscriptions")
@@ -28,6 +33,8 @@ def list_subscriptions(call: Call) -> Response:
     cancelling = query_flag(call, "cancel_at_next_billing_date")
     if cancelling is not None:
         where["cancel_at_next_billing_date"] = int(cancelling)
+    if call.query.get("brand_id", BRAND_ID) != BRAND_ID:
+        return listing([], lambda doc: doc)
     docs = call.twin.store.find(
         "subscriptions",
         customer_id=call.query.get("customer_id"),
@@ -42,103 +49,135 @@ def list_subscriptions(call: Call) -> Response:
 
 @routes.get("/subscriptions/{subscription_id}")
 def get_subscription(call: Call, subscription_id: str) -> Response:
-    return answer(serialise(call.twin, found(call.twin.store.get("subscriptions", subscription_id), "Subscription")))
+    return answer(serialise(call.twin, known(call.twin, subscription_id)))
 
 
-def create(twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc, more: Doc) -> Doc:
+@routes.get("/subscriptions/{subscription_id}/usage-history")
+def get_usage_history(call: Call, subscription_id: str) -> Response:
+    # There are no meters here, so nothing was ever used.
+    known(call.twin, subscription_id)
+    return listing([], lambda doc: doc)
+
+
+@routes.get("/subscriptions/{subscription_id}/credit-usage")
+def get_credit_usage(call: Call, subscription_id: str) -> Response:
+    # Of credit entitlements; the balance that plan changes leave is none of them.
+    return answer({"subscription_id": known(call.twin, subscription_id)["id"], "items": []})
+
+
+def known(twin: Twin, subscription_id: str) -> Doc:
+    """Return a subscription; raises the wire's 404."""
+    return found(twin.store.get("subscriptions", subscription_id), "Subscription")
+
+
+def create(
+    twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc, codes: tuple[Doc, ...], more: Doc
+) -> Doc:
     """Store a pending subscription for one recurring line of a cart and return it.
 
-    `more` is what its checkout asked for: custom_field_responses, tax_id, business_name.
+    `codes` are the cart's discounts; `more` is what its checkout asked for: custom_field_responses, tax_id,
+    business_name.
     """
     price, now = line.product["price"], twin.clock.now()
+    terms = terms_of(line.product, line.quantity, [])
+    given = [{"discount_id": code["id"], "cycles_remaining": code["subscription_cycles"]} for code in codes]
+    first = beginning(plan_of(twin, terms, billing=billing, discounts=given), now, rules(twin))
     subscription: Doc = {
         "id": twin.ids.new("sub_"),
         "created_at": now,
         "customer_id": customer_id,
         "status": "pending",
-        "product_id": line.product["id"],
-        "product_name": line.product["name"],
-        "quantity": line.quantity,
-        "currency": price["currency"],
-        "unit_price": price["price"],
-        "tax_inclusive": price["tax_inclusive"],
-        "frequency": [price["payment_frequency_count"], price["payment_frequency_interval"]],
-        "period": [price["subscription_period_count"], price["subscription_period_interval"]],
+        **terms,
+        **period_fields(first),
+        "term_end": next_date(now, *terms["period"]),
         "trial_period_days": price["trial_period_days"],
-        "period_start": now,
-        "period_end": next_date(now, price["payment_frequency_count"], price["payment_frequency_interval"]),
+        "trial_amount": None,
         "billing": billing,
         "metadata": pairs,
-        **more,
+        "discounts": given,
         "payment_method_id": None,
+        "card": {},
+        "on_demand": False,
         "cancel_at_next_billing_date": False,
+        "cancelled_at": None,
+        "cancelled_by": None,
+        "cancellation_feedback": None,
+        "cancellation_comment": None,
+        "paused_at": None,
+        "past_due_ends_at": None,
+        "scheduled_change": None,
+        # The payment a plan change waits for, and the one whose failure stopped the subscription.
+        "pending_payment_id": None,
+        "owed_payment_id": None,
+        "timer_at": None,
+        **more,
     }
+    return save(twin, subscription)
+
+
+def save(twin: Twin, subscription: Doc) -> Doc:
+    """Store a subscription, and see that the clock comes back to it when its period ends."""
+    due_at = subscription["period_end"]
+    runs = subscription["status"] in RUNNING and not subscription["on_demand"]
+    if runs and subscription["timer_at"] != due_at:
+        subscription["timer_at"] = due_at
+        twin.later(due_at=due_at, action="renew", doc={"subscription_id": subscription["id"], "due_at": due_at})
     twin.store.put("subscriptions", subscription)
     return subscription
+
+
+def announce(twin: Twin, subscription: Doc, *names: str) -> None:
+    """Emit `subscription.<name>` for each, then `subscription.updated`, which follows every change of a field."""
+    for name in (*names, "updated"):
+        emit(twin, f"subscription.{name}", kind="subscriptions", object_id=subscription["id"])
 
 
 def activate(twin: Twin, payment: Doc) -> None:
     """Activate the subscriptions a first payment bought."""
-    for subscription in _of_payment(twin, payment):
-        subscription |= {"status": "active", "payment_method_id": payment["method_id"]}
-        twin.store.put("subscriptions", subscription)
+    for subscription in of_payment(twin, payment):
+        subscription |= {
+            "status": "active",
+            "payment_method_id": payment["method_id"],
+            "card": payment["card"],
+            "discounts": after_cycle(subscription["discounts"]),
+        }
+        save(twin, subscription)
         emit(twin, "subscription.active", kind="subscriptions", object_id=subscription["id"])
 
 
-def renewed(twin: Twin, payment: Doc) -> None:
-    """Announce a paid period; the provider does so for the first charge too (FAQ Q64)."""
-    for subscription in _of_payment(twin, payment):
-        emit(twin, "subscription.renewed", kind="subscriptions", object_id=subscription["id"])
+def of_payment(twin: Twin, payment: Doc) -> list[Doc]:
+    """Return the subscriptions that a payment pays for."""
+    named = [twin.store.get("subscriptions", subscription_id) for subscription_id in payment["subscription_ids"]]
+    return [subscription for subscription in named if subscription is not None]
 
 
-def fail(twin: Twin, payment: Doc) -> None:
-    """End the subscriptions whose first payment failed; `failed` is terminal."""
-    for subscription in _of_payment(twin, payment):
-        twin.store.put("subscriptions", {**subscription, "status": "failed"})
-        emit(twin, "subscription.failed", kind="subscriptions", object_id=subscription["id"])
-
-
-def begin_next_period(twin: Twin, subscription: Doc) -> Doc:
-    """Move a subscription into its next period and return it."""
-    start = subscription["period_end"]
-    subscription |= {"period_start": start, "period_end": next_date(start, *subscription["frequency"])}
-    twin.store.put("subscriptions", subscription)
-    return subscription
-
-
-def service_periods(twin: Twin, subscription_ids: list[str]) -> list[Doc]:
-    """Return the periods a payment pays for, one for each subscription."""
-    periods = []
-    for subscription_id in subscription_ids:
-        subscription = twin.store.get("subscriptions", subscription_id)
-        if subscription is not None:
-            periods.append(
-                {
-                    "subscription_id": subscription_id,
-                    "starts_at": rfc3339(subscription["period_start"]),
-                    "ends_at": rfc3339(subscription["period_end"]),
-                    "proration_factor": "1",
-                }
-            )
-    return periods
+def service_period(subscription: Doc, factor: str = "1") -> Doc:
+    """Return the subscription's running period as a payment for it shows it."""
+    return {
+        "subscription_id": subscription["id"],
+        "starts_at": rfc3339(subscription["period_start"]),
+        "ends_at": rfc3339(subscription["period_end"]),
+        "proration_factor": factor,
+    }
 
 
 def serialise(twin: Twin, subscription: Doc) -> Doc:
-    """Return the subscription as `GET /subscriptions/{id}` shows it."""
+    """Return the subscription as `GET /subscriptions/{id}` and the subscription webhooks show it."""
     shown = list_item(twin, subscription)
     del shown["product_name"]
     return {
         **shown,
         "brand_id": BRAND_ID,
-        "addons": [],
+        "addons": subscription["addons"],
         "meters": [],
         "credit_entitlement_cart": [],
         "meter_credit_entitlement_cart": [],
-        "discounts": None,
-        "custom_field_responses": subscription.get("custom_field_responses"),
-        "cancellation_feedback": None,
-        "cancellation_comment": None,
-        "expires_at": None,
+        "discounts": _discounts(twin, subscription) or None,
+        "custom_field_responses": subscription["custom_field_responses"],
+        "cancellation_feedback": subscription["cancellation_feedback"],
+        "cancellation_comment": subscription["cancellation_comment"],
+        # Null while it runs, as in the provider's examples, although the term is known.
+        "expires_at": rfc3339(subscription["term_end"]) if subscription["status"] == "expired" else None,
     }
 
 
@@ -146,6 +185,8 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
     """Return the subscription as lists show it."""
     count, interval = subscription["frequency"]
     period_count, period_interval = subscription["period"]
+    given = subscription["discounts"]
+    plan = plan_of(twin, subscription, billing=subscription["billing"], discounts=given)
     return {
         "subscription_id": subscription["id"],
         "status": subscription["status"],
@@ -153,8 +194,8 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
         "product_name": subscription["product_name"],
         "quantity": subscription["quantity"],
         "currency": subscription["currency"],
-        "recurring_pre_tax_amount": subscription["unit_price"] * subscription["quantity"],
-        "tax_inclusive": bool(subscription["tax_inclusive"]),
+        "recurring_pre_tax_amount": sum(item.net for item in plan.items),
+        "tax_inclusive": subscription["tax_inclusive"],
         "payment_frequency_count": count,
         "payment_frequency_interval": interval,
         "subscription_period_count": period_count,
@@ -162,27 +203,52 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
         "previous_billing_date": rfc3339(subscription["period_start"]),
         "next_billing_date": rfc3339(subscription["period_end"]),
         "created_at": rfc3339(subscription["created_at"]),
-        "cancelled_at": None,
-        "cancelled_by": None,
+        "cancelled_at": _shown(subscription["cancelled_at"]),
+        "cancelled_by": subscription["cancelled_by"],
         "cancel_at_next_billing_date": subscription["cancel_at_next_billing_date"],
-        "on_demand": False,
+        "on_demand": subscription["on_demand"],
         "trial_period_days": subscription["trial_period_days"],
-        "trial_amount": None,
+        "trial_amount": subscription["trial_amount"],
         "customer": customers.limited(twin, subscription["customer_id"]),
         "billing": subscription["billing"],
         "metadata": subscription["metadata"],
         "payment_method_id": subscription["payment_method_id"],
-        "has_payment_method": subscription["payment_method_id"] is not None,
-        "discounts": [],
-        "discount_id": None,
-        "discount_cycles_remaining": None,
-        "scheduled_change": None,
-        "paused_at": None,
-        "tax_id": subscription.get("tax_id"),
-        "customer_business_name": subscription.get("business_name"),
+        "has_payment_method": bool(subscription["payment_method_id"] or subscription["card"]),
+        "discounts": _discounts(twin, subscription),
+        "discount_id": given[0]["discount_id"] if given else None,
+        "discount_cycles_remaining": given[0]["cycles_remaining"] if given else None,
+        "scheduled_change": _scheduled_change(subscription["scheduled_change"]),
+        "paused_at": _shown(subscription["paused_at"]),
+        "tax_id": subscription["tax_id"],
+        "customer_business_name": subscription["business_name"],
     }
 
 
-def _of_payment(twin: Twin, payment: Doc) -> list[Doc]:
-    found = [twin.store.get("subscriptions", subscription_id) for subscription_id in payment["subscription_ids"]]
-    return [subscription for subscription in found if subscription is not None]
+def _discounts(twin: Twin, subscription: Doc) -> list[Doc]:
+    shown = []
+    for place, given in enumerate(subscription["discounts"]):
+        discount = twin.store.get("discounts", given["discount_id"])
+        if discount is not None:
+            shown.append({**discounts.detail(discount, place), "cycles_remaining": given["cycles_remaining"]})
+    return shown
+
+
+def _scheduled_change(scheduled: Doc | None) -> Doc | None:
+    if scheduled is None:
+        return None
+    terms = scheduled["fields"]
+    addons = [item for item in terms["items"] if item["kind"] == "addon"]
+    return {
+        "id": scheduled["id"],
+        "product_id": terms["product_id"],
+        "product_name": terms["product_name"],
+        "product_description": terms["product_description"],
+        "quantity": terms["quantity"],
+        "addons": [{"addon_id": item["ref"], "name": item["name"], "quantity": item["quantity"]} for item in addons],
+        "effective_at": rfc3339(scheduled["effective_at"]),
+        "created_at": rfc3339(scheduled["created_at"]),
+    }
+
+
+def _shown(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else rfc3339(milliseconds)

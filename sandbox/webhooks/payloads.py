@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..billing import dunning
 from ..core.clock import rfc3339
 from ..core.store import Doc
 from ..core.twin import BUSINESS_ID, Twin
@@ -32,6 +33,7 @@ PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
     "credit_warnings": ("CreditBalanceLow", credit_ledger.serialise_warning),
     "abandoned_checkouts": ("AbandonedCheckout", abandoned_checkouts.serialise),
     "entitlement_grants": ("EntitlementGrant", entitlement_grants.serialise),
+    "dunning_attempts": ("DunningAttempt", dunning.serialise),
 }
 
 
@@ -44,9 +46,8 @@ def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes | None:
     data = {"payload_type": payload_type, **serialise(twin, doc)}
     if event["kind"] == "subscriptions":
         # Webhooks carry two fields more than the object; the payment is named on renewals only (SDK 1.123.0).
-        data["past_due_ends_at"] = _time(doc.get("past_due_ends_at"))
-        renewed = event["type"] == "subscription.renewed"
-        data["payment_id"] = _payment_of(twin, event["object_id"]) if renewed else None
+        data["past_due_ends_at"] = _time(doc["past_due_ends_at"])
+        data["payment_id"] = _payment_of(twin, doc) if event["type"] == "subscription.renewed" else None
     for path, value in msgspec.json.decode(event["options"]).get("changes", {}).items():
         _change(data, path.split("."), value)
     body = {
@@ -72,8 +73,8 @@ def _time(moment: int | None) -> str | None:
     return None if moment is None else rfc3339(moment)
 
 
-def _payment_of(twin: Twin, subscription_id: str) -> str | None:
-    for payment in twin.store.find("payments", where={"status": "succeeded"}):
-        if subscription_id in payment["subscription_ids"]:
+def _payment_of(twin: Twin, subscription: Doc) -> str | None:
+    for payment in twin.store.find("payments", customer_id=subscription["customer_id"], where={"status": "succeeded"}):
+        if subscription["id"] in payment["subscription_ids"]:
             return str(payment["id"])
     return None
