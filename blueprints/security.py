@@ -1,5 +1,6 @@
 """The walls around every route: cookies, CSRF, origin, headers, limits and what no field may hold."""
 
+import ipaddress
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -195,6 +196,12 @@ def limits() -> Limits:
 def address() -> str:
     """Return the address a request came from, as the declared number of proxies tell it."""
     return get_remote_address()
+
+
+def network() -> str:
+    """Return what counts as one asker in limits of accounts: an IPv4 address, or the /64 that one IPv6 line holds."""
+    found = ipaddress.ip_interface(f"{address()}/64") if ":" in address() else None
+    return str(found.network) if found else address()
 
 
 def truncated_address() -> str | None:

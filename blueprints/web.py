@@ -24,7 +24,9 @@ from encore.i18n import (
 from encore.ids import new_id, random_ref
 from encore.rules.money import Money
 from encore.rules.quotes import QuotedMethod
+from encore.services import sign_ins
 from encore.services.shop import Shop
+from encore.services.sign_ins import Account
 from encore.tokens import make_offer_token, read_offer_token
 
 from .templating import PageEnvironment, make_gettext
@@ -77,6 +79,35 @@ def set_buyer_cookie(response: Response, value: str | None = None) -> Response:
         path="/",
     )
     return response
+
+
+def current_account() -> Account | None:
+    """Return the account this browser is signed in to, None without one."""
+    if "account" not in g:
+        g.account = sign_ins.current_account(current_shop(), buyer_key())
+    found: Account | None = g.account
+    return found
+
+
+def keep_link(link_id: str) -> None:
+    """Remember in this browser's session which sign-in link it has opened, so that no later address holds it."""
+    session["sign_in_link"] = link_id
+
+
+def kept_link() -> str:
+    """Return the sign-in link this browser has opened last, empty without one."""
+    return str(session.get("sign_in_link", ""))
+
+
+def tell_next_page(notice: str) -> None:
+    """Leave a word for the page that a redirect leads to."""
+    session["notice"] = notice
+
+
+def take_notice() -> str | None:
+    """Return the word that was left for this page, once."""
+    found: str | None = session.pop("notice", None)
+    return found
 
 
 def _cookie_name() -> str:

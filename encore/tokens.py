@@ -9,6 +9,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 _OFFER_SALT = "offer.v1"
+_LINK, _NAME = "sign-in link", "name"
 # Payload (with a leading dot if it was worth compressing), time, and a SHA-256 in 43 letters.
 _OFFER_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.(?P<signature>[A-Za-z0-9_-]{43})")
 
@@ -54,6 +55,32 @@ def is_mark(keys: Sequence[str], signature: str | None, *parts: str) -> bool:
     if signature is None or not signature.isascii():
         return False
     return any(hmac.compare_digest(_mark(key, parts), signature) for key in keys)
+
+
+def make_link_token(keys: Sequence[str], link_id: str) -> str:
+    """Return what a sign-in link carries: the id of its request, a dot, and our signature in 43 characters.
+
+    Nothing that opens an account is stored: whoever reads the database cannot make the link.
+    """
+    return f"{link_id}.{_short(_mark(keys[0], (_LINK, link_id)))}"
+
+
+def read_link_token(keys: Sequence[str], token: str) -> str | None:
+    """Return the id of the request a sign-in link was made for, or None if the link is not ours."""
+    link_id, _, signature = token.partition(".")
+    if not token.isascii():
+        return None
+    is_ours = any(hmac.compare_digest(_short(_mark(key, (_LINK, link_id))), signature) for key in keys)
+    return link_id if is_ours else None
+
+
+def name_in_secret(keys: Sequence[str], *parts: str) -> str:
+    """Return a name for `parts` that says nothing of them and that nobody without the key can make or read."""
+    return _short(_mark(keys[0], (_NAME, *parts)))
+
+
+def _short(hexadecimal: str) -> str:
+    return base64_encode(bytes.fromhex(hexadecimal)).decode()
 
 
 def _mark(key: str, parts: tuple[str, ...]) -> str:

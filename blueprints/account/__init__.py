@@ -1,5 +1,6 @@
-"""What belongs to this browser: its orders, and signing out."""
+"""What belongs to a buyer: signing in by link and out, the account's pages, and orders."""
 
 from .routes import bp
+from .sign_in import bp as sign_in_bp
 
-__all__ = ["bp"]
+__all__ = ["bp", "sign_in_bp"]

@@ -7,6 +7,7 @@ from encore.dodo.checkouts import Checkouts
 from encore.dodo.client import Budget, Client, Timeouts
 from encore.dodo.customers import Customers
 from encore.dodo.disputes import Disputes
+from encore.dodo.invoices import Invoices
 from encore.dodo.payments import Payments
 from encore.dodo.products import Products
 from encore.dodo.refunds import Refunds
@@ -34,6 +35,7 @@ class Dodo:
         self.checkouts = Checkouts(self.client)
         self.customers = Customers(self.client)
         self.disputes = Disputes(self.client)
+        self.invoices = Invoices(self.client)
         self.payments = Payments(self.client)
         self.products = Products(self.client)
         self.refunds = Refunds(self.client)

@@ -19,7 +19,7 @@ from encore.dodo.answers import Exchange, Reply, read_refusal, read_reset_at
 from encore.dodo.bodies import BadBody, read_model
 from encore.dodo.connection import Wire, WireAdapter, Withheld
 from encore.dodo.watchdog import watchdog
-from encore.errors import NotExecuted, RateLimited, Unavailable
+from encore.errors import NotExecuted, ProviderError, RateLimited, Unavailable
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | None]
@@ -29,6 +29,7 @@ _GET_RETRIES = 3
 _FIRST_RETRY_DELAY_S = 0.2
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
+_JSON = "application/json"
 _SAFE_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,254}")
 
 
@@ -131,13 +132,16 @@ class _Session(requests.Session):
         self.mount("https://", self.adapter)
         self.mount("http://", self.adapter)
 
-    def ask(self, method: str, url: str, content: bytes | None, *, limits: tuple[float, float]) -> requests.Response:
+    def ask(
+        self, method: str, url: str, content: bytes | None, *, limits: tuple[float, float], accept: str
+    ) -> requests.Response:
         """Send one request; `limits` are the seconds to connect and between bytes."""
         # Filled in by hand: requests would merge settings, cookies and hooks that a call of ours does not have.
         request = self._blank.copy()
         request.method, request.url, request.body = method, url, content
         if content is not None:
-            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Type"] = _JSON
+        request.headers["Accept"] = accept
         return self.send(request, timeout=limits, allow_redirects=False)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
@@ -159,7 +163,6 @@ class Client:
         self._base_url = base_url.rstrip("/")
         headers = {
             "Authorization": f"Bearer {api_key}",
-            "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": "Encore",
         }
@@ -194,6 +197,18 @@ class Client:
             delay_s *= 2
         return self._read(reply, fault, model)
 
+    def get_file(self, path: str, *, media_type: str, budget: Budget) -> bytes:
+        """Read a file of this media type, once; like any answer it is at most a mebibyte.
+
+        Raises NotExecuted (RateLimited for 429) or Unavailable.
+        """
+        reply, fault = self._ordinary("GET", path, budget=budget, accept=media_type)
+        if reply is not None and reply.status == 200:
+            if reply.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+                raise Unavailable("media_type")
+            return reply.body
+        raise self._refused(reply, fault)
+
     def read_headers(self, path: str, *, budget: Budget) -> Mapping[str, str]:
         """Ask once and return the answer's headers, names in lower case, whatever its status. Raises Unavailable."""
         reply, fault = self._ordinary("GET", path, budget=budget)
@@ -205,6 +220,13 @@ class Client:
         """Send a POST that moves no money, once. Raises NotExecuted (RateLimited for 429) or Unavailable."""
         reply, fault = self._ordinary("POST", path, budget=budget, body=body)
         return self._read(reply, fault, model)
+
+    def delete(self, path: str, *, budget: Budget) -> Reply:
+        """Send a DELETE, once, and return the answer whatever its status. Raises Unavailable if there is none."""
+        reply, fault = self._ordinary("DELETE", path, budget=budget)
+        if reply is None:
+            raise Unavailable(fault)
+        return reply
 
     def send_once(
         self,
@@ -241,6 +263,7 @@ class Client:
         budget: Budget,
         query: Query | None = None,
         body: Mapping[str, Any] | None = None,
+        accept: str = _JSON,
     ) -> tuple[Reply | None, str]:
         self._forbid()
         connect_s, read_s = budget.cap(self._timeouts.connect_s), budget.cap(self._timeouts.read_s)
@@ -258,6 +281,7 @@ class Client:
                     body=body,
                     limits=(connect_s, read_s),
                     total_s=budget.cap(connect_s + read_s),
+                    accept=accept,
                 )
         finally:
             wire.release()
@@ -273,6 +297,7 @@ class Client:
         total_s: float,
         query: Query | None = None,
         body: Mapping[str, Any] | None = None,
+        accept: str = _JSON,
     ) -> tuple[Reply | None, str]:
         """Make one request and read its whole answer; (None, fault) if there is no whole answer."""
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
@@ -280,7 +305,9 @@ class Client:
         # A read time-out restarts with every byte, so it bounds nothing; the watchdog bounds all of it.
         limit = watchdog.limit(total_s, wire.cut)
         try:
-            response = session.ask(method, self._base_url + path + _suffix(query), content, limits=limits)
+            response = session.ask(
+                method, self._base_url + path + _suffix(query), content, limits=limits, accept=accept
+            )
             # A cut connection ends a body without a length just as its true end does.
             if wire.is_cut:
                 return None, "deadline"
@@ -297,20 +324,24 @@ class Client:
             limit.cancel()
 
     def _read(self, reply: Reply | None, fault: str, model: type[T]) -> T:
-        if reply is None:
-            raise Unavailable(fault)
-        if reply.status == 200:
+        if reply is not None and reply.status == 200:
             try:
                 return read_model(reply.body, model)
             except BadBody as error:
                 raise Unavailable(f"body: {error}") from error
+        raise self._refused(reply, fault)
+
+    def _refused(self, reply: Reply | None, fault: str) -> ProviderError:
+        """Return what an answer that is not a 200, or none at all, is raised as."""
+        if reply is None:
+            return Unavailable(fault)
         refusal = read_refusal(reply)
         if refusal is None:
-            raise Unavailable(f"status_{reply.status}")
+            return Unavailable(f"status_{reply.status}")
         code, message = refusal
         if reply.status == 429:
-            raise RateLimited(code, message, reset_at=read_reset_at(reply.headers, now=self._clock.now()))
-        raise NotExecuted(code, reply.status, message)
+            return RateLimited(code, message, reset_at=read_reset_at(reply.headers, now=self._clock.now()))
+        return NotExecuted(code, reply.status, message)
 
     def _session(self) -> _Session:
         """Return this thread's session; a fork starts afresh, as two processes must not share a socket."""

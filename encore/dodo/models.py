@@ -284,14 +284,22 @@ class ProductListItem(Struct, frozen=True, kw_only=True):
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
-    """A subscription, as far as a purchase needs it."""
+    """A subscription, as far as a purchase and the account page need it.
+
+    `recurring_pre_tax_amount` is one period's, for all units.
+    """
 
     subscription_id: Id
     status: str
     product_id: Id
     customer: CustomerLimited
     quantity: Count | None = None
-    currency: str | None = None
+    currency: Currency | None = None
+    recurring_pre_tax_amount: Amount | None = None
+    payment_frequency_count: Count | None = None
+    payment_frequency_interval: str | None = None
+    next_billing: datetime | None = field(name="next_billing_date", default=None)
+    cancel_at_next_billing_date: bool | None = None
     payment_method_id: str | None = None
     metadata: Metadata | None = None
     created: datetime | None = field(name="created_at", default=None)

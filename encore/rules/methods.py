@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Literal
 
 from encore.rules.money import is_chargeable
 from encore.rules.quotes import QuotedMethod
@@ -13,6 +14,9 @@ from encore.rules.quotes import QuotedMethod
 RUPEE_ONLY_TYPES = frozenset({"upi", "upi_collect", "upi_intent"})
 _LAST4 = re.compile(r"[0-9]{4}")
 _NETWORK = re.compile(r"[A-Za-z0-9 _-]{1,30}")
+
+
+ExpiryState = Literal["valid", "soon", "expired"]
 
 
 class MethodReason(StrEnum):
@@ -85,6 +89,17 @@ def pre_check(method: SavedMethod | None, *, currency: str, now: int) -> MethodC
     if not _can_pay(method, currency):
         return Unusable(MethodReason.CURRENCY)
     return Usable(method)
+
+
+def expiry_state(method: SavedMethod, *, now: int) -> ExpiryState:
+    """Tell how long a card is still good: `soon` is this month and the next (our choice: time for one more renewal)."""
+    if _is_expired(method, now=now):
+        return "expired"
+    if method.expiry_month is None or method.expiry_year is None:
+        return "valid"
+    today = datetime.fromtimestamp(now / 1000, tz=UTC)
+    months_left = (method.expiry_year - today.year) * 12 + method.expiry_month - today.month
+    return "soon" if months_left <= 1 else "valid"
 
 
 def method_that_paid(

@@ -38,7 +38,10 @@ def product_of(shop: Shop, order: Order) -> ProductCard:
 
 def list_payments(shop: Shop, order: Order) -> tuple[PaymentLine, ...]:
     """Return the payments of an order and of the offers taken after it, those under way included."""
-    lines = [_paid(shop, order), *(_paid(shop, other) for other in orders.list_of_first(shop.store, order.id))]
+    lines = [
+        payment_line(shop, order),
+        *(payment_line(shop, other) for other in orders.list_of_first(shop.store, order.id)),
+    ]
     return (*lines, *_under_way(shop, order))
 
 
@@ -53,7 +56,8 @@ def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
     return tuple(sums.values())
 
 
-def _paid(shop: Shop, order: Order) -> PaymentLine:
+def payment_line(shop: Shop, order: Order) -> PaymentLine:
+    """Return the payment of one order, and how it stands."""
     payment = payments.get_payment(shop.store, order.payment_id) if order.payment_id else None
     return PaymentLine(
         payment_id=order.payment_id,

@@ -65,6 +65,11 @@ class PaymentLine:
     method: QuotedMethod | None
     refunded: Money | None = None
 
+    @property
+    def has_invoice(self) -> bool:
+        """Whether it was paid, so that the provider has written an invoice, whatever became of it afterwards."""
+        return self.payment_id is not None and self.state in ("paid", "refunded", "disputed", "lost")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OrderSummary:

@@ -1,9 +1,10 @@
 """The return page and the order page: what a checkout came to, and what the funnel shows next."""
 
 from encore.rules.card_declines import read_card_decline
-from encore.services import budgets, catalogue, checkout, offer_pages, offers, order_pages
+from encore.services import accounts, budgets, catalogue, checkout, offer_pages, offers, order_pages
 from encore.services.pages import OfferPage, ProductCard, ReturnPage
 from encore.services.shop import Shop
+from encore.services.sign_ins import Account
 from encore.store import checkouts, offer_instances, orders
 from encore.store.checkouts import Checkout
 from encore.store.orders import Order
@@ -90,10 +91,15 @@ def _declined(shop: Shop, order: Order) -> tuple[ProductCard, ...]:
     return tuple(card for card in cards if card is not None and not card.is_archived)
 
 
-def order_page(shop: Shop, ref: str, *, buyer_key: str | None, language: str) -> ReturnPage:
-    """Return an order with all its payments; nothing of it for another browser, or before it is paid."""
+def order_page(
+    shop: Shop, ref: str, *, buyer_key: str | None, language: str, account: Account | None = None
+) -> ReturnPage:
+    """Return an order with all its payments, for the browser that paid it or the account it belongs to.
+
+    Nothing of it for anybody else, or before it is paid.
+    """
     found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
-    order = orders.get_of_checkout(shop.store, found.id) if found else None
+    order = orders.get_of_checkout(shop.store, found.id) if found else accounts.get_order(shop, account, ref)
     if order is None:
         return ReturnPage(state="other_browser", ref=ref)
     lines = order_pages.list_payments(shop, order)

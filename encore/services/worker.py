@@ -22,6 +22,7 @@ from encore.services import (
     poll,
     reconcile,
     refunds,
+    sign_ins,
     webhooks,
 )
 from encore.services.shop import Shop
@@ -168,6 +169,7 @@ def _lanes(shop: Shop) -> list[list[Job]]:
             Job("expiry", lambda: offers.expire_due(shop) + fallback.close_due(shop), every_s=_EXPIRY_EVERY_S),
         ],
         [
+            Job("sign-in", lambda: _drain(lambda: sign_ins.write_next(shop))),
             Job("outbox", lambda: _drain(lambda: mail.send_next(shop))),
             Job("catalogue", lambda: _sync(shop), every_s=settings.catalogue_every_s, last_at=catalogue.SYNCED_AT),
             Job("poll", lambda: poll.poll(shop), every_s=settings.poll_every_s, last_at=poll.POLLED_AT),
@@ -189,7 +191,7 @@ def _sync(shop: Shop) -> int:
 
 
 def _sweep(shop: Shop) -> int:
-    swept = poll.sweep(shop)
+    swept = sign_ins.sweep(shop) + poll.sweep(shop)
     with shop.store.write():
         meta.mark_value(shop.store, _SWEPT_AT, value=shop.now())
     return swept

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from encore.store.engine import Store
-from encore.store.records import columns, one
+from encore.store.records import columns, many, one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,18 @@ def upsert_customer(store: Store, customer: Customer) -> None:
 def get_customer(store: Store, customer_id: str) -> Customer | None:
     """Return a payer by the provider's id."""
     return one(Customer, store.row(f"SELECT {columns(Customer)} FROM customers WHERE id = :id", id=customer_id))
+
+
+def list_of_address(store: Store, address: str) -> list[Customer]:
+    """Return every payer with this e-mail address, newest first; `address` is in small letters."""
+    return many(
+        Customer,
+        store.rows(
+            f"SELECT {columns(Customer)} FROM customers WHERE lower(email) = :address"
+            " ORDER BY first_seen_at DESC, id DESC",
+            address=address,
+        ),
+    )
 
 
 def upsert_saved_methods(store: Store, methods: SavedMethods) -> None:

@@ -72,6 +72,20 @@ def list_of_first(store: Store, first_order_id: str) -> list[Order]:
     )
 
 
+def list_page(store: Store, customer_id: str, *, before: int, limit: int) -> list[Order]:
+    """Return a customer's newest orders with a number under `before`, those of offers included."""
+    return many(
+        Order,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM orders WHERE customer_id = :id AND number < :before"
+            " ORDER BY number DESC LIMIT :limit",
+            id=customer_id,
+            before=before,
+            limit=limit,
+        ),
+    )
+
+
 def count_of_customer(store: Store, customer_id: str) -> int:
     """Return how many first orders a customer has."""
     found = store.row(

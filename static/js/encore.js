@@ -22,7 +22,7 @@
     const root = step();
     if (!root || (root.id === shown && event.detail?.ctx?.request?.method !== "POST")) return;
     shown = root.id;
-    document.getElementById("main").dataset.pageState = root.id.slice(root.id.indexOf("-") + 1);
+    document.getElementById("main").dataset.pageState = root.dataset.step ?? root.id.slice(root.id.indexOf("-") + 1);
     root.querySelector("h1")?.focus();
   };
 

@@ -55,6 +55,10 @@ TABLE = {
     ("GET", "/r/<ref>/wait/<int:check>"): Line(Seen(303, "/r/<ref>"), NOT_FOUND),
     ("POST", "/r/<ref>/checkout"): Line(Seen(303, "http://127.0.0.1:5000/r/<ref>"), NOT_FOUND),
     ("GET", "/orders/<ref>"): Line(Seen(200), NOT_FOUND),
+    # Having paid is not enough for an invoice, which names its customer.
+    ("GET", "/orders/<ref>/payments/<int:number>/invoice"): Line(
+        Seen(303, "/account/sign-in?to=/orders/<ref>"), NOT_FOUND
+    ),
     ("GET", "/o/<instance_id>"): Line(Seen(200), NOT_FOUND),
     ("GET", "/o/<instance_id>/status"): Line(Seen(200), NOT_FOUND),
     ("POST", "/o/<instance_id>/accept"): Line(Seen(303, "/o/<instance_id>"), Seen(303, PUBLIC), NOT_FOUND),
@@ -63,6 +67,18 @@ TABLE = {
     ("POST", "/o/<instance_id>/cancel"): Line(Seen(303, "/o/<instance_id>"), Seen(303, PUBLIC), NOT_FOUND),
     ("POST", "/o/<instance_id>/checkout"): Line(Seen(303, "checkout host"), Seen(303, PUBLIC), NOT_FOUND),
     ("POST", "/sign-out"): everybody(303, "/"),
+    # Nobody here has used a link: what those see who have is in test_accounts.py.
+    ("GET", "/account"): everybody(303, "/account/sign-in"),
+    ("GET", "/account/orders"): everybody(303, "/account/sign-in?to=/account/orders"),
+    ("GET", "/account/orders/before/<int:number>"): everybody(303, "/account/sign-in?to=/account/orders/before/1"),
+    ("GET", "/account/methods"): everybody(303, "/account/sign-in?to=/account/methods"),
+    ("POST", "/account/methods/remove"): everybody(303, "/account/sign-in?to=/account/methods"),
+    ("GET", "/account/sign-in"): everybody(200),
+    ("POST", "/account/sign-in"): everybody(422),
+    ("GET", "/account/sign-in/sent"): everybody(200),
+    ("GET", "/account/sign-in/link/<token>"): everybody(410),
+    ("GET", "/account/sign-in/open"): everybody(410),
+    ("POST", "/account/sign-in/open"): everybody(410),
     ("GET", "/merchant/mail"): everybody(403),
     ("GET", "/merchant/mail/<message_id>"): everybody(403),
     ("GET", "/merchant/mail/<message_id>/html"): everybody(403),
@@ -151,6 +167,7 @@ def path_of(rule: str, browser: Browser) -> str:
         INSTANCE: browser.instance,
         "<slug>": "starter-course",
         "<int:check>": "1",
+        "<int:number>": "1",
         "<message_id>": "msg_1",
         "<token>": "t" * 43,
         "<path:filename>": "css/encore.css",
@@ -223,7 +240,7 @@ def test_unknown_and_foreign_look_the_same(stage: Stage, victim: Browser) -> Non
         known, unknown = (
             read(stranger.get(path).get_data(as_text=True)).one("main")
             for path in (path_of(rule, victim), rule.replace(REF, "x" * 43).replace(INSTANCE, "oi_x"))
-            for path in (path.replace("<int:check>", "1"),)
+            for path in (path.replace("<int:check>", "1").replace("<int:number>", "1"),)
         )
         assert known.text == unknown.text
         assert known.attributes == unknown.attributes

@@ -134,5 +134,5 @@ def test_order_of_tab_is_the_order_of_reading(new_shopper: NewShopper, *, scheme
         "method-choice",
         "offer-accept",
         "offer-decline",
-        "Help",
+        "Your account",
     ]

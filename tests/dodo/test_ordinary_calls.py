@@ -462,3 +462,85 @@ def test_a_fork_does_not_inherit_the_session(make_dodo: MakeDodo, monkeypatch: p
     monkeypatch.setattr("os.getpid", lambda: -1)
 
     assert client._session() is not before
+
+
+# ---- Removing, and files ---------------------------------------------------------------------------------------------
+
+PDF = b"%PDF-1.7\n%%EOF\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (http(204, b""), "removed"),
+        (http(200, b"{}"), "removed"),
+        (NOT_FOUND, "gone"),
+        (http(409, b'{"code":"ANY_WORD","message":"in use"}'), "in_use"),
+        (http(409, b""), "in_use"),
+    ],
+)
+def test_removal_of_a_method_is_read_by_its_status(make_dodo: MakeDodo, answer: bytes, result: str) -> None:
+    with RawServer(answering(answer)) as server:
+        dodo = make_dodo(server.url)
+        found = dodo.customers.remove_payment_method("cus_1", "pm_1", budget=dodo.budget())
+
+    assert found == result
+    assert [(r.method, r.path) for r in server.requests] == [("DELETE", "/customers/cus_1/payment-methods/pm_1")]
+
+
+@pytest.mark.parametrize(
+    "answer", [http(500, b""), http(502, b""), http(302, b""), http(401, b"{}"), b"nonsense\r\n\r\n"]
+)
+def test_removal_that_nobody_confirmed_is_not_tried_again(make_dodo: MakeDodo, answer: bytes) -> None:
+    with RawServer(answering(answer)) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(Unavailable):
+            dodo.customers.remove_payment_method("cus_1", "pm_1", budget=dodo.budget())
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("ids", [("cus/1", "pm_1"), ("cus_1", "../cus_2"), ("cus_1", ""), ("cus_1", "pm_1?x=1")])
+def test_removal_never_leaves_its_path(make_dodo: MakeDodo, ids: tuple[str, str]) -> None:
+    with RawServer(answering(http(204, b""))) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(NotExecuted):
+            dodo.customers.remove_payment_method(*ids, budget=dodo.budget())
+
+    assert server.requests == []
+
+
+def test_invoice_is_read_as_the_file_it_is(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(http(200, PDF, "Content-Type: application/pdf; charset=binary"))) as server:
+        dodo = make_dodo(server.url)
+        found = dodo.invoices.of_payment("pay_1", budget=dodo.budget())
+
+    assert found == PDF
+    assert server.requests[0].path == "/invoices/payments/pay_1"
+    assert server.requests[0].headers["accept"] == "application/pdf"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(http(200, b"<script>", "Content-Type: text/html"), id="a page"),
+        pytest.param(http(200, PDF, "Content-Type: text/html"), id="a PDF called a page"),
+        pytest.param(http(200, b"<script>", "Content-Type: application/pdf"), id="a page called a PDF"),
+        pytest.param(http(200, b"", "Content-Type: application/pdf"), id="nothing"),
+        pytest.param(http(200, PDF + b"x" * (1 << 20), "Content-Type: application/pdf"), id="too large"),
+        pytest.param(http(302, b"", "Location: https://evil.example/"), id="somewhere else"),
+        pytest.param(http(500, b""), id="an error"),
+    ],
+)
+def test_what_is_no_invoice_is_not_handed_on(make_dodo: MakeDodo, answer: bytes) -> None:
+    with RawServer(answering(answer)) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(Unavailable):
+            dodo.invoices.of_payment("pay_1", budget=dodo.budget())
+
+
+def test_invoice_that_is_not_there_says_so(make_dodo: MakeDodo) -> None:
+    with RawServer(answering(NOT_FOUND)) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(NotExecuted):
+            dodo.invoices.of_payment("pay_1", budget=dodo.budget())

@@ -144,6 +144,30 @@ ROWS: dict[str, Row] = {
         "offer_instance_id": "ofi_1",
         "created_at": 1,
     },
+    "sign_in_links": {
+        "id": "link_1",
+        "address": "a@example.com",
+        "network": "n",
+        "language": "en",
+        "leads_to": "/account",
+        "asked_at": 1,
+    },
+    "sign_ins": {
+        "buyer_key": "buyer",
+        "address": "a@example.com",
+        "link_id": "link_1",
+        "signed_in_at": 1,
+        "seen_at": 1,
+    },
+    "subscriptions": {
+        "id": "sub_1",
+        "customer_id": "cus_1",
+        "product_id": "pdt_1",
+        "status": "active",
+        "quantity": 1,
+        "cancels_at_period_end": 0,
+        "observed_at": 1,
+    },
     "rate_budget": {"id": 1, "tokens_milli": 1, "refilled_at": 1, "blocked_until": 0},
 }
 

@@ -31,6 +31,9 @@ SECOND: dict[str, dict[str, object]] = {
     "offer_versions": {"version": 2},
     "entitlements": {"product_id": "pdt_2"},
     "suppressions": {"product_id": "pdt_2"},
+    "sign_in_links": {"id": "link_2"},
+    "sign_ins": {"buyer_key": "other", "link_id": "link_2"},
+    "subscriptions": {"id": "sub_2"},
     "rate_budget": {},
 }
 
@@ -84,6 +87,12 @@ BREACHES: list[tuple[str, str, dict[str, object]]] = [
     ("one call budget", "rate_budget", {"id": 2}),
     ("a slug names one product", "products", {"slug": "course"}),
     ("a published version never changes", "offer_versions", {"version": 1}),
+    # One link, one browser; and nothing opens that was not mailed.
+    ("a link signs one browser in", "sign_ins", {"link_id": "link_1"}),
+    ("a browser has one account", "sign_ins", {"buyer_key": "buyer"}),
+    ("a link is used only if it was mailed", "sign_in_links", {"used_at": 2}),
+    ("a link runs out only if its request was handled", "sign_in_links", {"expires_at": 2}),
+    ("a subscription costs no less than nothing", "subscriptions", {"amount": -1}),
     # Words and references.
     ("an attempt's state is one of fifteen", "attempts", {"state": "lost"}),
     ("a yes has one of five outcomes", "acceptances", {"outcome": "maybe"}),

@@ -41,7 +41,7 @@ def test_foreign_unknown_and_malformed_refs_look_the_same(stranger: Visit, path:
     if "%2f" not in ref:  # a path of two parts never reaches the handler
         assert (
             page.one("main").text
-            == "Nothing to see on this device Please use the device you paid on, or sign in. Go to the shop"
+            == "Nothing to see on this device Please use the device you paid on, or sign in. Sign in Go to the shop"
         )
 
 

@@ -1,0 +1,440 @@
+"""Accounts belong to proven addresses: what those see who have no link, an old one, another's, or only a typed address.
+
+Every refusal is checked to have changed nothing here and nothing at the provider.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from encore import tokens
+from encore.store.engine import Store
+from tests.attacks.stage import DAY_S, MASTERCARD, Browser, Stage, state_of
+from tests.attacks.test_identities import OTHER_SHOP, with_cookies_of
+from tests.html import form_fields, read
+
+MINUTE_S = 60
+# What an account is made of, as paths of one's own; a stranger is sent to the sign-in from all of them.
+PAGES = ("/account", "/account/orders", "/account/orders/before/999999999", "/account/methods")
+LOOKED_AT = ("sign_ins",)
+
+
+def signed_in(stage: Stage, **form: str) -> Browser:
+    """A buyer who has proven their address."""
+    return stage.buyer(**form).sign_in()
+
+
+@pytest.fixture(scope="module")
+def victim(stage: Stage) -> Browser:
+    """A signed-in buyer with an order and a saved card, whom every test here leaves as they are."""
+    return signed_in(stage)
+
+
+def facts_of(stage: Stage, victim: Browser) -> list[str]:
+    """Whatever would tell somebody of this account."""
+    row = victim.row()
+    number = stage.one(
+        "SELECT o.number FROM orders o JOIN checkouts c ON c.id = o.checkout_id WHERE c.ref = :ref", ref=victim.ref
+    )["number"]
+    return [victim.email, row["customer_id"], f"E-{number}", "4242"]
+
+
+def methods_of(stage: Stage, buyer: Browser) -> list[str]:
+    return [method["payment_method_id"] for method in stage.sandbox.methods(buyer.row()["customer_id"])]
+
+
+def method_form(buyer: Browser) -> dict[str, str]:
+    """The form that removes this buyer's first card, as it stands in their page."""
+    return form_fields(buyer.page("/account/methods").all(data_testid="remove-method")[0])
+
+
+# ---- Who has no account --------------------------------------------------------------------------------------------
+
+
+def has_never_been_here(stage: Stage, victim: Browser) -> Browser:
+    return stage.browser()
+
+
+def has_only_paid(stage: Stage, victim: Browser) -> Browser:
+    return stage.buyer(MASTERCARD)
+
+
+def has_paid_with_the_victims_address(stage: Stage, victim: Browser) -> Browser:
+    thief = stage.buyer(MASTERCARD, email=victim.email)
+    assert thief.row()["customer_id"] == victim.row()["customer_id"]
+    return thief
+
+
+def has_read_the_store(stage: Stage, victim: Browser) -> Browser:
+    browser = stage.browser()
+    key = stage.one("SELECT buyer_key FROM sign_ins WHERE address = :address", address=victim.email)["buyer_key"]
+    browser.client.set_cookie("encore_buyer", key, domain="127.0.0.1")
+    return browser
+
+
+def has_asked_for_the_link_only(stage: Stage, victim: Browser) -> Browser:
+    browser = stage.browser()
+    browser.ask_for_link(victim.email)
+    return browser
+
+
+def has_opened_the_link_without_its_button(stage: Stage, victim: Browser) -> Browser:
+    browser = stage.browser()
+    browser.get(browser.ask_for_link(victim.email))
+    assert "•••" in browser.page("/account/sign-in/open").text
+    return browser
+
+
+NO_ACCOUNT: list[Callable[[Stage, Browser], Browser]] = [
+    has_never_been_here,
+    has_only_paid,
+    has_paid_with_the_victims_address,
+    has_read_the_store,
+    has_asked_for_the_link_only,
+    has_opened_the_link_without_its_button,
+]
+
+
+@pytest.mark.parametrize("enter", NO_ACCOUNT, ids=lambda enter: enter.__name__)
+def test_browser_without_account_is_sent_to_the_sign_in(
+    stage: Stage, victim: Browser, enter: Callable[[Stage, Browser], Browser]
+) -> None:
+    """A thief's browser: paid with the subscriber's e-mail, gets no account."""
+    stranger = enter(stage, victim)
+    facts = facts_of(stage, victim)
+    form = method_form(victim)
+    del form["csrf_token"]
+
+    with stage.unchanged(but=LOOKED_AT):
+        answers = [stranger.get(path) for path in PAGES]
+        answers += [stranger.get(path, is_htmx=True) for path in PAGES]
+        answers += [stranger.post("/account/methods/remove", form, is_htmx=is_htmx) for is_htmx in (False, True)]
+        orders = [stranger.get(f"/orders/{victim.ref}"), stranger.get(f"/orders/{victim.ref}/payments/1/invoice")]
+
+    for answer in answers:
+        assert (answer.location or answer.headers["HX-Redirect"]).startswith("/account/sign-in")
+    assert [answer.status_code for answer in orders] == [404, 404]
+    for answer in (*answers, *orders):
+        assert [fact for fact in facts if fact in answer.get_data(as_text=True)] == []
+
+
+@pytest.mark.parametrize(
+    "pass_time",
+    [pytest.param((30,), id="half an hour idle"), pytest.param((*[29] * 25, 20), id="twelve hours, never idle")],
+)
+def test_account_ends_by_time(stage: Stage, pass_time: tuple[int, ...]) -> None:
+    buyer = signed_in(stage)
+    began = stage.clock.wall_s
+    try:
+        for minutes in pass_time[:-1]:
+            stage.clock.wall_s += minutes * MINUTE_S
+            if stage.clock.wall_s - began < 12 * 60 * MINUTE_S:
+                assert buyer.get("/account").status_code == 200
+        stage.clock.wall_s += pass_time[-1] * MINUTE_S
+
+        answers = [buyer.get(path) for path in PAGES]
+        order = buyer.get(f"/orders/{buyer.ref}")
+    finally:
+        stage.clock.wall_s = began
+
+    assert {answer.status_code for answer in answers} == {303}
+    # The browser that paid has its order for a day, account or not.
+    assert order.status_code == 200
+
+
+@pytest.mark.criterion("P28")
+def test_sign_out_ends_the_account_of_a_copied_cookie_too(stage: Stage) -> None:
+    buyer = signed_in(stage)
+    copy = with_cookies_of(stage, buyer)
+    assert copy.get("/account").status_code == 200
+
+    buyer.send(buyer.page("/account"), "sign-out")
+
+    assert [browser.get("/account").status_code for browser in (buyer, copy)] == [303, 303]
+
+
+# ---- Whose account -------------------------------------------------------------------------------------------------
+
+
+def test_account_holds_nothing_of_another(stage: Stage, victim: Browser) -> None:
+    """Signed in as oneself, with every path and name of somebody else's account."""
+    other = signed_in(stage, card=MASTERCARD)
+    facts, before = facts_of(stage, victim), methods_of(stage, victim)
+    taken = method_form(victim)["method"]
+
+    with stage.unchanged(but=(*LOOKED_AT, "saved_methods", "subscriptions", "subscription_reads")):
+        pages = [other.get(path) for path in PAGES]
+        foreign = [other.get(f"/orders/{victim.ref}"), other.get(f"/orders/{victim.ref}/payments/1/invoice")]
+        removal = other.post("/account/methods/remove", {"method": taken})
+
+    assert [answer.status_code for answer in pages] == [200] * len(PAGES)
+    assert [answer.status_code for answer in foreign] == [404, 404]
+    assert (removal.status_code, state_of(read(removal.get_data(as_text=True)))) == (404, "gone")
+    for answer in (*pages, *foreign, removal):
+        assert [fact for fact in facts if fact in answer.get_data(as_text=True)] == []
+    assert methods_of(stage, victim) == before
+
+
+@pytest.mark.parametrize("name", ["", "pm_1", "x" * 43, "own id"])
+def test_only_the_name_in_the_page_removes_a_method(stage: Stage, victim: Browser, name: str) -> None:
+    buyer = victim
+    before = methods_of(stage, buyer)
+
+    # The provider's own id is worth nothing either: it never was in a page.
+    answer = buyer.post("/account/methods/remove", {"method": before[0] if name == "own id" else name})
+
+    assert answer.status_code == 404
+    assert methods_of(stage, buyer) == before
+
+
+def test_no_page_of_an_account_holds_an_id_of_the_provider(stage: Stage) -> None:
+    buyer = stage.buyer(email="ids@example.com")
+    buyer.act("accept")
+    buyer.sign_in()
+    customer = buyer.row()["customer_id"]
+    secrets = [customer, *methods_of(stage, buyer), "cus_", "pm_", "sub_"]
+
+    for path in (*PAGES, f"/orders/{buyer.ref}", "/account/sign-in"):
+        answer = buyer.get(path)
+        text = answer.get_data(as_text=True) + str(answer.location or "")
+        assert [secret for secret in secrets if secret in text] == [], path
+
+
+def test_signed_in_buyer_opens_an_order_of_another_browser(stage: Stage) -> None:
+    buyer = stage.buyer()
+    elsewhere = stage.browser()
+    assert elsewhere.get(f"/orders/{buyer.ref}").status_code == 404
+
+    elsewhere.sign_in(buyer.email)
+
+    assert elsewhere.page(f"/orders/{buyer.ref}").test_id("order-summary")
+    with stage.later(40 * DAY_S):
+        late = stage.browser().sign_in(buyer.email)
+        assert late.page(f"/orders/{buyer.ref}").test_id("order-summary")
+    # An account shows orders; the offer stays with the browser it was made to.
+    assert elsewhere.get(f"/o/{buyer.instance}").status_code == 404
+
+
+# ---- The link ------------------------------------------------------------------------------------------------------
+
+
+def visitor_who_is(stage: Stage, victim: Browser) -> Browser:
+    """A browser that was never here, of the person with the victim's address."""
+    browser = stage.browser()
+    browser.email = victim.email
+    return browser
+
+
+@pytest.mark.criterion("P28")
+def test_link_works_once_in_any_browser(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+    link = buyer.ask_for_link()
+    phone, laptop = stage.browser(), stage.browser()
+
+    phone.sign_in(link=link)
+
+    assert phone.get("/account").status_code == 200
+    assert laptop.get(link).status_code == 410
+    assert buyer.get("/account").status_code == 303
+
+
+def test_link_opened_in_two_browsers_signs_one_in(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+    link = buyer.ask_for_link()
+    browsers = [stage.browser(), stage.browser()]
+    for browser in browsers:
+        browser.get(link)
+    pages = [browser.page("/account/sign-in/open") for browser in browsers]
+
+    answers = [b.send(page, "sign-in-confirm") for b, page in zip(browsers, pages, strict=True)]
+
+    assert [answer.status_code for answer in answers] == [303, 410]
+    assert [browser.get("/account").status_code for browser in browsers] == [200, 303]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("purpose", [{}, {"Sec-Purpose": "prefetch"}, {"Purpose": "prefetch"}], ids=str)
+def test_looking_at_a_link_uses_nothing_up(stage: Stage, victim: Browser, method: str, purpose: dict[str, str]) -> None:
+    """Mail scanners and browsers follow links by themselves: only the button signs in."""
+    buyer = visitor_who_is(stage, victim)
+    link = buyer.ask_for_link()
+    scanner = stage.browser()
+
+    with stage.unchanged():
+        for path in (link, link, "/account/sign-in/open"):
+            scanner.open(method, path, headers=purpose)
+
+    assert scanner.get("/account").status_code == 303
+    assert buyer.sign_in(link=link).get("/account").status_code == 200
+
+
+def test_link_runs_out_after_a_quarter_of_an_hour(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+    link = buyer.ask_for_link()
+    buyer.get(link)
+    page = buyer.page("/account/sign-in/open")
+
+    with stage.later(15 * MINUTE_S), stage.unchanged():
+        answers = [buyer.get(link), buyer.send(page, "sign-in-confirm")]
+
+    assert [answer.status_code for answer in answers] == [410, 410]
+
+
+def test_used_old_and_invented_links_look_the_same(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+    used, old = buyer.ask_for_link(), buyer.ask_for_link()
+    buyer.sign_in(link=used)
+    link_id = used.rpartition("/")[2].partition(".")[0]
+    forged = tokens.make_link_token(OTHER_SHOP, link_id)
+    stranger = stage.browser()
+
+    with stage.later(16 * MINUTE_S), stage.unchanged():
+        answers = [
+            stranger.get(path)
+            for path in (used, old, f"/account/sign-in/link/{forged}", "/account/sign-in/link/x", used[:-1] + "A")
+        ]
+
+    assert {answer.status_code for answer in answers} == {410}
+    texts = {read(answer.get_data(as_text=True)).one("main").text for answer in answers}
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("change", ["another shop's key", "another request", "no signature", "cut"])
+def test_link_that_we_did_not_sign_opens_nothing(stage: Stage, victim: Browser, change: str) -> None:
+    """Whoever reads the database knows the ids of the requests, and cannot make a link of them."""
+    attacker = stage.buyer()
+    link_id = visitor_who_is(stage, victim).ask_for_link().rpartition("/")[2].partition(".")[0]
+    own = attacker.ask_for_link().rpartition("/")[2]
+    forged = {
+        "another shop's key": tokens.make_link_token(OTHER_SHOP, link_id),
+        "another request": f"{link_id}.{own.partition('.')[2]}",
+        "no signature": link_id,
+        "cut": tokens.make_link_token(stage.settings.secret_keys, link_id)[:-1],
+    }[change]
+
+    with stage.unchanged():
+        assert attacker.get(f"/account/sign-in/link/{forged}").status_code == 410
+
+
+def test_no_row_holds_what_opens_an_account(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+    signature = buyer.ask_for_link().rpartition(".")[2]
+    buyer.get(f"/account/sign-in/link/x.{signature}")
+
+    assert signature not in str(stage.dump())
+
+
+def test_link_leaves_the_address_at_once(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+
+    answer = buyer.get(buyer.ask_for_link())
+
+    assert (answer.status_code, answer.location) == (303, "/account/sign-in/open")
+    page = buyer.page("/account/sign-in/open")
+    assert page.test_id("sign-in-confirm").attributes["action"] == "/account/sign-in/open"
+    assert "b•••@example.com" in page.text
+    assert buyer.email not in page.text
+
+
+# ---- The cookie ----------------------------------------------------------------------------------------------------
+
+
+def test_cookie_planted_before_opens_nothing_afterwards(stage: Stage) -> None:
+    """Session fixation: the attacker knows the cookie the victim comes with, and has an order under it."""
+    attacker = stage.buyer(MASTERCARD)
+    victim = with_cookies_of(stage, attacker)
+    victim.email = stage.buyer().email
+
+    victim.sign_in()
+
+    assert victim.cookies()["encore_buyer"] != attacker.cookies()["encore_buyer"]
+    assert victim.get("/account").status_code == 200
+    assert attacker.get("/account").status_code == 303
+    assert attacker.get(f"/orders/{attacker.ref}").status_code == 404
+
+
+def test_offer_under_the_old_cookie_goes_on_after_the_sign_in(stage: Stage) -> None:
+    buyer = stage.buyer()
+
+    buyer.sign_in()
+
+    assert buyer.offer().test_id("offer")
+    assert buyer.act("accept").status_code == 303
+    assert len(buyer.charges()) == 1
+    assert stage.breaches() == ()
+
+
+def test_sign_in_needs_the_form_token_and_our_own_page(stage: Stage, victim: Browser) -> None:
+    buyer = visitor_who_is(stage, victim)
+    buyer.get(buyer.ask_for_link())
+
+    with stage.unchanged():
+        answers = [
+            buyer.open("POST", "/account/sign-in/open"),
+            buyer.post("/account/sign-in/open", {"csrf_token": stage.browser().csrf()}),
+            buyer.post("/account/sign-in/open", headers={"Sec-Fetch-Site": "cross-site"}),
+            buyer.post("/account/sign-in/open", headers={"Origin": "https://evil.example"}),
+        ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 403, 403]
+
+
+@pytest.mark.parametrize(
+    "place", ["https://evil.example", "//evil.example", "/\\evil.example", "/o/x", "/sign-out", "/account/../o", ""]
+)
+def test_sign_in_leads_to_pages_of_accounts_and_orders_only(stage: Stage, victim: Browser, place: str) -> None:
+    buyer = visitor_who_is(stage, victim)
+
+    buyer.get(buyer.ask_for_link(to=place))
+    done = buyer.send(buyer.page("/account/sign-in/open"), "sign-in-confirm")
+
+    assert done.location == "/account"
+
+
+# ---- What an answer tells ------------------------------------------------------------------------------------------
+
+
+def statements(store: Store, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that an act runs."""
+    seen: list[str] = []
+    run = store._execute
+
+    def noted(connection: object, sql: str, params: dict[str, object]) -> object:
+        seen.append(sql)
+        return run(connection, sql, params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_execute", noted)
+        act()
+    return seen
+
+
+@pytest.mark.parametrize("is_htmx", [False, True], ids=["page", "fragment"])
+def test_known_and_unknown_addresses_are_answered_alike(
+    stage: Stage, victim: Browser, monkeypatch: pytest.MonkeyPatch, is_htmx: bool
+) -> None:
+    """The same words, and the same work: an answer that is never looked for cannot be slower."""
+    known = victim.email
+    browser = stage.browser()
+    form = form_fields(browser.page("/account/sign-in").test_id("sign-in"))
+    answers, work = {}, {}
+
+    for address in (known, "nobody@example.com"):
+        sent = {**form, "email": address}
+        work[address] = statements(
+            stage.shop.store,
+            lambda sent=sent, address=address: answers.update(
+                {address: browser.open("POST", "/account/sign-in", data=sent, is_htmx=is_htmx)}
+            ),
+            monkeypatch,
+        )
+
+    first, second = answers.values()
+    assert (first.status_code, first.location, first.get_data()) == (
+        second.status_code,
+        second.location,
+        second.get_data(),
+    )
+    assert work[known] == work["nobody@example.com"]
+    stage.link_for(known)
+    assert stage.shop.store.rows("SELECT id FROM outbox WHERE recipient = 'nobody@example.com'") == []
