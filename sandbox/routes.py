@@ -15,6 +15,7 @@ from .resources import (
     direct_payments,
     discounts,
     disputes,
+    entitlement_grants,
     invoices,
     licenses,
     misc,
@@ -47,6 +48,7 @@ WIRE = (
     discounts,
     webhooks,
     licenses,
+    entitlement_grants,
     misc,
 )
 PAGES = (control, webhook_control, snapshots, checkout, authentication, static_link, home, draw)

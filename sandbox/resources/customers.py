@@ -86,12 +86,10 @@ def list_payment_methods(call: Call, customer_id: str) -> Response:
     return listing(listed_methods(call.twin, customer_id), serialise_method)
 
 
-@routes.get("/customers/{customer_id}/entitlements")
-@routes.get("/customers/{customer_id}/entitlement-grants")
 @routes.get("/customers/{customer_id}/credit-entitlements")
 @routes.get("/customers/{customer_id}/emails")
 def list_nothing(call: Call, customer_id: str) -> Response:
-    # The sandbox grants no entitlements, and test mode sends no e-mail: these lists are truly empty.
+    # The sandbox's products grant no credits, and test mode sends no e-mail: these lists are truly empty.
     found(call.twin.store.get("customers", customer_id), "Customer")
     return listing([], dict)
 

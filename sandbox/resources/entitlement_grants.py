@@ -1,12 +1,47 @@
-"""Entitlement grants: what a payment gives access to. Known by their webhooks only."""
+"""Entitlement grants: what a payment gives access to. They come of triggered events only."""
 
 from ..core.clock import rfc3339
 from ..core.events import emit
 from ..core.store import Doc
 from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
+from ..http.call import Call, Routes, found, listing, page, query_choice
+from ..http.server import Response
+
+routes = Routes()
+
+INTEGRATION = "digital_files"
+INTEGRATIONS = (
+    "discord",
+    "telegram",
+    "github",
+    "figma",
+    "framer",
+    "notion",
+    INTEGRATION,
+    "license_key",
+    "feature_flag",
+)
 
 # Event type -> the grant's status, spelled as in the OpenAPI 1.113.0 (its examples have it in lower case).
 STATUSES = {"created": "Pending", "delivered": "Delivered", "failed": "Failed", "revoked": "Revoked"}
+
+
+@routes.get("/customers/{customer_id}/entitlement-grants")
+def list_grants(call: Call, customer_id: str) -> Response:
+    limit, offset = page(call)
+    status = query_choice(call, "status", STATUSES.values())
+    integration = query_choice(call, "integration_type", INTEGRATIONS)
+    grants = [
+        grant
+        for grant in _grants_of(call, customer_id)
+        if status in (None, STATUSES[grant["event"]]) and integration in (None, INTEGRATION)
+    ]
+    return listing(grants[offset : offset + limit], lambda grant: serialise(call.twin, grant))
+
+
+@routes.get("/customers/{customer_id}/entitlements")
+def list_entitlements(call: Call, customer_id: str) -> Response:
+    return listing(_grants_of(call, customer_id), _entitlement)
 
 
 def create(twin: Twin, payment: Doc) -> Doc:
@@ -53,7 +88,7 @@ def serialise(twin: Twin, grant: Doc) -> Doc:
         "payment_id": grant["payment_id"],
         "subscription_id": grant["subscription_id"],
         "external_id": "",
-        "integration_type": "digital_files",
+        "integration_type": INTEGRATION,
         "status": STATUSES[grant["event"]],
         "metadata": grant["metadata"],
         "created_at": rfc3339(grant["created_at"]),
@@ -68,6 +103,27 @@ def serialise(twin: Twin, grant: Doc) -> Doc:
         "license_key": None,
         "oauth_url": None,
         "oauth_expires_at": None,
+    }
+
+
+def _grants_of(call: Call, customer_id: str) -> list[Doc]:
+    found(call.twin.store.get("customers", customer_id), "Customer")
+    return call.twin.store.find("entitlement_grants", customer_id=customer_id)
+
+
+def _entitlement(grant: Doc) -> Doc:
+    """Return a grant as a customer's entitlements list it: the status in lower case there."""
+    return {
+        "grant_id": grant["id"],
+        "entitlement_id": grant["entitlement_id"],
+        "entitlement_name": "Files",
+        "entitlement_description": None,
+        "integration_type": INTEGRATION,
+        "status": STATUSES[grant["event"]].lower(),
+        "created_at": rfc3339(grant["created_at"]),
+        "updated_at": rfc3339(grant["updated_at"]),
+        "delivered_at": _time(grant["delivered_at"]),
+        "revoked_at": _time(grant["revoked_at"]),
     }
 
 

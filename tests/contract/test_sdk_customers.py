@@ -113,3 +113,15 @@ def test_what_the_sandbox_does_not_grant_is_empty(client: DodoPayments, customer
     assert client.customers.list_credit_entitlements(customer_id).items == []
     assert client.customers.list_entitlement_grants(customer_id).items == []
     assert client.customers.emails.list(customer_id).items == []
+
+
+def test_triggered_grants_are_listed(sandbox: SandboxProcess, client: DodoPayments) -> None:
+    sandbox.control("triggers", {"type": "entitlement_grant.delivered", "set": {}})
+    customer_id = client.customers.list().items[0].customer_id
+
+    grants = client.customers.list_entitlement_grants(customer_id).items
+    entitlements = client.customers.list_entitlements(customer_id).items
+
+    assert [(grant.status, grant.integration_type) for grant in grants] == [("Delivered", "digital_files")]
+    assert [(item.grant_id, item.status) for item in entitlements] == [(grants[0].id, "delivered")]
+    assert client.customers.list_entitlement_grants(customer_id, status="Failed").items == []

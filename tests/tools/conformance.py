@@ -54,7 +54,7 @@ GATE = "not Async and strict"
 
 
 class NotRun(Exception):
-    """The suite could not be had; says why."""
+    """The suite could not be downloaded; says why."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def get_latest() -> Suite:
 def run_suite(suite: Suite, files: Iterable[str], *, gate: bool = False) -> tuple[dict[str, Tally], list[str]]:
     """Run test files against a sandbox in contract mode; returns tallies by file, and each failure in a line.
 
-    Raises NotRun if the run ended without a report.
+    Raises RuntimeError with what the run said last if it ended without a report.
     """
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
@@ -135,7 +135,7 @@ def run_suite(suite: Suite, files: Iterable[str], *, gate: bool = False) -> tupl
             environment = {**os.environ, "TEST_API_BASE_URL": sandbox.url, "PYTHONPATH": str(suite.folder / "src")}
             ended = subprocess.run(command, cwd=suite.folder, env=environment, capture_output=True, text=True)
         if not report.exists():
-            raise NotRun(_last_line(ended.stdout + ended.stderr))
+            raise RuntimeError(_last_line(ended.stdout + ended.stderr))
         return _read(report)
 
 
@@ -206,7 +206,9 @@ def _replace(new: Path, place: Path) -> None:
 
 
 def _pip(folder: Path, *arguments: str) -> None:
-    command = [str(_python_of(folder)), "-m", "pip", "-q", "--disable-pip-version-check", "--no-input", *arguments]
+    command = [str(_python_of(folder)), "-m", "pip", "-q", "--disable-pip-version-check", "--no-input"]
+    # One more try and no long wait: a machine without a network shall hear so soon.
+    command += ["--retries", "1", "--timeout", "15", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
         raise NotRun(_last_line(ended.stderr))
