@@ -8,11 +8,12 @@ tried truthfully and everything it did is taken back; one that is refused is ans
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from .control.demo import BASIC
+from .control.demo import BASIC, PRO
 from .core.ids import Ids
 from .core.twin import Twin
 from .http.call import Call
@@ -26,8 +27,6 @@ SUITE_IDS = {
     "pdt_": "pdt_R8AWMPiV8RyJElcCKvAID",
     "adn_": "adn_NX1zdqW4Hbivsqz8vI9dc",
     "cks_": "cks_n010SZaY4NXc7F1ck3Tq1",
-    # The link of the payment, and the card it saves, which no subscription uses.
-    "lnk_": "lnk_ContractPayment000001",
     "pm_": "payment_method_id",
     "pay_": "pay_gr4RizvMOXFJ6xca3y2tU",
     "sub_": "sub_Iuaq622bbmmfOGrVTqdXv",
@@ -38,7 +37,21 @@ SUITE_IDS = {
     "lic_": "lic_7namTC0VcgrnzrF3GTSwB",
     "lki_": "lki_EeWORStkMc7z0KycI31VS",
 }
-CUSTOMER, PRODUCT, SESSION, PAYMENT = (SUITE_IDS[prefix] for prefix in ("cus_", "pdt_", "cks_", "pay_"))
+CUSTOMER, PRODUCT, SESSION, PAYMENT, SUBSCRIPTION = (
+    SUITE_IDS[prefix] for prefix in ("cus_", "pdt_", "cks_", "pay_", "sub_")
+)
+# What else the seeds make and name: the link of the payment, and subscriptions in other states than active.
+LINK, SCHEDULED_SESSION, STOPPED_SESSION = (
+    "lnk_ContractPayment000001",
+    "cks_ContractScheduled0001",
+    "cks_ContractStopped000001",
+)
+SCHEDULED, STOPPED = "sub_ContractScheduled0001", "sub_ContractStopped000001"
+FURTHER_IDS = {
+    "lnk_": (LINK,),
+    "cks_": (SCHEDULED_SESSION, STOPPED_SESSION),
+    "sub_": (SCHEDULED, STOPPED),
+}
 EMAIL = "lan@example.com"
 # Nobody listens there: the suite looks at endpoints, not at deliveries.
 HOOK = "http://127.0.0.1:9/"
@@ -52,6 +65,9 @@ NEW_ADDON = {"name": "Seat", "tax_category": "saas", "price": 500, "currency": "
 CART = {"product_cart": [{"product_id": PRODUCT, "quantity": 1}]}
 FORM = {"email": EMAIL, "name": "Lan", "country": "US", "zipcode": "10001", "cvc": "123"}
 
+PLAN_CART = {"product_cart": [{"product_id": BASIC, "quantity": 1}]}
+CARD = {"card_number": "4242424242424242", "expiry": "06/32"}
+CHANGE = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately"}
 NEW_KEY = {"key": "license_key", "customer_id": CUSTOMER, "product_id": PRODUCT}
 
 # What makes the objects behind the ids, in order: method, path, body.
@@ -61,9 +77,17 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/addons", NEW_ADDON),
     ("POST", "/discounts", {"type": "percentage", "amount": 1000, "code": "code"}),
     ("POST", "/payments", CART | {"customer": {"email": EMAIL}, "billing": ADDRESS, "payment_link": True}),
-    ("POST", f"/session/{SUITE_IDS['lnk_']}", urlencode(FORM | {"card_number": "5555555555554444", "expiry": "06/32"})),
-    ("POST", "/checkouts", {"product_cart": [{"product_id": BASIC, "quantity": 1}]}),
-    ("POST", f"/session/{SESSION}", urlencode(FORM | {"card_number": "4242424242424242", "expiry": "06/32"})),
+    # The card that this saves is used by no subscription, so it can be deleted.
+    ("POST", f"/session/{LINK}", urlencode(FORM | {"card_number": "5555555555554444", "expiry": "06/32"})),
+    ("POST", "/checkouts", PLAN_CART),
+    ("POST", f"/session/{SESSION}", urlencode(FORM | CARD)),
+    ("POST", "/checkouts", PLAN_CART),
+    ("POST", f"/session/{SCHEDULED_SESSION}", urlencode(FORM | CARD)),
+    ("POST", f"/subscriptions/{SCHEDULED}/change-plan", CHANGE | {"effective_at": "next_billing_date"}),
+    ("POST", "/checkouts", PLAN_CART),
+    ("POST", f"/session/{STOPPED_SESSION}", urlencode(FORM | CARD)),
+    ("POST", "/_sandbox/payments", {"outcome": "failed"}),
+    ("POST", "/_sandbox/renewals", {"subscription_id": STOPPED}),
     ("POST", "/_sandbox/disputes", {"payment_id": PAYMENT, "amount": 100}),
     ("POST", "/webhooks", {"url": HOOK}),
     ("POST", "/license_keys", NEW_KEY),
@@ -71,11 +95,25 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/refunds", {"payment_id": PAYMENT, "items": [{"item_id": PRODUCT, "amount": 100}]}),
 )
 
-# What is sent instead of a refused request: path and body, None to keep the request's own.
-INSTEAD: dict[str, tuple[str | None, Any]] = {
+
+def owed_payment(twin: Twin) -> str:
+    """Return the id of the payment that stopped a subscription."""
+    stopped = twin.store.get("subscriptions", STOPPED)
+    assert stopped is not None
+    return str(stopped["owed_payment_id"])
+
+
+# What is sent instead of a refused request: path, or None to keep it, and body.
+INSTEAD: dict[str, tuple[str | Callable[[Twin], str] | None, Any]] = {
     "POST /checkouts": (None, CART),
     "POST /checkouts/preview": (None, CART | {"billing_address": ADDRESS}),
     "POST /payments": (None, CART | {"customer": {"email": EMAIL}, "billing": ADDRESS}),
+    "GET /payments/{}/retry": (lambda twin: f"/payments/{owed_payment(twin)}/retry", None),
+    "POST /payments/{}/retry": (lambda twin: f"/payments/{owed_payment(twin)}/retry", None),
+    "PATCH /subscriptions/{}": (None, {"metadata": {}}),
+    "POST /subscriptions/{}/change-plan": (None, CHANGE),
+    "POST /subscriptions/{}/change-plan/preview": (None, CHANGE),
+    "DELETE /subscriptions/{}/change-plan/scheduled": (f"/subscriptions/{SCHEDULED}/change-plan/scheduled", None),
     "POST /customers": (None, {"email": EMAIL, "name": "Lan"}),
     "PATCH /customers/{}": (None, {}),
     "POST /customers/{}/wallets/ledger-entries": (None, {"amount": 100, "currency": "USD", "entry_type": "credit"}),
@@ -99,15 +137,18 @@ INSTEAD: dict[str, tuple[str | None, Any]] = {
 
 
 class SuiteIds(Ids):
-    """Gives the first object of each kind the id that the suite asks for."""
+    """Gives the first object of each kind the id that the suite asks for, and the next those of FURTHER_IDS."""
 
     def __init__(self) -> None:
         super().__init__(seed=1)
-        self._left = dict(SUITE_IDS)
+        self._left = {prefix: [suite_id] for prefix, suite_id in SUITE_IDS.items()}
+        for prefix, further in FURTHER_IDS.items():
+            self._left.setdefault(prefix, []).extend(further)
 
     def new(self, prefix: str) -> str:
-        """Return the suite's id of this kind, once; then ids as usual."""
-        return self._left.pop(prefix, None) or super().new(prefix)
+        """Return the next id that is laid down for this kind, then ids as usual."""
+        left = self._left.get(prefix)
+        return left.pop(0) if left else super().new(prefix)
 
 
 class ContractRouter(Router):
@@ -121,6 +162,7 @@ class ContractRouter(Router):
         if not 400 <= answer.status < 500 or matched is None:
             return answer
         path, body = INSTEAD.get(normal_endpoint(f"{matched.route.method} {matched.route.template}"), (None, None))
+        path = path(call.twin) if callable(path) else path
         sister = replace(call.request, path=path or call.request.path, query="", body=_encoded(body))
         with call.twin.store.rehearsal():
             return super().respond(replace(call, request=sister))

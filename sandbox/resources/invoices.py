@@ -25,7 +25,7 @@ NOTE = "Issued by a sandbox for testing. Not a tax invoice; no money has moved."
 @routes.get("/invoices/payments/{payment_id}")
 def get_payment_invoice(call: Call, payment_id: str) -> Response:
     payment = found(call.twin.store.get("payments", payment_id), "Payment")
-    if payment["invoice_id"] is None:
+    if payment["status"] != "succeeded":
         raise WireError(404, "NOT_FOUND", "This payment has no invoice")
     return _pdf(f"invoice-{payment['invoice_id']}.pdf", payment_invoice(call.twin, payment))
 
