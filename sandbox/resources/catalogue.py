@@ -25,7 +25,7 @@ def read_tax_category(body: Doc) -> str:
     """Return the tax category, which must be there."""
     category = required_text(body, "tax_category")
     if category not in TAX_CATEGORIES:
-        raise refuse_body("tax_category", "unknown category")
+        raise WireError(422, "UNSUPPORTED_TAX_CATEGORY", f"Category {category[:60]} currently not supported")
     return category
 
 

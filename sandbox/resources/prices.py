@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..core.store import Doc
-from ..http.call import flag, refuse_body, whole
+from ..http.call import WireError, flag, refuse_body, whole
 from .catalogue import read_currency
 
 INTERVALS = ("Day", "Week", "Month", "Year")
@@ -48,7 +48,9 @@ def _one_time(price: Doc) -> Doc:
     # Without pay_what_you_want a suggested price is ignored (OpenAPI 1.113.0, OneTimePrice).
     suggested = price.get("suggested_price") if chosen else None
     if suggested is not None:
-        suggested = whole(price, "suggested_price", least=whole(price, "price", least=0))
+        suggested = whole(price, "suggested_price", least=0)
+        if suggested < whole(price, "price", least=0):
+            raise WireError(422, "INVALID_SUGGESTED_PRICE", "Suggested Price cannot be lower than minimum price")
     return {"pay_what_you_want": chosen, "suggested_price": suggested}
 
 

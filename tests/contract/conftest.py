@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from dodopayments import DodoPayments
+from dodopayments import DefaultHttpxClient, DodoPayments
 
+from tests.contract.schema import assert_exchange
 from tests.listener import SECRET, Listener
 from tests.sandbox_process import SandboxProcess, start_sandbox
 
@@ -43,6 +45,15 @@ def client(sandbox: SandboxProcess) -> Iterator[DodoPayments]:
         webhook_key=SECRET,
         base_url=sandbox.url,
         max_retries=0,
+        http_client=DefaultHttpxClient(event_hooks={"response": [judge]}),
         _strict_response_validation=True,
     ) as client:
         yield client
+
+
+def judge(response: httpx.Response) -> None:
+    """Hold every answer that the SDK gets against the derived schema."""
+    response.read()
+    if response.headers.get("content-type") == "application/json":
+        request = response.request
+        assert_exchange(request.method, request.url.path, response.status_code, response.json())

@@ -51,6 +51,28 @@ def assert_answer(endpoint: str, body: Any) -> None:
     assert not errors, f"{endpoint}\n" + "\n".join(errors)
 
 
+def assert_exchange(method: str, path: str, status: int, body: Any) -> None:
+    """Fail if an answer with a body is not what the document says for its route, or no refusal of the wire.
+
+    Routes that the document does not have are not judged.
+    """
+    if status >= 400:
+        assert set(body) == {"code", "message"}, (method, path, body)
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]+", body["code"]), body
+        return
+    template = _template_of(method, path)
+    if template is not None:
+        assert_answer(f"{method} {template}", body)
+
+
+@cache
+def _template_of(method: str, path: str) -> str | None:
+    for template, operations in document()["paths"].items():
+        if method.lower() in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return str(template)
+    return None
+
+
 @cache
 def _validator(endpoint: str) -> Draft202012Validator:
     method, template = endpoint.split(" ")

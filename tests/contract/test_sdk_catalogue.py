@@ -131,12 +131,11 @@ def test_paid_trial_and_chosen_price_are_kept(client: DodoPayments) -> None:
     [
         ({**MONTHLY, "trial_amount": 100}, "price.trial_amount"),
         ({**MONTHLY, "price": 99}, "price.price"),
-        ({**ONE_TIME, "pay_what_you_want": True, "suggested_price": 100}, "suggested_price"),
         ({**ONE_TIME, "discount": 10}, "price.discount"),
         ({**ONE_TIME, "currency": "XXX"}, "price.currency"),
         ({**MONTHLY, "type": "usage_based_price", "fixed_price": 0}, "price.type"),
     ],
-    ids=["trial-without-days", "under-a-dollar", "suggests-too-little", "own-discount", "no-currency", "usage"],
+    ids=["trial-without-days", "under-a-dollar", "own-discount", "no-currency", "usage"],
 )
 def test_prices_that_cannot_be_are_refused(client: DodoPayments, price: Any, field: str) -> None:
     with pytest.raises(dodopayments.UnprocessableEntityError) as refused:
@@ -145,11 +144,20 @@ def test_prices_that_cannot_be_are_refused(client: DodoPayments, price: Any, fie
     assert refusal(refused)[2].startswith(f"{field}:")
 
 
-def test_currency_with_three_decimals_is_refused(client: DodoPayments) -> None:
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"price": {**ONE_TIME, "currency": "KWD"}}, "UNSUPPORTED_CURRENCY"),
+        ({"price": {**ONE_TIME, "pay_what_you_want": True, "suggested_price": 100}}, "INVALID_SUGGESTED_PRICE"),
+        ({"tax_category": "groceries"}, "UNSUPPORTED_TAX_CATEGORY"),
+    ],
+    ids=["three-decimals", "suggests-too-little", "groceries"],
+)
+def test_refusals_have_their_documented_codes(client: DodoPayments, changes: dict[str, Any], code: str) -> None:
     with pytest.raises(dodopayments.UnprocessableEntityError) as refused:
-        make_product(client, price={**ONE_TIME, "currency": "KWD"})
+        make_product(client, **changes)
 
-    assert refusal(refused)[1] == "UNSUPPORTED_CURRENCY"
+    assert refusal(refused)[1] == code
 
 
 def test_product_image_is_uploaded_and_shown(client: DodoPayments) -> None:
