@@ -22,7 +22,7 @@ from encore.services import bookkeeping, demo, observe
 from encore.services.consent import Consent
 from encore.services.shop import Shop, open_shop
 from encore.settings import Settings, load_settings
-from encore.store import acceptances, attempts, catalogue, checkouts, offer_instances, orders, schema
+from encore.store import Store, acceptances, attempts, catalogue, checkouts, offer_instances, orders, schema
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.catalogue import Product
@@ -200,6 +200,30 @@ def add_order(shop: Shop, **changed: Any) -> Order:
     order = orders.get_of_checkout(shop.store, checkout.id)
     assert order is not None
     return order
+
+
+def order_again(store: Store, ref: str, *, times: int, customer_id: str | None = None) -> None:
+    """Let the buyer of an order have ordered the same again, so many times, in a checkout of its own each."""
+    checkout = checkouts.get_by_ref(store, ref)
+    order = orders.get_of_checkout(store, checkout.id) if checkout else None
+    assert checkout is not None
+    assert order is not None
+    with store.write():
+        for _ in range(times):
+            bare = {"provider_session_id": None, "subscription_id": None, "payment_id": None}
+            copy = replace(checkout, id=new_id("co"), ref=random_ref(), **bare)
+            checkouts.insert_checkout(store, copy)
+            orders.insert_order(
+                store,
+                replace(
+                    order,
+                    id=new_id("ord"),
+                    number=orders.next_number(store),
+                    checkout_id=copy.id,
+                    payment_id=None,
+                    customer_id=customer_id or order.customer_id,
+                ),
+            )
 
 
 # ---- An offer and its answer -----------------------------------------------------------------------------------

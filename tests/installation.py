@@ -22,6 +22,7 @@ from encore.services import catalogue, demo
 from encore.services.shop import open_shop
 from encore.settings import load_settings
 from encore.store import Store, open_store, schema
+from encore.tokens import make_link_token
 from encore.web_server import web_command
 from tests.sandbox_process import ROOT, SandboxProcess, start_sandbox, wait_for
 
@@ -126,6 +127,16 @@ class Installation:
         except requests.RequestException:
             return False
 
+    def wait_link(self, address: str, *, number: int = 0) -> str:
+        """Wait for the worker to mail the sign-in link with this number, from 0, to an address; returns its path."""
+        row = self.wait_row(
+            "SELECT id FROM sign_in_links WHERE address = :address AND expires_at IS NOT NULL"
+            " ORDER BY asked_at LIMIT 1 OFFSET :number",
+            address=address,
+            number=number,
+        )
+        return f"/account/sign-in/link/{make_link_token(load_settings(self.env).secret_keys, row['id'])}"
+
     def _spawn(self, command: list[str], env: dict[str, str], *, log: str) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("ab") as sink:
             return subprocess.Popen(
@@ -140,6 +151,7 @@ class Buyer:
     shop: Installation
     email: str
     card: str = "4242424242424242"
+    expiry: str = "06/32"
     session: requests.Session = field(default_factory=requests.Session)
     ref: str = ""
 
@@ -152,9 +164,22 @@ class Buyer:
         started = self.post_form(page, "buy")
         assert started.status_code == 303, started.text[:300]
         session_id = started.headers["location"].rsplit("/", 1)[1]
-        paid = self.shop.sandbox.pay(session_id, card=self.card, email=self.email)
+        paid = self.shop.sandbox.pay(session_id, card=self.card, email=self.email, expiry=self.expiry)
         self.ref = paid.headers["location"].split("?")[0].rsplit("/", 1)[1]
         return self.get(f"/r/{self.ref}")
+
+    def open_link(self) -> str:
+        """Ask for a sign-in link and follow it; returns the page with its button."""
+        earlier = self.shop.store.rows("SELECT id FROM sign_in_links WHERE address = :address", address=self.email)
+        asked = self.post_form(self.get("/account/sign-in"), "sign-in", email=self.email)
+        assert asked.status_code == 303, asked.text[:300]
+        return self.get(self.shop.wait_link(self.email, number=len(earlier)))
+
+    def sign_in(self) -> str:
+        """Prove this buyer's address by the link in the mail; returns the account's page."""
+        done = self.post_form(self.open_link(), "sign-in-confirm")
+        assert done.status_code == 303, done.text[:300]
+        return self.get(done.headers["location"])
 
     def get(self, path: str) -> str:
         """Read a page, following redirects within the shop."""

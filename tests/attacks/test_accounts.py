@@ -215,6 +215,49 @@ def test_signed_in_buyer_opens_an_order_of_another_browser(stage: Stage) -> None
     assert elsewhere.get(f"/o/{buyer.instance}").status_code == 404
 
 
+def test_invoice_is_a_file_and_nothing_else(stage: Stage) -> None:
+    """What the provider sends is kept by the browser, never shown as a page of ours."""
+    buyer = stage.buyer()
+    buyer.act("accept")
+    buyer.sign_in()
+
+    answers = [buyer.get(f"/orders/{buyer.ref}/payments/{number}/invoice") for number in (1, 2)]
+    missing = [buyer.get(f"/orders/{buyer.ref}/payments/{number}/invoice") for number in (0, 3, 10**9)]
+
+    for number, answer in enumerate(answers, start=1):
+        assert answer.status_code == 200
+        assert answer.data.startswith(b"%PDF-")
+        assert answer.headers["Content-Type"] == "application/pdf"
+        assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
+        assert answer.headers["Content-Disposition"].endswith(f'-{number}.pdf"')
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answers[0].data != answers[1].data
+    assert {answer.status_code for answer in missing} == {404}
+
+
+def test_typed_address_gets_no_invoice_of_its_own_order(stage: Stage, victim: Browser) -> None:
+    """The provider's document names its customer, whose address somebody else has typed."""
+    thief = stage.buyer(MASTERCARD, email=victim.email)
+    asked = len(stage.sandbox.requests("GET"))
+
+    answer = thief.get(f"/orders/{thief.ref}/payments/1/invoice")
+
+    assert (answer.status_code, answer.location) == (303, f"/account/sign-in?to=/orders/{thief.ref}")
+    assert len(stage.sandbox.requests("GET")) == asked
+
+
+@pytest.mark.parametrize("fault", ["status:500", "status:404", "reset"])
+def test_invoice_that_cannot_be_had_is_told_in_our_words(stage: Stage, victim: Browser, fault: str) -> None:
+    stage.sandbox.fault("GET /invoices/payments/{id}", fault)
+
+    answer = victim.get(f"/orders/{victim.ref}/payments/1/invoice")
+
+    stage.sandbox.clear_faults()
+    assert answer.status_code == (404 if fault == "status:404" else 503)
+    assert state_of(read(answer.get_data(as_text=True))) == "error"
+
+
 # ---- The link ------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext
@@ -17,11 +18,13 @@ from tests.browser.shopper import (
     CARD,
     DECLINED_CARD,
     FAILS_LATER,
+    OTHER_CARD,
     STAYS_PROCESSING,
     age_quote,
     let_ten_seconds_pass,
     new_email,
 )
+from tests.factories import order_again
 from tests.installation import Buyer, Installation, running_installation
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
 
@@ -60,6 +63,10 @@ STATES = {
     "thanks": "thanks",
     "thanks-paid": "thanks",
     "order": "order",
+    "sign-in": "ready",
+    "sign-in-link": "open",
+    "account": "ready",
+    "account-methods": "list",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
 DONG_NAME = "Khuôn cắt bao bì"
@@ -206,6 +213,7 @@ class _Maker:
         self._make_answers()
         self._make_charges()
         self._make_fallbacks()
+        self._make_accounts()
         self._withdraw()
         return self._made
 
@@ -318,6 +326,21 @@ class _Maker:
         buyer = self._offered(card=FAILS_LATER)
         self._accept("checkout-open", buyer)
         buyer.press("go-to-checkout")
+
+    def _make_accounts(self) -> None:
+        self._add("sign-in", "/account/sign-in")
+        member = self._offered("basic-plan", card=OTHER_CARD)
+        visitor = _Walker(self._shop, member.email)
+        visitor.open_link()
+        self._add("sign-in-link", "/account/sign-in/open", visitor)
+        # A second card, which is good for this month only, paid for the course and for the bundle after it.
+        buyer = _Walker(self._shop, member.email, expiry=datetime.now(UTC).strftime("%m/%y"))
+        buyer.buy()
+        buyer.press("offer-accept")
+        order_again(self._shop.store, buyer.ref, times=4)
+        buyer.sign_in()
+        self._add("account", "/account", buyer)
+        self._add("account-methods", "/account/methods", buyer)
 
     def _withdraw(self) -> None:
         buyer = self._offered("basic-plan")
