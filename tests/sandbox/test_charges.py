@@ -280,6 +280,7 @@ def test_method_of_an_active_plan_cannot_be_removed(sandbox: SandboxProcess) -> 
         ({"minimal_address": False}, 422, "INVALID_REQUEST_BODY"),
         ({"billing_address": {"country": "KP", "zipcode": "1"}}, 422, "UNSUPPORTED_COUNTRY"),
         ({"product_cart": []}, 422, "PRODUCT_CART_EMTPY"),
+        ({"product_cart": [{"product_id": COURSE, "quantity": 1}] * 21}, 422, "INVALID_REQUEST_BODY"),
         ({"product_cart": [{"product_id": "pdt_no", "quantity": 1}]}, 422, "MISSING_PRODUCT_INFORMATION"),
         ({"product_cart": [{"product_id": COURSE, "quantity": 0}]}, 422, "INVALID_REQUEST_BODY"),
         ({"product_cart": [{"product_id": COURSE, "quantity": True}]}, 422, "INVALID_REQUEST_BODY"),

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+import requests
 
-from tests.sandbox_process import BUNDLE, COURSE, SandboxProcess
+from tests.sandbox.subscriptions import change, payments_of, subscribe
+from tests.sandbox_process import BUNDLE, COURSE, PRO, SandboxProcess
 
 
 def buy_two(sandbox: SandboxProcess) -> Any:
@@ -143,3 +145,53 @@ def test_a_line_is_named_once(sandbox: SandboxProcess) -> None:
     )
 
     assert (answer.status_code, answer.json()["code"]) == (422, "DUPLICATE_LINE_ITEMS_IN_REQUEST")
+
+
+def test_payment_of_nothing_has_nothing_to_give_back(sandbox: SandboxProcess) -> None:
+    sandbox.post("/discounts", {"type": "percentage", "amount": 10_000, "code": "GIFT"})
+    payment = sandbox.buy(discount_codes=["GIFT"])
+
+    assert refund(sandbox, payment).json()["code"] == "ZERO_AMOUNT_PAYMENT_REFUND_NOT_ALLOWED"
+
+
+def test_a_line_is_given_back_once(sandbox: SandboxProcess) -> None:
+    payment, whole_course = buy_two(sandbox), [{"item_id": COURSE}]
+    refund(sandbox, payment, items=whole_course)
+
+    assert refund(sandbox, payment, items=whole_course).json()["code"] == "LINE_ITEM_FULLY_REFUNDED"
+
+
+def test_prorated_lines_cannot_be_given_back(sandbox: SandboxProcess) -> None:
+    subscription_id = subscribe(sandbox)
+    change(sandbox, subscription_id, PRO, "prorated_immediately")
+    payment = payments_of(sandbox, subscription_id)[-1]
+    line = sandbox.get(f"/payments/{payment['payment_id']}/line-items")["items"][0]
+
+    assert refund(sandbox, payment, items=[{"item_id": line["items_id"]}]).json()["code"] == "LINE_ITEM_PRORATED"
+
+
+def test_refund_from_elsewhere_stays_within_what_was_paid(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy()
+    url = f"{sandbox.url}/_sandbox/refunds"
+    answer = requests.post(url, json={"payment_id": payment["payment_id"], "amount": 999_999}, timeout=5)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "REFUND_AMOUNT_EXCEEDS_PAID_AMOUNT")
+
+
+def test_refunds_are_filtered(sandbox: SandboxProcess) -> None:
+    subscription_id = subscribe(sandbox)
+    bought, other = sandbox.buy(), sandbox.buy(email="minh@example.com")
+    renewal = payments_of(sandbox, subscription_id)[0]
+    made = [
+        sandbox.post("/refunds", {"payment_id": payment["payment_id"]})["refund_id"]
+        for payment in (bought, other, renewal)
+    ]
+
+    def listed(**query: Any) -> list[str]:
+        return [refund["refund_id"] for refund in sandbox.get("/refunds", **query)["items"]]
+
+    assert listed(page_size=1, page_number=1) == [made[1]]
+    assert listed(customer_id=other["customer"]["customer_id"]) == [made[1]]
+    assert listed(subscription_id=subscription_id) == [made[2]]
+    assert listed(status="failed") == listed(created_at_gte="2090-01-01T00:00:00Z") == []
+    assert listed(status="succeeded", created_at_lte="2090-01-01T00:00:00Z") == made[::-1]
