@@ -7,7 +7,8 @@ from .core.twin import Twin
 from .http.call import Call
 from .http.gateway import is_wire, normal_endpoint
 from .http.router import Router
-from .pages import authentication, checkout, draw, home, static_link
+from .pages import authentication, checkout, draw, home, payment_link, static_link
+from .pages import portal as portal_pages
 from .resources import (
     addons,
     checkouts,
@@ -53,7 +54,18 @@ WIRE = (
     entitlement_grants,
     misc,
 )
-PAGES = (control, webhook_control, snapshots, checkout, authentication, static_link, home, draw)
+PAGES = (
+    control,
+    webhook_control,
+    snapshots,
+    checkout,
+    authentication,
+    payment_link,
+    static_link,
+    portal_pages,
+    home,
+    draw,
+)
 
 
 def create_router(twin: Twin) -> Router:

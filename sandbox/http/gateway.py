@@ -21,7 +21,7 @@ from .skew import stamp, unshifted
 
 # Pages and control are not the wire: no key, no log, no fault.
 OWN_PREFIXES = (
-    "/_sandbox", "/session/", "/authenticate/", "/buy/", "/portal/", "/update-method/", "/static/", "/uploads/",
+    "/_sandbox", "/session/", "/authenticate/", "/buy/", "/portal/", "/pay/", "/static/", "/uploads/",
     "/favicon.ico",
 )  # fmt: skip
 # A merchant's program calls these at its customers', where there is no key (docs, License Keys).

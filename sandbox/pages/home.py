@@ -23,7 +23,8 @@ from ..http.rate import TIERS
 from ..http.server import Response
 from ..resources import payments
 from .draw import draw, go_to
-from .home_actions import ACTIONS, ADVANCES_S, open_portal, press
+from .home_actions import ACTIONS, ADVANCES_S, open_portal
+from .pressing import press
 
 routes = Routes()
 
@@ -47,7 +48,9 @@ def act(call: Call) -> Response:
         if name == "portal":
             location = open_portal(call)
         elif name in ACTIONS:
-            location = press(call, ACTIONS[name])
+            action = ACTIONS[name]
+            press(call, action.handler, action.read(call.form))
+            location = f"/#{action.section}"
         else:
             raise WireError(422, "INVALID_REQUEST_BODY", "action: unknown")
     except WireError as error:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..control import routes as control
 from ..control import webhooks as webhook_control
@@ -23,13 +23,6 @@ class Action:
     handler: Handler
     read: Callable[[Form], Doc]
     section: str
-
-
-def press(call: Call, action: Action) -> str:
-    """Press a button's route and return where the browser goes then; raises WireError."""
-    body = json.dumps(action.read(call.form)).encode()
-    action.handler(Call(call.twin, replace(call.request, body=body), call.connection))
-    return f"/#{action.section}"
 
 
 def open_portal(call: Call) -> str:

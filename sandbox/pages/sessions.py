@@ -13,7 +13,7 @@ from ..resources import customers, licenses
 from .draw import draw, go_to
 from .words import choose_language, day_text, words
 
-STATUS_OF_STATE = {"expired": 410, "consumed": 409}
+STATUS_OF_STATE = {"unknown": 404, "expired": 410, "consumed": 409}
 # A payment in one of these may still succeed, so nothing else may be paid for the session meanwhile.
 WAITING = ("processing", "requires_merchant_action", "requires_confirmation", "requires_capture")
 
@@ -35,42 +35,30 @@ def state_of(twin: Twin, session: Doc) -> str:
     return "failed" if status in ("failed", "cancelled") else "open"
 
 
-def return_location(twin: Twin, session: Doc, payment: Doc) -> str | None:
-    """Return the shop's address with what the provider adds to its query (6.4); None without a return_url."""
-    address = session["return_url"]
+def return_location(twin: Twin, session: Doc | None, payment: Doc) -> str | None:
+    """Return the shop's address with what the provider adds to its query (6.4); None without a return_url.
+
+    A payment without a session was made by a payment link, for a subscription: its status is always the payment's.
+    """
+    address = session["return_url"] if session else payment["return_url"]
     if address is None:
         return None
-    added: list[tuple[str, str]] = []
-    status = payment["status"]
-    recurring_only = all(line["recurring"] for line in payment["lines"])
-    if not recurring_only:
-        added.append(("payment_id", payment["id"]))
-    if payment["subscription_ids"]:
-        added.append(("subscription_id", ",".join(payment["subscription_ids"])))
-        subscription = twin.store.get("subscriptions", payment["subscription_ids"][0])
-        if recurring_only and subscription is not None:
-            status = subscription["status"]
-    added += [("status", status), ("email", customers.limited(twin, payment["customer_id"])["email"])]
-    keys = licenses.keys_of(twin, payment)
-    if keys:
-        added.append(("license_key", ",".join(keys)))
     parts = urlsplit(address)
-    query = parse_qsl(parts.query, keep_blank_values=True) + added
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    added = _added_by_checkout(twin, payment) if session else _added_by_link(payment)
+    return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query, keep_blank_values=True), *added])))
 
 
 def send_on(call: Call, session: Doc | None, payment: Doc) -> Response:
     """Send the buyer on after a charge or an authentication: to the shop, to the bank, or to the session's page."""
-    if session is None:
-        return result(call, "consumed", None, payment=payment)
     location = return_location(call.twin, session, payment)
     status = payment["status"]
+    declined = status in ("failed", "cancelled")
     if status == "requires_customer_action":
         return go_to(f"/authenticate/{payment['id']}")
-    if session["one_click"]:
-        # A one-click session has no page of its own to return to.
-        return go_to(location) if location else result(call, "consumed", session, payment=payment)
-    declined = status in ("failed", "cancelled")
+    if session is None or session["one_click"]:
+        # There is no page of a session to return to.
+        state = "failed" if declined else "paid" if status == "succeeded" else "paying"
+        return go_to(location) if location else result(call, state, session, payment=payment)
     leaves = call.twin.switch("declined_checkout") == "redirect" if declined else True
     if location and leaves and session["flags"]["redirect_immediately"]:
         return go_to(location)
@@ -97,20 +85,23 @@ def result(call: Call, state: str, session: Doc | None, *, status: int = 200, pa
     )
 
 
-def language_of(call: Call, session: Doc | None = None) -> str:
-    """Return the language of a page: asked for by its link, forced by the session, or the browser's."""
+def language_of(call: Call, session: Doc | None) -> str:
+    """Return the language of a session's page: asked for by its link, forced by the session, or the browser's."""
     forced = session["language"] if session else None
     return choose_language(call.query.get("lang"), forced, call.request.headers.get("accept-language"))
 
 
-def shared(call: Call, session: Doc | None = None) -> dict[str, Any]:
-    """Return what every hosted template needs: words, language, and how amounts and days are written."""
-    language = language_of(call, session)
+def shared(call: Call, session: Doc | None) -> dict[str, Any]:
+    """Return what the templates of a session's pages need."""
+    return {**vocabulary(language_of(call, session)), "session": session}
+
+
+def vocabulary(language: str) -> dict[str, Any]:
+    """Return what every template for buyers needs: words, and how amounts and days are written."""
     return {
         "w": words(language),
         "language": language,
         "other_language": "en" if language == "vi" else "vi",
-        "session": session,
         "amount": lambda minor, currency: format_amount(minor, currency, language),
         "day": lambda milliseconds: day_text(utc(milliseconds), language),
         "day_of": lambda timestamp: day_text(utc(parse_rfc3339(timestamp)), language),
@@ -118,9 +109,30 @@ def shared(call: Call, session: Doc | None = None) -> dict[str, Any]:
 
 
 def _return_link(call: Call, session: Doc | None, payment: Doc | None) -> str | None:
-    if session is None:
-        return None
     if payment is not None:
         return return_location(call.twin, session, payment)
+    if session is None:
+        return None
     address: str | None = session["cancel_url"] or session["return_url"]
     return address
+
+
+def _added_by_checkout(twin: Twin, payment: Doc) -> list[tuple[str, str]]:
+    added: list[tuple[str, str]] = []
+    status = payment["status"]
+    recurring_only = all(line["recurring"] for line in payment["lines"])
+    if not recurring_only:
+        added.append(("payment_id", payment["id"]))
+    if payment["subscription_ids"]:
+        added.append(("subscription_id", ",".join(payment["subscription_ids"])))
+        subscription = twin.store.get("subscriptions", payment["subscription_ids"][0])
+        if recurring_only and subscription is not None:
+            status = subscription["status"]
+    added += [("status", status), ("email", customers.limited(twin, payment["customer_id"])["email"])]
+    keys = licenses.keys_of(twin, payment)
+    return [*added, ("license_key", ",".join(keys))] if keys else added
+
+
+def _added_by_link(payment: Doc) -> list[tuple[str, str]]:
+    held = ",".join(payment["subscription_ids"])
+    return [("subscription_id", held), ("payment_id", payment["id"]), ("status", payment["status"])]

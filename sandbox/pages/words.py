@@ -1,4 +1,4 @@
-"""The words of the hosted pages, English and Vietnamese."""
+"""The words of the pages for buyers, English and Vietnamese; those of the portal are in portal_words.py."""
 
 import unicodedata
 from datetime import datetime
@@ -8,6 +8,7 @@ from babel import Locale
 from babel.dates import format_date
 
 from ..core.places import SUPPORTED_COUNTRIES
+from .portal_words import PORTAL_WORDS
 
 LANGUAGES = ("en", "vi")
 
@@ -153,7 +154,7 @@ WORDS: dict[str, tuple[str, str]] = {
 def words(language: str) -> dict[str, str]:
     """Return every text in one language."""
     place = LANGUAGES.index(language)
-    return {key: texts[place] for key, texts in WORDS.items()}
+    return {key: texts[place] for key, texts in (WORDS | PORTAL_WORDS).items()}
 
 
 @lru_cache

@@ -36,8 +36,9 @@ async function updateTotal() {
   payButton.textContent = form.dataset.payText.replace("{total}", total);
 }
 
-// With this script the total follows by itself.
-form.querySelector("[data-testid=update-total]").hidden = true;
+// With this script the total follows by itself; a payment link has nothing to work out.
+const updateButton = form.querySelector("[data-testid=update-total]");
+if (updateButton) updateButton.hidden = true;
 
 ["country", "zipcode", "discount_code"].forEach((name) => {
   if (form[name]) form[name].addEventListener("change", updateTotal);
