@@ -106,7 +106,7 @@ def test_rate_limit_answers_429_with_headers(sandbox: SandboxProcess, tier: str,
 
 def test_over_the_tier_is_429(sandbox: SandboxProcess) -> None:
     sandbox.control("rate", {"rate": "0"})
-    headers = {"authorization": "Bearer k"}
+    headers = {"authorization": f"Bearer {sandbox.key}"}
 
     # 240 a minute is passed by the 241st request, however slow this machine is.
     statuses = [sandbox._session.get(f"{sandbox.url}/payments/x", headers=headers).status_code for _ in range(245)]
