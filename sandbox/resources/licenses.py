@@ -204,6 +204,9 @@ def issue(twin: Twin, payment: Doc) -> None:
                 subscription_id=subscription_id,
             )
             emit(twin, "license_key.created", kind="license_keys", object_id=license_key["id"])
+        # Noted here, so that a list of payments need not look for keys.
+        payment["has_license_key"] = True
+        twin.store.put("payments", payment)
 
 
 def keys_of(twin: Twin, payment: Doc) -> list[str]:

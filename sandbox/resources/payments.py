@@ -159,7 +159,7 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "is_multi_subscription": len(subscription_ids) > 1,
         "service_periods": payment["periods"],
         "includes_usage": False,
-        "has_license_key": bool(licenses.keys_of(twin, payment)),
+        "has_license_key": payment.get("has_license_key", False),
         "digital_products_delivered": False,
         "payment_provider": "dodo",
         "payment_method": "card" if card else None,
