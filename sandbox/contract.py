@@ -41,16 +41,17 @@ CUSTOMER, PRODUCT, SESSION, PAYMENT, SUBSCRIPTION = (
     SUITE_IDS[prefix] for prefix in ("cus_", "pdt_", "cks_", "pay_", "sub_")
 )
 # What else the seeds make and name: the link of the payment, and subscriptions in other states than active.
-LINK, SCHEDULED_SESSION, STOPPED_SESSION = (
+LINK, SCHEDULED_SESSION, STOPPED_SESSION, ON_DEMAND_SESSION = (
     "lnk_ContractPayment000001",
     "cks_ContractScheduled0001",
     "cks_ContractStopped000001",
+    "cks_ContractOnDemand00001",
 )
-SCHEDULED, STOPPED = "sub_ContractScheduled0001", "sub_ContractStopped000001"
+SCHEDULED, STOPPED, ON_DEMAND = "sub_ContractScheduled0001", "sub_ContractStopped000001", "sub_ContractOnDemand00001"
 FURTHER_IDS = {
     "lnk_": (LINK,),
-    "cks_": (SCHEDULED_SESSION, STOPPED_SESSION),
-    "sub_": (SCHEDULED, STOPPED),
+    "cks_": (SCHEDULED_SESSION, STOPPED_SESSION, ON_DEMAND_SESSION),
+    "sub_": (SCHEDULED, STOPPED, ON_DEMAND),
 }
 EMAIL = "lan@example.com"
 # Nobody listens there: the suite looks at endpoints, not at deliveries.
@@ -88,6 +89,8 @@ SEEDS: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"/session/{STOPPED_SESSION}", urlencode(FORM | CARD)),
     ("POST", "/_sandbox/payments", {"outcome": "failed"}),
     ("POST", "/_sandbox/renewals", {"subscription_id": STOPPED}),
+    ("POST", "/checkouts", PLAN_CART | {"subscription_data": {"on_demand": {"mandate_only": True}}}),
+    ("POST", f"/session/{ON_DEMAND_SESSION}", urlencode(FORM | CARD)),
     ("POST", "/_sandbox/disputes", {"payment_id": PAYMENT, "amount": 100}),
     ("POST", "/webhooks", {"url": HOOK}),
     ("POST", "/license_keys", NEW_KEY),
@@ -110,7 +113,13 @@ INSTEAD: dict[str, tuple[str | Callable[[Twin], str] | None, Any]] = {
     "POST /payments": (None, CART | {"customer": {"email": EMAIL}, "billing": ADDRESS}),
     "GET /payments/{}/retry": (lambda twin: f"/payments/{owed_payment(twin)}/retry", None),
     "POST /payments/{}/retry": (lambda twin: f"/payments/{owed_payment(twin)}/retry", None),
+    "POST /subscriptions": (
+        None,
+        {"customer": {"email": EMAIL}, "billing": ADDRESS, "product_id": BASIC, "quantity": 1},
+    ),
     "PATCH /subscriptions/{}": (None, {"metadata": {}}),
+    "POST /subscriptions/{}/charge": (f"/subscriptions/{ON_DEMAND}/charge", {"product_price": 500}),
+    "POST /subscriptions/{}/update-payment-method": (None, {"type": "new"}),
     "POST /subscriptions/{}/change-plan": (None, CHANGE),
     "POST /subscriptions/{}/change-plan/preview": (None, CHANGE),
     "DELETE /subscriptions/{}/change-plan/scheduled": (f"/subscriptions/{SCHEDULED}/change-plan/scheduled", None),

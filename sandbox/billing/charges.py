@@ -101,33 +101,43 @@ def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = N
     saved card; then there is no payment.
     """
     check_minimum(order.priced)
-    outcome = decide(twin, source, customer_id=order.customer_id, pairs=order.metadata, total=order.priced.total)
+    outcome = decide(
+        twin,
+        source,
+        customer_id=order.customer_id,
+        pairs=order.metadata,
+        # A card given for later charges is asked too, though nothing is due yet.
+        is_asked=order.priced.needs_method,
+    )
     if outcome.status == "failed" and source.method_id is not None and twin.switch("saved_card_decline") == "http_422":
         code = outcome.error_code or "GENERIC_DECLINE"
         raise WireError(422, code, decline_message(code))
-    payment = begin(twin, order, source)
-    if replaces is not None:
-        payment = _under_id_of(twin, replaces, payment)
-    return finish(twin, payment, outcome)
+    return finish(twin, begin(twin, order, source, replaces=replaces), outcome)
 
 
-def begin(twin: Twin, order: Order, source: Source) -> Doc:
-    """Store a payment that has no outcome yet and return it."""
-    recurring = [line for line in order.priced.lines if line.product["is_recurring"]]
+def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = None) -> Doc:
+    """Store a payment that has no outcome yet, and the subscriptions it is to begin, and return it.
+
+    What `replaces` has begun already keeps its ids.
+    """
+    priced = order.priced
+    begun = iter(replaces["subscription_ids"] if replaces is not None else ())
     asked = {"custom_field_responses": list(order.custom_field_responses) or None}
     business = {"tax_id": order.tax_id, "business_name": order.business_name}
     bought = [
         subscriptions.create(
             twin,
             line,
+            subscription_id=next(begun, None),
             customer_id=order.customer_id,
             billing=order.billing,
             pairs=order.metadata,
-            codes=order.priced.discounts,
+            codes=priced.discounts,
             more=asked | business,
         )
-        for line in recurring
+        for line in priced.subscribed
     ]
+    kept = {} if replaces is None else {name: replaces[name] for name in ("id", "created_at")}
     return insert_payment(
         twin,
         source,
@@ -136,16 +146,17 @@ def begin(twin: Twin, order: Order, source: Source) -> Doc:
             "session_id": order.session_id,
             "return_url": order.return_url,
             "billing": order.billing,
-            "currency": order.priced.currency,
-            "total": order.priced.total,
-            "tax": order.priced.tax,
-            "lines": [_line(twin, line) for line in order.priced.lines],
+            "currency": priced.currency,
+            "total": priced.total,
+            "tax": priced.tax,
+            "lines": [_line(twin, line) for line in priced.lines],
             "metadata": order.metadata,
             **asked,
-            "discounts": [detail(discount, place) for place, discount in enumerate(order.priced.discounts)],
+            "discounts": [detail(discount, place) for place, discount in enumerate(priced.discounts)],
             "subscription_ids": [subscription["id"] for subscription in bought],
             "periods": [subscriptions.service_period(subscription) for subscription in bought],
             "charge_type": "new" if bought else None,
+            **kept,
         },
     )
 
@@ -205,14 +216,14 @@ def script(twin: Twin) -> list[Doc]:
     return ordered
 
 
-def decide(twin: Twin, source: Source, *, customer_id: str, pairs: Doc, total: int) -> Outcome:
-    """Return how a charge of `total` ends: as ordered, else as the card does. Nothing to pay needs no card."""
+def decide(twin: Twin, source: Source, *, customer_id: str, pairs: Doc, is_asked: bool) -> Outcome:
+    """Return how a charge ends: as ordered, else as the card does. Nothing to pay asks no card."""
     scripted = _take_script(twin, source, customer_id=customer_id, pairs=pairs)
     if scripted is not None:
         status = scripted["outcome"]
         code = scripted.get("error_code") or ("GENERIC_DECLINE" if status == "failed" else None)
         return Outcome(status, code, scripted.get("then"), scripted.get("payment_link"))
-    if not total:
+    if not is_asked:
         return Outcome("succeeded")
     status = OF_BEHAVIOUR.get(source.behaviour)
     return Outcome(status) if status else Outcome("failed", source.behaviour)
@@ -230,13 +241,6 @@ def _take_script(twin: Twin, source: Source, *, customer_id: str, pairs: Doc) ->
     return None
 
 
-def _under_id_of(twin: Twin, prepared: Doc, payment: Doc) -> Doc:
-    twin.store.run("DELETE FROM objects WHERE kind = 'payments' AND id = :id", id=payment["id"])
-    payment |= {"id": prepared["id"], "created_at": prepared["created_at"]}
-    twin.store.put("payments", payment)
-    return payment
-
-
 def _line(twin: Twin, line: Any) -> Doc:
     return {
         "id": twin.ids.new("itm_"),
@@ -244,6 +248,7 @@ def _line(twin: Twin, line: Any) -> Doc:
         "name": line.product["name"],
         "quantity": line.quantity,
         "recurring": line.product["is_recurring"],
+        "addon": line.is_addon,
         "total": line.total,
         "tax": line.tax,
         "tax_inclusive": line.tax_inclusive,

@@ -1,6 +1,6 @@
 """What a cart costs. Preview and charge take this one path, so they cannot differ."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.places import SUPPORTED_COUNTRIES
 from ..core.store import Doc
@@ -8,15 +8,29 @@ from ..core.twin import Twin
 from ..http.call import WireError, refuse_body, whole
 from ..money.currency import minimum_charge
 from ..money.tax import rate_bp, tax_of
-from .discounting import discount_lines, usable_discounts
+from .addons import find_addons, read_addons
+from .discounting import discount_lines, discount_plan, usable_discounts
 
 MAX_CART_LINES = 20
 MAX_QUANTITY = 1000
+MAX_TRIAL_DAYS = 10_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial at the beginning of a subscription; `amount` (minor units) is 0 if it is free."""
+
+    days: int
+    amount: int
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a cart. Amounts are minor units; `gross` is unit price x quantity, before any discount."""
+    """One line of a cart. Amounts are minor units; `gross` is unit price x quantity, before any discount.
+
+    `product` is the add-on, shaped like a product, where `is_addon`; a subscription's add-ons follow its own line.
+    `later` is what each period costs where that differs from what is due now: after a trial, or a mandate alone.
+    """
 
     product: Doc
     quantity: int
@@ -26,6 +40,16 @@ class Line:
     tax_rate_bp: int
     tax: int
     tax_inclusive: bool
+    is_addon: bool = False
+    addons: tuple[tuple[Doc, int], ...] = ()
+    trial: Trial | None = None
+    on_demand: bool = False
+    later: "Line | None" = None
+
+    @property
+    def renewal(self) -> "Line":
+        """The line of a full period."""
+        return self.later or self
 
     @property
     def total(self) -> int:
@@ -49,6 +73,21 @@ class Priced:
     discounts: tuple[Doc, ...]
 
     @property
+    def subscribed(self) -> tuple[Line, ...]:
+        """The lines that begin a subscription, without their add-ons."""
+        return tuple(line for line in self.lines if line.product["is_recurring"] and not line.is_addon)
+
+    @property
+    def needs_method(self) -> bool:
+        """Whether a payment method must be given, be it only for what comes later."""
+        return self.total > 0 or any(_keeps_method(line) for line in self.subscribed)
+
+    def with_addons(self, plan: Line) -> tuple[Line, ...]:
+        """Return a line that begins a subscription, followed by its add-ons."""
+        first = self.lines.index(plan)
+        return self.lines[first : first + 1 + len(plan.addons)]
+
+    @property
     def subtotal(self) -> int:
         """Lines before discount, without tax."""
         return sum(line.pre_tax for line in self.lines)
@@ -70,7 +109,10 @@ class Priced:
 
 
 def read_cart(body: Doc, *, most: int = MAX_CART_LINES) -> list[Doc]:
-    """Return the cart as `[{product_id, quantity, amount}]`, `amount` None where it is not named; raises WireError."""
+    """Return the cart as `[{product_id, quantity, amount, addons, trial_days, on_demand}]`; raises WireError.
+
+    `amount` and `trial_days` are None where they are not named, `on_demand` is None or the body's object.
+    """
     cart = body.get("product_cart")
     if not isinstance(cart, list):
         raise refuse_body("product_cart", "is required and must be a list")
@@ -78,7 +120,8 @@ def read_cart(body: Doc, *, most: int = MAX_CART_LINES) -> list[Doc]:
         raise WireError(422, "PRODUCT_CART_EMTPY")
     if len(cart) > most:
         raise refuse_body("product_cart", f"must have at most {most} items")
-    return [_cart_item(item, number) for number, item in enumerate(cart)]
+    begins = _subscription_data(body)
+    return [{**_cart_item(item, number), **begins} for number, item in enumerate(cart)]
 
 
 def read_discount_codes(body: Doc) -> list[str]:
@@ -117,11 +160,16 @@ def price_cart(
     discounts = usable_discounts(twin, codes, customer_id=customer_id)
     named = [(product["id"], gross) for product, gross in zip(products, grosses, strict=True)]
     taken_off = discount_lines(named, currency, discounts)
-    lines = tuple(
-        _line(product, item["quantity"], gross, off, rate_bp(country, zipcode, product["tax_category"]))
-        for product, item, gross, off in zip(products, cart, grosses, taken_off, strict=True)
-    )
-    return Priced(lines, currency, country, tuple(discounts))
+    lines: list[Line] = []
+    for product, item, gross, off in zip(products, cart, grosses, taken_off, strict=True):
+        rate = rate_bp(country, zipcode, product["tax_category"])
+        full = replace(
+            _line(product, item["quantity"], gross, off, rate),
+            addons=tuple(find_addons(twin, product, item["addons"])),
+        )
+        first = _begin(full, item, discounts) if product["is_recurring"] else full
+        lines += [first, *_addon_lines(first, country, zipcode)]
+    return Priced(tuple(lines), currency, country, tuple(discounts))
 
 
 def check_amounts(twin: Twin, cart: list[Doc]) -> None:
@@ -154,10 +202,28 @@ def _cart_item(item: object, number: int) -> Doc:
     product_id = item.get("product_id")
     if not isinstance(product_id, str) or not product_id:
         raise refuse_body(f"{where}.product_id", "is required")
-    if item.get("addons"):
-        raise WireError(422, "MISSING_ADDON_IDS", "This product has no add-ons")
     amount = None if item.get("amount") is None else whole(item, "amount", least=0)
-    return {"product_id": product_id, "quantity": whole(item, "quantity", least=1, most=MAX_QUANTITY), "amount": amount}
+    return {
+        "product_id": product_id,
+        "quantity": whole(item, "quantity", least=1, most=MAX_QUANTITY),
+        "amount": amount,
+        "addons": read_addons(item.get("addons"), f"{where}.addons"),
+    }
+
+
+def _subscription_data(body: Doc) -> Doc:
+    given = body.get("subscription_data") or {}
+    if not isinstance(given, dict):
+        raise refuse_body("subscription_data", "must be an object")
+    days, on_demand = given.get("trial_period_days"), given.get("on_demand")
+    if days is not None:
+        days = whole(given, "trial_period_days", least=0, most=MAX_TRIAL_DAYS)
+    if on_demand is not None:
+        if not isinstance(on_demand, dict) or not isinstance(on_demand.get("mandate_only"), bool):
+            raise refuse_body("subscription_data.on_demand", "must be an object with mandate_only")
+        if on_demand.get("product_price") is not None:
+            whole(on_demand, "product_price", least=0)
+    return {"trial_days": days, "on_demand": on_demand}
 
 
 def _sellable(twin: Twin, product_id: str) -> Doc:
@@ -174,6 +240,49 @@ def _line(product: Doc, quantity: int, gross: int, taken_off: tuple[int, int | N
     inclusive = bool(product["price"]["tax_inclusive"])
     tax = tax_of(gross - discount, rate, inclusive=inclusive)
     return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive)
+
+
+def _begin(full: Line, item: Doc, discounts: list[Doc]) -> Line:
+    """Return what is due now for a subscription: a period, its trial, or what an on-demand mandate begins with."""
+    price, on_demand = full.product["price"], item["on_demand"]
+    if on_demand is not None:
+        # mandate_only charges nothing yet; else the price named here counts instead of the product's.
+        named = on_demand.get("product_price")
+        now = 0 if on_demand["mandate_only"] else full.gross if named is None else named
+        begun = _now(full, now, full.discount if now == full.gross else 0)
+        return replace(begun, on_demand=True, later=full if on_demand["mandate_only"] else None)
+    days = price["trial_period_days"] if item["trial_days"] is None else item["trial_days"]
+    if not days:
+        return full
+    amount = price["trial_amount"] or 0
+    off = (
+        discount_plan(full.product["id"], amount, price["currency"], discounts) if price["trial_apply_discounts"] else 0
+    )
+    return replace(_now(full, amount, off), trial=Trial(days, amount), later=full)
+
+
+def _now(full: Line, gross: int, discount: int) -> Line:
+    tax = tax_of(gross - discount, full.tax_rate_bp, inclusive=full.tax_inclusive)
+    return replace(full, gross=gross, discount=discount, tax=tax, later=full)
+
+
+def _addon_lines(plan: Line, country: str, zipcode: str | None) -> list[Line]:
+    """Return the lines of a subscription's add-ons; in a trial or with a bare mandate they are free (our choice)."""
+    lines = []
+    for addon, quantity in plan.addons:
+        # An add-on says nothing of tax, so its price contains it if the plan's does (our choice).
+        sold = {**addon, "is_recurring": True, "price": {**plan.product["price"], "price": addon["price"]}}
+        rate = rate_bp(country, zipcode, addon["tax_category"])
+        full = replace(_line(sold, quantity, addon["price"] * quantity, (0, None), rate), is_addon=True)
+        lines.append(_now(full, 0, 0) if plan.later is not None else full)
+    return lines
+
+
+def _keeps_method(plan: Line) -> bool:
+    price = plan.product["price"]
+    if plan.trial is not None:
+        return not price["trial_payment_method_optional"]
+    return not price["zero_amount_payment_method_optional"]
 
 
 def _unit_price(price: Doc, amount: int | None) -> int:

@@ -107,7 +107,9 @@ def complete(twin: Twin, payment: Doc, source: charges.Source) -> Doc:
     }
     twin.store.put("payments", payment)
     credits.move(twin, subscription, due - total, payment_id=payment["id"])
-    outcome = charges.decide(twin, source, customer_id=payment["customer_id"], pairs=payment["metadata"], total=due)
+    outcome = charges.decide(
+        twin, source, customer_id=payment["customer_id"], pairs=payment["metadata"], is_asked=due > 0
+    )
     return charges.finish(twin, payment, outcome)
 
 
@@ -136,6 +138,7 @@ def _line(twin: Twin, line: Line, items: list[Doc]) -> Doc:
         "name": item["name"],
         "quantity": line.item.quantity,
         "recurring": True,
+        "addon": line.item.kind == "addon",
         "total": line.amount if line.item.tax_inclusive else line.amount + line.tax,
         "tax": line.tax,
         "tax_inclusive": line.item.tax_inclusive,
@@ -148,7 +151,7 @@ def _credit_line(twin: Twin, amount: int) -> Doc:
     """Return the line that brings the lines to the payment's total: credit used (negative) or added (positive)."""
     line: dict[str, Any] = {"id": twin.ids.new("itm_"), "product_id": None, "name": CREDIT, "quantity": 1}
     money = {"total": amount, "tax": 0, "tax_inclusive": False, "prorated": True, "credited": 0}
-    return {**line, **money, "recurring": True}
+    return {**line, **money, "recurring": True, "addon": False}
 
 
 def _note_paid(lines: list[Doc], due: int) -> None:

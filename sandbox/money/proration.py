@@ -149,6 +149,12 @@ def beginning(plan: Plan, now: int, rules: Rules = DEFAULTS) -> Period:
     return Period(now, next_date(now, *plan.every, calendar=rules.renewal_calendar), None, day_of_month(now))
 
 
+def in_trial(now: int, days: int, paid: int) -> Period:
+    """Return the period of a trial that begins now and for which `paid` minor units are charged."""
+    end = now + days * DAY_MS
+    return Period(now, end, paid, day_of_month(end))
+
+
 def _check(old: Plan, new: Plan, period: Period, *, mode: str, scheduled: bool, rules: Rules) -> None:
     if mode not in MODES or (mode == KEEP_CYCLE and rules.keep_cycle == "refused"):
         raise Refused("INVALID_REQUEST_BODY", f"proration_billing_mode: unknown variant `{mode}`")

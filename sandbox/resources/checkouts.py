@@ -1,10 +1,11 @@
 """Checkout sessions: create, confirm with a saved method, read, preview."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from ..billing import charges
 from ..billing.pricing import (
     MAX_CART_LINES,
+    Line,
     Priced,
     check_amounts,
     check_minimum,
@@ -30,7 +31,7 @@ from ..http.call import (
     text,
 )
 from ..http.server import Response
-from ..money.calendar import next_date
+from ..money.calendar import DAY_MS, next_date
 from . import customers
 from .checkout_page import read_page
 
@@ -267,26 +268,21 @@ def _address(body: Doc, field: str) -> str | None:
 
 
 def _preview(twin: Twin, priced: Priced) -> Doc:
-    recurring = [line for line in priced.lines if line.product["is_recurring"]]
-    breakup = {
-        "subtotal": priced.subtotal,
-        "discount": priced.discount,
-        "tax": priced.tax,
-        "total_amount": priced.total,
-    }
+    plans = priced.subscribed
+    first = plans[0] if plans else None
     return {
         "billing_country": priced.country,
         "currency": priced.currency,
-        "current_breakup": breakup,
-        "recurring_breakup": _recurring_breakup(recurring),
-        "product_cart": [_preview_line(line, priced.currency) for line in priced.lines],
+        "current_breakup": _breakup(priced.lines),
+        "recurring_breakup": _breakup(_renewals(priced, plans)) if plans else None,
+        "product_cart": [_preview_line(priced, line) for line in priced.lines if not line.is_addon],
         "total_price": priced.total,
         "total_tax": priced.tax,
-        "next_billing_date": rfc3339(_next_billing(twin, recurring[0])) if recurring else None,
-        "trial_amount": None,
-        "trial_period_days": None,
-        "subscriptions": [_preview_subscription(twin, line) for line in recurring] or None,
-        "payment_method_required": priced.total > 0 or bool(recurring),
+        "next_billing_date": rfc3339(_next_billing(twin, first)) if first else None,
+        "trial_amount": (first.trial.amount or None) if first and first.trial else None,
+        "trial_period_days": first.trial.days if first and first.trial else None,
+        "subscriptions": [_preview_subscription(twin, priced, line) for line in plans] or None,
+        "payment_method_required": priced.needs_method,
         "is_byop": False,
         "tax_id_business_name": None,
         "tax_id_err_msg": None,
@@ -294,37 +290,33 @@ def _preview(twin: Twin, priced: Priced) -> Doc:
     }
 
 
-def _recurring_breakup(recurring: list[Any]) -> Doc | None:
-    if not recurring:
-        return None
+def _renewals(priced: Priced, plans: Iterable[Line]) -> list[Line]:
+    """Return the lines of a full period of these subscriptions, add-ons included."""
+    return [line.renewal for plan in plans for line in priced.with_addons(plan)]
+
+
+def _breakup(lines: Iterable[Line]) -> Doc:
+    lines = list(lines)
     return {
-        "subtotal": sum(line.pre_tax for line in recurring),
-        "discount": sum(line.discount for line in recurring),
-        "tax": sum(line.tax for line in recurring),
-        "total_amount": sum(line.total for line in recurring),
+        "subtotal": sum(line.pre_tax for line in lines),
+        "discount": sum(line.discount for line in lines),
+        "tax": sum(line.tax for line in lines),
+        "total_amount": sum(line.total for line in lines),
     }
 
 
-def _preview_line(line: Any, currency: str) -> Doc:
+def _preview_line(priced: Priced, line: Line) -> Doc:
     product = line.product
     return {
         "product_id": product["id"],
         "quantity": line.quantity,
         "name": product["name"],
         "description": product["description"],
-        "currency": currency,
-        "og_currency": currency,
-        "og_price": line.gross,
-        "discounted_price": line.gross - line.discount,
-        "tax": line.tax,
-        # Basis points: 8.5 % is 850. The provider documents the field only as "tax rate".
-        "tax_rate": line.tax_rate_bp,
-        "tax_inclusive": line.tax_inclusive,
-        "tax_category": product["tax_category"],
+        **_preview_prices(priced, line),
         "is_subscription": product["is_recurring"],
         "is_usage_based": False,
         "meters": [],
-        "addons": None,
+        "addons": [_preview_addon(priced, addon) for addon in priced.with_addons(line)[1:]] or None,
         "credit_entitlements": [],
         "discount_amount": line.percentage_bps,
         "discount_cycle": None,
@@ -332,18 +324,48 @@ def _preview_line(line: Any, currency: str) -> Doc:
     }
 
 
-def _preview_subscription(twin: Twin, line: Any) -> Doc:
+def _preview_addon(priced: Priced, line: Line) -> Doc:
     return {
-        "product_id": line.product["id"],
-        "amount_due_now": line.total,
-        "tax_due_now": line.tax,
-        "recurring_amount": line.total,
-        "recurring_tax": line.tax,
-        "next_billing_date": rfc3339(_next_billing(twin, line)),
-        "trial_period_days": None,
+        "addon_id": line.product["id"],
+        "name": line.product["name"],
+        "description": line.product["description"],
+        "quantity": line.quantity,
+        "single_quantity_price": line.product["price"]["price"],
+        **_preview_prices(priced, line),
+        "discount_amount": None,
     }
 
 
-def _next_billing(twin: Twin, line: Any) -> int:
-    price = line.product["price"]
-    return next_date(twin.clock.now(), price["payment_frequency_count"], price["payment_frequency_interval"])
+def _preview_prices(priced: Priced, line: Line) -> Doc:
+    return {
+        "currency": priced.currency,
+        "og_currency": priced.currency,
+        "og_price": line.gross,
+        "discounted_price": line.gross - line.discount,
+        "tax": line.tax,
+        # Basis points: 8.5 % is 850. The provider documents the field only as "tax rate".
+        "tax_rate": line.tax_rate_bp,
+        "tax_inclusive": line.tax_inclusive,
+        "tax_category": line.product["tax_category"],
+    }
+
+
+def _preview_subscription(twin: Twin, priced: Priced, plan: Line) -> Doc:
+    now, later = _breakup(priced.with_addons(plan)), _breakup(_renewals(priced, [plan]))
+    return {
+        "product_id": plan.product["id"],
+        "amount_due_now": now["total_amount"],
+        "tax_due_now": now["tax"],
+        "recurring_amount": later["total_amount"],
+        "recurring_tax": later["tax"],
+        "next_billing_date": rfc3339(_next_billing(twin, plan)),
+        "trial_period_days": plan.trial.days if plan.trial else None,
+    }
+
+
+def _next_billing(twin: Twin, plan: Line) -> int:
+    price, now = plan.product["price"], twin.clock.now()
+    if plan.trial is not None:
+        return now + plan.trial.days * DAY_MS
+    every = (price["payment_frequency_count"], price["payment_frequency_interval"])
+    return next_date(now, *every, calendar=twin.switch("renewal_calendar"))

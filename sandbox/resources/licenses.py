@@ -185,7 +185,7 @@ def issue(twin: Twin, payment: Doc) -> None:
     """Make the keys a succeeded first payment has bought, one for each unit, and announce each."""
     subscriptions = iter(payment["subscription_ids"])
     for line in payment["lines"]:
-        subscription_id = next(subscriptions, None) if line["recurring"] else None
+        subscription_id = next(subscriptions, None) if line["recurring"] and not line["addon"] else None
         product = twin.store.get("products", line["product_id"])
         if product is None or not product["license_key_enabled"]:
             continue

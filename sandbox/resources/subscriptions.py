@@ -9,7 +9,7 @@ from ..core.twin import BRAND_ID, Twin
 from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_flag, query_time
 from ..http.server import Response
 from ..money.calendar import next_date
-from ..money.proration import beginning
+from ..money.proration import beginning, in_trial
 from . import customers, discounts
 
 routes = Routes()
@@ -71,33 +71,44 @@ def known(twin: Twin, subscription_id: str) -> Doc:
 
 
 def create(
-    twin: Twin, line: Line, *, customer_id: str, billing: Doc, pairs: Doc, codes: tuple[Doc, ...], more: Doc
+    twin: Twin,
+    line: Line,
+    *,
+    subscription_id: str | None = None,
+    customer_id: str,
+    billing: Doc,
+    pairs: Doc,
+    codes: tuple[Doc, ...],
+    more: Doc,
 ) -> Doc:
     """Store a pending subscription for one recurring line of a cart and return it.
 
-    `codes` are the cart's discounts; `more` is what its checkout asked for: custom_field_responses, tax_id,
-    business_name.
+    `subscription_id` is that of a pending one to begin anew, `codes` are the cart's discounts, `more` is what its
+    checkout asked for: custom_field_responses, tax_id, business_name.
     """
-    price, now = line.product["price"], twin.clock.now()
-    terms = terms_of(line.product, line.quantity, [])
+    now, trial = twin.clock.now(), line.trial
+    terms = terms_of(line.product, line.quantity, list(line.addons))
     given = [{"discount_id": code["id"], "cycles_remaining": code["subscription_cycles"]} for code in codes]
-    first = beginning(plan_of(twin, terms, billing=billing, discounts=given), now, rules(twin))
+    plan = plan_of(twin, terms, billing=billing, discounts=given)
+    first = (
+        beginning(plan, now, rules(twin)) if trial is None else in_trial(now, trial.days, line.gross - line.discount)
+    )
     subscription: Doc = {
-        "id": twin.ids.new("sub_"),
+        "id": subscription_id or twin.ids.new("sub_"),
         "created_at": now,
         "customer_id": customer_id,
         "status": "pending",
         **terms,
         **period_fields(first),
         "term_end": next_date(now, *terms["period"]),
-        "trial_period_days": price["trial_period_days"],
-        "trial_amount": None,
+        "trial_period_days": trial.days if trial else 0,
+        "trial_amount": (trial.amount or None) if trial else None,
         "billing": billing,
         "metadata": pairs,
         "discounts": given,
         "payment_method_id": None,
         "card": {},
-        "on_demand": False,
+        "on_demand": line.on_demand,
         "cancel_at_next_billing_date": False,
         "cancelled_at": None,
         "cancelled_by": None,
@@ -139,8 +150,9 @@ def activate(twin: Twin, payment: Doc) -> None:
             "status": "active",
             "payment_method_id": payment["method_id"],
             "card": payment["card"],
-            "discounts": after_cycle(subscription["discounts"]),
         }
+        if subscription["trial_paid"] is None:
+            subscription["discounts"] = after_cycle(subscription["discounts"])
         save(twin, subscription)
         emit(twin, "subscription.active", kind="subscriptions", object_id=subscription["id"])
 
@@ -186,7 +198,6 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
     count, interval = subscription["frequency"]
     period_count, period_interval = subscription["period"]
     given = subscription["discounts"]
-    plan = plan_of(twin, subscription, billing=subscription["billing"], discounts=given)
     return {
         "subscription_id": subscription["id"],
         "status": subscription["status"],
@@ -194,7 +205,7 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
         "product_name": subscription["product_name"],
         "quantity": subscription["quantity"],
         "currency": subscription["currency"],
-        "recurring_pre_tax_amount": sum(item.net for item in plan.items),
+        "recurring_pre_tax_amount": recurring_pre_tax_amount(twin, subscription),
         "tax_inclusive": subscription["tax_inclusive"],
         "payment_frequency_count": count,
         "payment_frequency_interval": interval,
@@ -222,6 +233,12 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
         "tax_id": subscription["tax_id"],
         "customer_business_name": subscription["business_name"],
     }
+
+
+def recurring_pre_tax_amount(twin: Twin, subscription: Doc) -> int:
+    """Return what a period costs after discounts, in minor units; it contains tax only if the price does."""
+    plan = plan_of(twin, subscription, billing=subscription["billing"], discounts=subscription["discounts"])
+    return sum(item.net for item in plan.items)
 
 
 def _discounts(twin: Twin, subscription: Doc) -> list[Doc]:

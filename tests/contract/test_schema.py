@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.contract.schema import assert_answer, document, webhook_examples
+from tests.sandbox.subscriptions import body_of, make_plan
 from tests.sandbox_process import ATLAS, BASIC, SACH, TEMPLATES, SandboxProcess
 
 ONE_TIME_PRICE = {"type": "one_time_price", "currency": "USD", "price": 900, "discount": 0,
@@ -134,6 +135,61 @@ def test_refund_dispute_and_subscription_answers_fit(sandbox: SandboxProcess) ->
     assert_answer("GET /disputes/{id}", sandbox.get(f"/disputes/{dispute['dispute_id']}"))
     assert_answer("GET /subscriptions", sandbox.get("/subscriptions"))
     assert_answer("GET /subscriptions/{id}", sandbox.get(f"/subscriptions/{payment['subscription_id']}"))
+
+
+def test_subscription_answers_fit_in_every_state(sandbox: SandboxProcess) -> None:
+    seat = sandbox.post("/addons", {"name": "Seat", "price": 1000, "currency": "USD", "tax_category": "saas"})["id"]
+    sandbox.post("/discounts", {"type": "percentage", "amount": 2500, "code": "QUARTER", "subscription_cycles": 2})
+    team = make_plan(sandbox, 9900, addons=[seat], trial_period_days=7, trial_amount=500)
+    cart = [{"product_id": team, "quantity": 1, "addons": [{"addon_id": seat, "quantity": 2}]}]
+    assert_answer("POST /checkouts/preview", sandbox.post("/checkouts/preview", {"product_cart": cart}))
+    made = sandbox.post(
+        "/subscriptions",
+        {"billing": {"country": "US"}, "customer": {"email": "a@example.com"}, "product_id": team, "quantity": 1,
+         "addons": cart[0]["addons"], "discount_codes": ["QUARTER"], "payment_link": True},
+    )  # fmt: skip
+    assert_answer("POST /subscriptions", made)
+    path = f"/subscriptions/{made['subscription_id']}"
+
+    def fits() -> None:
+        assert_answer("GET /subscriptions", sandbox.get("/subscriptions"))
+        assert_answer("GET /subscriptions/{id}", sandbox.get(path))
+        for payment in sandbox.get("/payments")["items"]:
+            assert_answer("GET /payments/{id}", sandbox.get(f"/payments/{payment['payment_id']}"))
+
+    fits()
+    sandbox.pay(made["payment_link"].rsplit("/", 1)[1])
+    fits()
+    for mode, addons in (("prorated_immediately", []), ("full_immediately", cart[0]["addons"])):
+        plan = body_of(team, mode, quantity=3, addons=addons)
+        preview = sandbox.post(f"{path}/change-plan/preview", plan)
+        assert_answer("POST /subscriptions/{id}/change-plan/preview", preview)
+        assert_answer("POST /subscriptions/{id}/change-plan", sandbox.post(f"{path}/change-plan", plan))
+        fits()
+    sandbox.post(f"{path}/change-plan", body_of(team, "full_immediately", effective_at="next_billing_date"))
+    fits()
+    sandbox.switch(grace_period_days=3)
+    sandbox.next_payment("failed", "INSUFFICIENT_FUNDS", times=2)
+    sandbox.clock(40 * 86_400)
+    fits()
+    new = sandbox.post(f"{path}/update-payment-method", {"type": "new", "return_url": "https://shop.test/"})
+    assert_answer("POST /subscriptions/{id}/update-payment-method", new)
+    fits()
+    for change in ({"cancel_at_next_billing_date": True}, {"status": "cancelled", "cancellation_feedback": "other"}):
+        assert_answer("PATCH /subscriptions/{id}", sandbox.call("PATCH", path, change).json())
+    assert_answer("GET /subscriptions/{id}/usage-history", sandbox.get(f"{path}/usage-history"))
+    assert_answer("GET /subscriptions/{id}/credit-usage", sandbox.get(f"{path}/credit-usage"))
+
+
+def test_on_demand_answers_fit(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy(BASIC, subscription_data={"on_demand": {"mandate_only": True}})
+    path = f"/subscriptions/{payment['subscription_id']}"
+
+    charged = sandbox.post(f"{path}/charge", {"product_price": 700})
+
+    assert_answer("POST /subscriptions/{id}/charge", charged)
+    assert_answer("GET /subscriptions/{id}", sandbox.get(path))
+    assert_answer("GET /payments/{id}", sandbox.get(f"/payments/{charged['payment_id']}"))
 
 
 def test_discount_and_country_answers_fit(sandbox: SandboxProcess) -> None:
