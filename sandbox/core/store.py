@@ -13,16 +13,12 @@ from typing import Any
 
 import msgspec
 
-Doc = dict[str, Any]
+from .lookup import SCHEMA as OBJECTS_SCHEMA
+from .lookup import Doc as Doc
+from .lookup import links_of, select
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS objects (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
-  created_at INTEGER NOT NULL, customer_id TEXT, doc TEXT NOT NULL,
-  UNIQUE (kind, id)) STRICT;
-CREATE INDEX IF NOT EXISTS objects_by_time ON objects (kind, created_at, seq);
-CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (kind, customer_id, created_at, seq);
 CREATE TABLE IF NOT EXISTS requests (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
   query TEXT NOT NULL, body TEXT NOT NULL, headers TEXT NOT NULL, status INTEGER, fault TEXT, effect TEXT) STRICT;
@@ -41,8 +37,8 @@ CREATE TABLE IF NOT EXISTS timers (
   id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NULL, action TEXT NOT NULL, doc TEXT NOT NULL) STRICT;
 """
 # Raised when a table gets other columns. What waited or was delivered is then forgotten; the objects stay.
-SCHEMA_VERSION = 2
-TABLES = ("settings", "objects", "requests", "events", "deliveries", "timers")
+SCHEMA_VERSION = 3
+TABLES = ("settings", "objects", "links", "requests", "events", "deliveries", "timers")
 
 
 class Store:
@@ -60,10 +56,16 @@ class Store:
         self._prepare()
 
     def _prepare(self) -> None:
-        if self._db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
-            self._db.executescript("DROP TABLE IF EXISTS events; DROP TABLE IF EXISTS deliveries;")
+        if self._db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+            return
+        is_old = self.row("SELECT name FROM sqlite_master WHERE name = 'objects'") is not None
+        objects = self.rows("SELECT kind, doc FROM objects ORDER BY seq") if is_old else []
+        dropped = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("objects", "events", "deliveries"))
+        self._db.executescript(dropped + OBJECTS_SCHEMA + SCHEMA)
+        with self.write():
+            for row in objects:
+                self.put(row["kind"], _doc(row))
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._db.executescript(SCHEMA)
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -187,17 +189,30 @@ class Store:
     # Objects
 
     def put(self, kind: str, doc: Doc) -> None:
-        """Insert or replace the object `doc["id"]`; its creation time and customer come from the document."""
-        self.run(
-            "INSERT INTO objects (kind, id, created_at, customer_id, doc)"
-            " VALUES (:kind, :id, :created_at, :customer_id, :doc)"
-            " ON CONFLICT (kind, id) DO UPDATE SET doc = excluded.doc, customer_id = excluded.customer_id",
+        """Insert or replace the object `doc["id"]`; what lists are filtered by comes from the document."""
+        shared = {name: doc.get(name) for name in ("status", "currency")}
+        placed = self.rows(
+            "INSERT INTO objects (kind, id, created_at, customer_id, status, currency, doc)"
+            " VALUES (:kind, :id, :created_at, :customer_id, :status, :currency, :doc)"
+            " ON CONFLICT (kind, id) DO UPDATE SET customer_id = excluded.customer_id, status = excluded.status,"
+            " currency = excluded.currency, doc = excluded.doc RETURNING seq, created_at",
             kind=kind,
             id=doc["id"],
             created_at=doc["created_at"],
             customer_id=doc.get("customer_id"),
             doc=msgspec.json.encode(doc).decode(),
-        )
+            **shared,
+        )[0]
+        for target in links_of(kind, doc):
+            self.run(
+                "INSERT INTO links (kind, target, created_at, seq, status, currency)"
+                " VALUES (:kind, :target, :created_at, :seq, :status, :currency)"
+                " ON CONFLICT DO UPDATE SET status = excluded.status, currency = excluded.currency",
+                kind=kind,
+                target=target,
+                **dict(placed),
+                **shared,
+            )
 
     def get(self, kind: str, object_id: str | None) -> Doc | None:
         """Return one object, or None."""
@@ -217,23 +232,9 @@ class Store:
         offset: int = 0,
     ) -> list[Doc]:
         """List objects whose fields equal `where`, newest first; `since` and `until` are inclusive."""
-        sql = ["SELECT doc FROM objects WHERE kind = :kind"]
-        values: dict[str, Any] = {"kind": kind, "limit": limit, "offset": offset}
-        if customer_id is not None:
-            sql.append("AND customer_id = :customer_id")
-            values["customer_id"] = customer_id
-        if since is not None:
-            sql.append("AND created_at >= :since")
-            values["since"] = since
-        if until is not None:
-            sql.append("AND created_at <= :until")
-            values["until"] = until
-        for number, (field, value) in enumerate((where or {}).items()):
-            sql.append(f"AND json_extract(doc, '$.{field}') IS :field{number}")
-            values[f"field{number}"] = value
-        order = "ASC" if oldest_first else "DESC"
-        sql.append(f"ORDER BY created_at {order}, seq {order} LIMIT :limit OFFSET :offset")
-        return [_doc(row) for row in self.rows(" ".join(sql), **values)]
+        conditions = {**(where or {}), **({} if customer_id is None else {"customer_id": customer_id})}
+        sql, values = select(kind, conditions, since=since, until=until, oldest_first=oldest_first)
+        return [_doc(row) for row in self.rows(sql, **values, limit=limit, offset=offset)]
 
     def count(self, kind: str) -> int:
         """Count the objects of one kind."""

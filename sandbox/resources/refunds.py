@@ -43,18 +43,19 @@ def create_refund(call: Call) -> Response:
 @routes.get("/refunds")
 def list_refunds(call: Call) -> Response:
     limit, offset = page(call)
-    status = query_choice(call, "status", STATUSES)
+    filters = {
+        "status": query_choice(call, "status", STATUSES),
+        **{name: call.query.get(name) for name in ("customer_id", "subscription_id")},
+    }
     docs = call.twin.store.find(
         "refunds",
-        customer_id=call.query.get("customer_id"),
-        where={"status": status} if status else {},
+        where={name: value for name, value in filters.items() if value},
         since=query_time(call, "created_at_gte"),
         until=query_time(call, "created_at_lte"),
+        limit=limit,
+        offset=offset,
     )
-    subscription_id = call.query.get("subscription_id")
-    if subscription_id:
-        docs = [doc for doc in docs if subscription_id in doc["subscription_ids"]]
-    return listing(docs[offset : offset + limit], list_item)
+    return listing(docs, list_item)
 
 
 @routes.get("/refunds/{refund_id}")

@@ -74,7 +74,6 @@ def _time(moment: int | None) -> str | None:
 
 
 def _payment_of(twin: Twin, subscription: Doc) -> str | None:
-    for payment in twin.store.find("payments", customer_id=subscription["customer_id"], where={"status": "succeeded"}):
-        if subscription["id"] in payment["subscription_ids"]:
-            return str(payment["id"])
-    return None
+    where = {"subscription_id": subscription["id"], "status": "succeeded"}
+    latest = twin.store.find("payments", where=where, limit=1)
+    return str(latest[0]["id"]) if latest else None

@@ -108,12 +108,11 @@ def test_over_the_tier_is_429(sandbox: SandboxProcess) -> None:
     sandbox.control("rate", {"rate": "0"})
     headers = {"authorization": f"Bearer {sandbox.key}"}
 
-    # 240 a minute is passed by the 241st request, however slow this machine is.
-    statuses = [sandbox._session.get(f"{sandbox.url}/payments/x", headers=headers).status_code for _ in range(245)]
+    # 40 a second or 240 a minute are passed by the 241st request, however quick or slow this machine is.
+    answers = [sandbox._session.get(f"{sandbox.url}/payments/x", headers=headers) for _ in range(245)]
 
-    assert 429 in statuses
-    refused = sandbox.call("GET", "/payments/x")
-    assert (refused.json()["code"], refused.status_code) == ("TOO_MANY_REQUESTS", 429)
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["code"] == "TOO_MANY_REQUESTS"
     assert int(refused.headers["retry-after"]) >= 1
 
 

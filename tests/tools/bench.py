@@ -1,6 +1,7 @@
-"""`make bench`: what Encore costs and how quick it is, as one table. Nothing here fails a build: misses are marked.
+"""`make bench`: what Encore and its sandbox cost and how quick they are. Nothing here fails a build: misses are marked.
 
-`--compare` measures the web servers of `bench_shop.SERVERS` against each other instead, `--only WORD` some of them.
+`--sandbox` measures the sandbox alone. `--compare` measures the web servers of `bench_shop.SERVERS` against each other
+instead, `--only WORD` some of them.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from encore.store.engine import sqlite_version
 from tests.installation import Installation, running_installation
 from tests.tools import bench_rows as rows
 from tests.tools.bench_rows import Row
+from tests.tools.bench_sandbox import measure_sandbox
 from tests.tools.bench_shop import SERVERS, SETTINGS, make_ready, start_web, web_pids
 from tests.tools.bench_slow_clients import measure_slow_clients
 
@@ -27,6 +29,7 @@ def main() -> None:
     """Run, print the table, exit 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.bench", description=__doc__)
     parser.add_argument("--compare", action="store_true", help="compare web servers instead")
+    parser.add_argument("--sandbox", action="store_true", help="measure the sandbox alone")
     parser.add_argument("--only", default="", help="with --compare: servers whose name holds this")
     parser.add_argument("--buyers", type=int, default=120, help="buyers of each of the three rounds of accepts")
     options = parser.parse_args()
@@ -37,7 +40,9 @@ def main() -> None:
                 _print_table(f"web server: {server}", _compare(server, buyers=options.buyers))
     else:
         _print_settings()
-        _print_table("make bench", _measure(buyers=options.buyers))
+        if not options.sandbox:
+            _print_table("make bench", _measure(buyers=options.buyers))
+        _print_table("the sandbox", measure_sandbox())
     print(f"\n{time.monotonic() - began:.0f} s in all; load average {os.getloadavg()[0]:.1f}")
 
 

@@ -161,8 +161,8 @@ class Meter:
         return web - self._web, sandbox - self._sandbox
 
     def _read(self) -> tuple[float, float]:
-        web = sum(_processor_ms(pid) for pid in web_pids(self._shop))
-        return web, _processor_ms(self._shop.sandbox.process.pid)
+        web = sum(processor_ms(pid) for pid in web_pids(self._shop))
+        return web, processor_ms(self._shop.sandbox.process.pid)
 
 
 def web_pids(shop: Installation) -> list[int]:
@@ -180,7 +180,8 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _processor_ms(pid: int) -> float:
+def processor_ms(pid: int) -> float:
+    """Return the processor time a process has used, in milliseconds; zero where there is no /proc."""
     try:
         with open(f"/proc/{pid}/stat") as source:
             fields = source.read().rsplit(")", 1)[1].split()
