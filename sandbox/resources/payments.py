@@ -11,7 +11,7 @@ from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
 from ..http.call import Call, Routes, WireError, answer, found, page, query_choice, query_time
 from ..http.lists import lagging, strip_metadata, window
 from ..http.server import Response
-from . import abandoned_checkouts, customers, discounts, disputes, licenses, refunds
+from . import abandoned_checkouts, customers, discounts, disputes, refunds
 
 routes = Routes()
 
