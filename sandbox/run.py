@@ -52,7 +52,11 @@ def run_server(arguments: list[str]) -> int:
 
 
 def _read(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description="Dodo Payments' offline twin")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox",
+        description="Dodo Payments' offline twin",
+        epilog="Commands for one that runs: python -m sandbox help",
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=4010, help="0 picks a free one")
     parser.add_argument("--db", type=Path, required=True, help="the sandbox's SQLite file")

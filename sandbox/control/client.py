@@ -1,86 +1,59 @@
-"""Commands for a running sandbox: they only talk to its `/_sandbox/` routes."""
+"""Talking to a running sandbox: its `/_sandbox/` routes over HTTP, failures as one sentence."""
 
-import argparse
 import json
-import re
-import sys
 import urllib.error
 import urllib.request
 from typing import Any
 
-from ..core.cards import table
-
-COMMANDS = ("cards", "clock", "fail-next", "deliveries", "requests", "reset")
-UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+TIMEOUT_S = 30.0
 
 
-def run_command(arguments: list[str]) -> int:
-    """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    if options.command == "cards":
-        for card in table():
-            print(f"{card['number']}  {card['expiry']}  {card['cvc']}  now {card['now']}, later {card['later']}")
-        return 0
+class CommandError(Exception):
+    """Why a command came to nothing, in one sentence."""
+
+
+class Client:
+    """The control routes of the sandbox at one address."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def get(self, route: str) -> Any:
+        """Read `/_sandbox/<route>`. Raises CommandError."""
+        return self._call("GET", route, None)
+
+    def post(self, route: str, body: Any) -> Any:
+        """Send a body to `/_sandbox/<route>`. Raises CommandError."""
+        return self._call("POST", route, body)
+
+    def delete(self, route: str) -> None:
+        """Take something back. Raises CommandError."""
+        self._call("DELETE", route, None)
+
+    def _call(self, method: str, route: str, body: Any) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        address = f"{self.url}/_sandbox/{route}"
+        try:
+            request = urllib.request.Request(address, data=data, headers=headers, method=method)
+            # A proxy of the machine must not stand between a command and its own computer.
+            with _without_proxy().open(request, timeout=TIMEOUT_S) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as refusal:
+            raise CommandError(_sentence(refusal)) from None
+        except (OSError, ValueError) as failure:
+            reason = failure.reason if isinstance(failure, urllib.error.URLError) else failure
+            raise CommandError(f"no answer from {self.url}: {reason}") from None
+        return json.loads(text) if text else None
+
+
+def _without_proxy() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _sentence(refusal: urllib.error.HTTPError) -> str:
+    text = refusal.read().decode(errors="replace")
     try:
-        print(json.dumps(_answer(options), indent=2, ensure_ascii=False))
-    except urllib.error.HTTPError as error:
-        print(f"sandbox: {error.read().decode(errors='replace')}", file=sys.stderr)
-        return 1
-    except urllib.error.URLError as error:
-        print(f"sandbox: no answer from {options.url}: {error.reason}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def parse_duration(text: str) -> float:
-    """Read `90`, `90s`, `5m`, `2h` or `30d` into seconds; raises ArgumentTypeError."""
-    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 5m, 2h or 30d")
-    return float(match[1]) * UNITS_S[match[2] or "s"]
-
-
-def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--url", default="http://127.0.0.1:4010", help="where the sandbox runs")
-    parser = argparse.ArgumentParser(prog="python -m sandbox")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("cards", help="list the test cards")
-    clock = commands.add_parser("clock", parents=[shared], help="read or move the sandbox clock")
-    clock.add_argument("action", choices=["show", "advance", "freeze", "run"])
-    clock.add_argument("by", nargs="?", type=parse_duration)
-    fail = commands.add_parser("fail-next", parents=[shared], help="decline the next charge")
-    fail.add_argument("code", nargs="?", default="GENERIC_DECLINE")
-    for name, help_text in (
-        ("deliveries", "list webhook deliveries"),
-        ("requests", "list requests received"),
-        ("reset", "start over"),
-    ):
-        commands.add_parser(name, parents=[shared], help=help_text)
-    return parser
-
-
-def _answer(options: argparse.Namespace) -> Any:
-    if options.command == "clock":
-        return _clock(options)
-    if options.command == "fail-next":
-        return _call(options.url, "payments", {"outcome": "failed", "error_code": options.code})
-    return _call(options.url, options.command, {} if options.command == "reset" else None)
-
-
-def _clock(options: argparse.Namespace) -> Any:
-    if options.action == "show":
-        return _call(options.url, "clock", None)
-    if options.action == "advance":
-        if options.by is None:
-            raise SystemExit("python -m sandbox clock advance: say how far, such as 30d")
-        return _call(options.url, "clock", {"advance_s": options.by})
-    return _call(options.url, "clock", {"freeze": options.action == "freeze"})
-
-
-def _call(url: str, route: str, body: object) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"content-type": "application/json"}
-    request = urllib.request.Request(f"{url.rstrip('/')}/_sandbox/{route}", data=data, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{refusal.code} {text[:200]}".strip()
