@@ -33,6 +33,8 @@ class Order:
     custom_field_responses: tuple[Doc, ...] = ()
     tax_id: str | None = None
     business_name: str | None = None
+    # The wire's `adaptive_currency_fees_inclusive`, None for the business's setting; a plan change keeps to it.
+    fees_inclusive: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,11 @@ def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = No
     priced = order.priced
     begun = iter(replaces["subscription_ids"] if replaces is not None else ())
     asked = {"custom_field_responses": list(order.custom_field_responses) or None}
-    business = {"tax_id": order.tax_id, "business_name": order.business_name}
+    business = {
+        "tax_id": order.tax_id,
+        "business_name": order.business_name,
+        "fees_inclusive": order.fees_inclusive,
+    }
     bought = [
         subscriptions.create(
             twin,

@@ -16,6 +16,7 @@ from ..resources import subscriptions
 from ..resources.discounts import count_use, detail
 from . import addons, credits, recurring, settlement
 from .discounting import usable_discounts
+from .localising import localise, localise_addon
 from .pricing import MAX_QUANTITY, below_minimum, read_discount_codes
 from .recurring import Charge
 from .terms import after_cycle, period_fields, period_of, plan_of, rules, terms_of
@@ -169,9 +170,18 @@ def _read_terms(twin: Twin, subscription: Doc, body: Doc) -> Doc:
     product = twin.store.get("products", product_id)
     if product is None or product["archived"] or not product["is_recurring"]:
         raise WireError(422, "MISSING_PRODUCT_INFORMATION", f"{product_id[:60]} is no subscription product")
-    if product["price"]["currency"] != subscription["currency"]:
+    extras = addons.find_addons(twin, product, wanted)
+    currency = subscription["currency"]
+    if product["price"]["currency"] == currency:
+        return terms_of(product, quantity, extras)
+    if not twin.switch("adaptive_currency"):
         raise WireError(422, "UNSUPPORTED_CURRENCY", "The new plan must have the subscription's currency")
-    return terms_of(product, quantity, addons.find_addons(twin, product, wanted))
+    named = body.get("adaptive_currency_fees_inclusive")
+    fees = subscription["fees_inclusive"] if named is None else flag(body, "adaptive_currency_fees_inclusive")
+    local = localise(twin, product, currency, fees_inclusive=fees)
+    return terms_of(
+        local, quantity, [(localise_addon(twin, addon, currency, fees_inclusive=fees), n) for addon, n in extras]
+    )
 
 
 def _read_discounts(twin: Twin, subscription: Doc, body: Doc, terms: Doc) -> tuple[list[Doc], list[Doc]]:

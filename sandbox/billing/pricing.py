@@ -10,6 +10,7 @@ from ..money.currency import minimum_charge
 from ..money.tax import rate_bp, tax_of
 from .addons import find_addons, read_addons
 from .discounting import discount_lines, discount_plan, usable_discounts
+from .localising import buyer_currency, localise, localise_addon
 
 MAX_CART_LINES = 20
 MAX_QUANTITY = 1000
@@ -143,30 +144,35 @@ def price_cart(
     zipcode: str | None,
     codes: list[str],
     customer_id: str | None = None,
+    billing_currency: str | None = None,
+    fees_inclusive: bool | None = None,
 ) -> Priced:
-    """Price a cart for a billing address, and for a customer if one is known. Raises WireError if it cannot be sold."""
+    """Price a cart for a billing address, and for a customer if one is known. Raises WireError if it cannot be sold.
+
+    The last two are the wire's `billing_currency` and `adaptive_currency_fees_inclusive`.
+    """
     if country not in SUPPORTED_COUNTRIES:
         raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a supported country")
-    products = [_sellable(twin, item["product_id"]) for item in cart]
+    wanted = buyer_currency(twin, country, billing_currency)
+    listed = [_chosen(_sellable(twin, item["product_id"]), item["amount"]) for item in cart]
+    products = [localise(twin, product, wanted, fees_inclusive=fees_inclusive) for product in listed]
     currencies = {product["price"]["currency"] for product in products}
     if len(currencies) > 1:
         # Adaptive currency is off, so nothing converts one price into another's currency.
         raise WireError(422, "UNSUPPORTED_CURRENCY", "All products of a cart must share one currency")
     currency = currencies.pop()
-    grosses = [
-        _unit_price(product["price"], item["amount"]) * item["quantity"]
-        for product, item in zip(products, cart, strict=True)
-    ]
+    grosses = [product["price"]["price"] * item["quantity"] for product, item in zip(products, cart, strict=True)]
     discounts = usable_discounts(twin, codes, customer_id=customer_id)
     named = [(product["id"], gross) for product, gross in zip(products, grosses, strict=True)]
     taken_off = discount_lines(named, currency, discounts)
     lines: list[Line] = []
-    for product, item, gross, off in zip(products, cart, grosses, taken_off, strict=True):
+    for product, own, item, gross, off in zip(products, listed, cart, grosses, taken_off, strict=True):
         rate = rate_bp(country, zipcode, product["tax_category"])
-        full = replace(
-            _line(product, item["quantity"], gross, off, rate),
-            addons=tuple(find_addons(twin, product, item["addons"])),
+        addons = tuple(
+            (localise_addon(twin, addon, currency, fees_inclusive=fees_inclusive), quantity)
+            for addon, quantity in find_addons(twin, own, item["addons"])
         )
+        full = replace(_line(product, item["quantity"], gross, off, rate), addons=addons)
         first = _begin(full, item, discounts) if product["is_recurring"] else full
         lines += [first, *_addon_lines(first, country, zipcode)]
     return Priced(tuple(lines), currency, country, tuple(discounts))
@@ -285,18 +291,18 @@ def _keeps_method(plan: Line) -> bool:
     return not price["zero_amount_payment_method_optional"]
 
 
-def _unit_price(price: Doc, amount: int | None) -> int:
-    """Return what one unit costs: the buyer's amount where the product lets the buyer choose, else the price.
+def _chosen(product: Doc, amount: int | None) -> Doc:
+    """Return a product at the buyer's amount where it lets the buyer choose, else as it is.
 
     Until an amount is chosen the suggested price counts, else the minimum: our choice.
     """
-    least: int = price["price"]
+    price = product["price"]
     if not price.get("pay_what_you_want"):
         # "If disabled then amount will be ignored" (OpenAPI 1.113.0, ProductItemReq).
-        return least
-    if amount is None:
-        return int(price["suggested_price"] or least)
-    if amount < least:
+        return product
+    least: int = price["price"]
+    if amount is not None and amount < least:
         message = "Amount cannot be less than minimum amount specified for the product"
         raise WireError(422, "REQUEST_AMOUNT_BELOW_MINIMUM", message)
-    return amount
+    paid = amount if amount is not None else price["suggested_price"] or least
+    return {**product, "price": {**price, "price": paid}}

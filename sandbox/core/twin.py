@@ -30,6 +30,8 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "partial_refunds": (True, bool),
     "card_network_case": ("lower", ("lower", "upper")),
     "abandoned_checkouts": (True, bool),
+    "adaptive_currency": (False, bool),
+    "adaptive_fees": ("added", ("added", "included")),
     "change_plan_answer": ("handles", ("handles", "empty")),
     "preview_total": ("after_credit", ("after_credit", "before_credit")),
     "grace_period_days": (0, int),

@@ -68,13 +68,17 @@ def fee_bps(amount: int, currency: str) -> int:
     return next((fee for below, fee in _FEE_TIERS if cents < below), _FEE_ABOVE_BPS)
 
 
-def adapt(amount: int, source: str, *, country: str, fees_inclusive: bool, rounding: str = "half_up") -> Adapted:
-    """Return what a buyer in `country` pays for a price in `source`.
+def currency_of(country: str) -> str | None:
+    """Return the currency adaptive pricing charges in a country, None where it leaves the price's own."""
+    return COUNTRY_CURRENCY.get(country)
+
+
+def adapt(amount: int, source: str, target: str, *, fees_inclusive: bool, rounding: str = "half_up") -> Adapted:
+    """Return what a buyer pays in `target` for a price in `source`. Raises UnknownRate.
 
     Without `fees_inclusive` the buyer pays the fee on top (100 rupees became 104, FAQ Q69); with it the merchant
     bears it and the buyer pays the converted price. The price's own currency costs no fee.
     """
-    target = COUNTRY_CURRENCY.get(country, source)
     if target == source:
         return Adapted(source, amount, 0)
     converted = convert(amount, source, target, rounding)

@@ -134,6 +134,7 @@ def read_payment(call: Call, session: Doc, values: Values) -> tuple[charges.Orde
         custom_field_responses=_responses(session, values),
         tax_id=values["tax_id"] or None,
         business_name=values["business_name"] or None,
+        fees_inclusive=session["fees_inclusive"],
     )
     return order, source if shown["payment_method_required"] else charges.NO_SOURCE
 

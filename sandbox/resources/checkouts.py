@@ -14,7 +14,7 @@ from ..billing.pricing import (
     read_discount_codes,
 )
 from ..core.clock import rfc3339
-from ..core.places import COUNTRIES
+from ..core.places import COUNTRIES, CURRENCIES
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import (
@@ -86,6 +86,7 @@ def preview_checkout(call: Call) -> Response:
         zipcode=billing["zipcode"],
         codes=codes,
         customer_id=_read_customer(call.twin, body)["customer_id"],
+        **_read_currency(body),
     )
     check_minimum(priced)
     return answer(_preview(call.twin, priced))
@@ -105,6 +106,8 @@ def price_session(twin: Twin, session: Doc, billing: Doc, *, customer_id: str | 
         zipcode=billing.get("zipcode"),
         codes=session["discount_codes"],
         customer_id=customer_id or session["customer_id"],
+        billing_currency=session["billing_currency"],
+        fees_inclusive=session["fees_inclusive"],
     )
 
 
@@ -128,6 +131,7 @@ def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[s
         metadata=session["metadata"],
         session_id=session["id"],
         return_url=session["return_url"],
+        fees_inclusive=session["fees_inclusive"],
     )
     if method is None:
         check_minimum(order.priced)
@@ -172,6 +176,7 @@ def new_session(twin: Twin, body: Doc, *, prefix: str = "cks_", most_lines: int 
         "cancel_url": _address(body, "cancel_url"),
         **read_page(body),
         **_read_business(body),
+        **_read_currency(body),
         "payment_id": None,
         # What the buyer typed for the last try, so that another card is all a second try needs.
         "typed": None,
@@ -260,6 +265,14 @@ def _read_business(body: Doc) -> Doc:
     return {"tax_id": tax_id, "business_name": name}
 
 
+def _read_currency(body: Doc) -> Doc:
+    currency, named = body.get("billing_currency"), body.get("adaptive_currency_fees_inclusive")
+    if currency is not None and currency not in CURRENCIES:
+        raise refuse_body("billing_currency", "must be a currency code")
+    fees_inclusive = None if named is None else flag(body, "adaptive_currency_fees_inclusive")
+    return {"billing_currency": currency, "fees_inclusive": fees_inclusive}
+
+
 def _address(body: Doc, field: str) -> str | None:
     address = text(body, field, limit=2000)
     if address is not None and not address.startswith(("http://", "https://")):
@@ -337,10 +350,11 @@ def _preview_addon(priced: Priced, line: Line) -> Doc:
 
 
 def _preview_prices(priced: Priced, line: Line) -> Doc:
+    listed = line.product.get("listed")
     return {
         "currency": priced.currency,
-        "og_currency": priced.currency,
-        "og_price": line.gross,
+        "og_currency": listed["currency"] if listed else priced.currency,
+        "og_price": listed["price"] * line.quantity if listed else line.gross,
         "discounted_price": line.gross - line.discount,
         "tax": line.tax,
         # Basis points: 8.5 % is 850. The provider documents the field only as "tax rate".

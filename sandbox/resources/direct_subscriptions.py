@@ -23,6 +23,8 @@ SAME_AS_CHECKOUT = (
     "discount_codes",
     "tax_id",
     "customer_business_name",
+    "billing_currency",
+    "adaptive_currency_fees_inclusive",
     "show_saved_payment_methods",
 )
 

@@ -84,7 +84,7 @@ def create(
     """Store a pending subscription for one recurring line of a cart and return it.
 
     `subscription_id` is that of a pending one to begin anew, `codes` are the cart's discounts, `more` is what its
-    checkout asked for: custom_field_responses, tax_id, business_name.
+    checkout asked for: custom_field_responses, tax_id, business_name, fees_inclusive.
     """
     now, trial = twin.clock.now(), line.trial
     terms = terms_of(line.product, line.quantity, list(line.addons))

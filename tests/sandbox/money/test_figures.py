@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.money.calendar import DAY_MS, next_date
 from sandbox.money.credit import Entry, NotEnoughCredit, balance, put_back, spend
-from sandbox.money.currency import UnknownRate, adapt, convert, fee_bps, minimum_charge
+from sandbox.money.currency import Adapted, UnknownRate, adapt, convert, currency_of, fee_bps, minimum_charge
 from sandbox.money.rounding import contained, share, to_minor
 from sandbox.money.tax import CATEGORIES, rate_bp, tax_of
 from tests.sandbox.money.plans import at, day
@@ -95,7 +95,7 @@ def test_buyer_pays_the_fee_unless_it_is_included() -> None:
     # 100 rupees' worth: the docs' own example says it became 104.
     dollars = convert(10_000, "INR", "USD")
     assert dollars == 119
-    added, included = (adapt(8400, "USD", country="IN", fees_inclusive=inside) for inside in (False, True))
+    added, included = (adapt(8400, "USD", "INR", fees_inclusive=inside) for inside in (False, True))
 
     assert (included.currency, included.amount, included.fee) == ("INR", 705_600, 0)
     assert (added.amount, added.fee) == (733_824, 28_224)
@@ -108,8 +108,8 @@ def test_conversion_minds_decimals() -> None:
 
 
 def test_own_currency_costs_no_fee() -> None:
-    assert adapt(3000, "EUR", country="DE", fees_inclusive=False).amount == 3000
-    assert adapt(3000, "USD", country="KP", fees_inclusive=False).currency == "USD"
+    assert adapt(3000, "EUR", "EUR", fees_inclusive=False) == Adapted("EUR", 3000, 0)
+    assert (currency_of("DE"), currency_of("IN"), currency_of("KP")) == ("EUR", "INR", None)
 
 
 def test_unknown_rate_is_named() -> None:
