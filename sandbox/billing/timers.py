@@ -44,6 +44,18 @@ def run_timers(twin: Twin) -> None:
                 ACTIONS[row["action"]](twin, json.loads(row["doc"]))
 
 
+def next_renewal(twin: Twin) -> int | None:
+    """Return when the next period of any subscription ends, by the sandbox clock; None if none runs."""
+    row = twin.store.row(
+        "SELECT timers.due_at FROM timers JOIN objects ON kind = 'subscriptions'"
+        " AND objects.id = json_extract(timers.doc, '$.subscription_id')"
+        " WHERE action = 'renew' AND timers.due_at > :now AND json_extract(objects.doc, '$.period_end') = timers.due_at"
+        " AND json_extract(objects.doc, '$.status') IN ('active', 'past_due') ORDER BY timers.due_at LIMIT 1",
+        now=twin.clock.now(),
+    )
+    return int(row["due_at"]) if row else None
+
+
 def _next(twin: Twin) -> sqlite3.Row | None:
     return twin.store.row(
         "SELECT id, due_at, action, doc FROM timers WHERE due_at <= :now ORDER BY due_at, id LIMIT 1",

@@ -7,7 +7,7 @@ field. The bodies are a contract; docs/operator/sandbox.md lists them.
 import json
 
 from ..billing import charges, renewals
-from ..billing.timers import run_timers
+from ..billing.timers import next_renewal, run_timers
 from ..core.cards import table
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -168,15 +168,16 @@ def read_clock(call: Call) -> Response:
 @routes.post("/clock")
 def move_clock(call: Call) -> Response:
     body = read_body(call)
-    refuse_unknown(body, "advance_s", "freeze", "skew_s")
+    refuse_unknown(body, "advance_s", "to", "freeze", "skew_s")
     if not body:
-        raise refuse_body("advance_s", "or freeze or skew_s is required")
-    advance = read_number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
+        raise refuse_body("advance_s", "or to, freeze or skew_s is required")
+    advance_s = read_number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
+    advance_ms = _to_next_renewal(call.twin, body) if "to" in body else round(advance_s * 1000)
     skew_s = read_number(body, "skew_s", least=-86_400, most=86_400) if "skew_s" in body else None
     freeze = read_flag(body, "freeze")
     if freeze is not None:
         (call.twin.clock.freeze if freeze else call.twin.clock.thaw)()
-    call.twin.clock.advance(round(advance * 1000))
+    call.twin.clock.advance(advance_ms)
     if skew_s is not None:
         call.twin.store.set_setting("skew_s", skew_s)
     # What became due has happened when the answer comes; deliveries follow.
@@ -311,6 +312,16 @@ def renew(call: Call) -> Response:
             raise refuse_body("subscription_id", f"is {subscription['status']}, so nothing renews")
         payment = renewals.renew(call.twin, subscription)
     return answer(payments.serialise(call.twin, payment))
+
+
+def _to_next_renewal(twin: Twin, body: Doc) -> int:
+    """Return the milliseconds from now to the next renewal."""
+    if body["to"] != "next_renewal":
+        raise refuse_body("to", "must be next_renewal")
+    moment = next_renewal(twin)
+    if moment is None:
+        raise refuse_body("to", "no subscription renews")
+    return moment - twin.clock.now()
 
 
 def _kind(kind: str) -> str:

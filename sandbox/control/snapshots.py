@@ -24,7 +24,7 @@ NUMBERED = ("requests", "deliveries")
 
 @routes.get("/snapshots")
 def list_snapshots(call: Call) -> Response:
-    return answer({"items": [_shown(path) for path in sorted(_folder(call.twin).glob("*.sqlite3"))]})
+    return answer({"items": listed(call.twin)})
 
 
 @routes.post("/snapshots")
@@ -42,6 +42,11 @@ def save_or_restore(call: Call) -> Response:
 def delete_snapshot(call: Call, name: str) -> Response:
     _known(call.twin, _name(name, "name")).unlink()
     return empty(204)
+
+
+def listed(twin: Twin) -> list[Doc]:
+    """Return `[{name, saved_at, bytes}]` by name."""
+    return [_shown(path) for path in sorted(_folder(twin).glob("*.sqlite3"))]
 
 
 def save(twin: Twin, name: str) -> Doc:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..control import routes as control
+from ..control import snapshots
 from ..control import webhooks as webhook_control
 from ..core.store import Doc
 from ..core.twin import SWITCHES
@@ -98,6 +99,7 @@ def _modes(form: Form) -> Doc:
 
 ACTIONS: dict[str, Action] = {
     "advance": Action(control.move_clock, _advance, "clock"),
+    "to_renewal": Action(control.move_clock, lambda form: {"to": "next_renewal"}, "clock"),
     "freeze": Action(control.move_clock, lambda form: {"freeze": True}, "clock"),
     "run": Action(control.move_clock, lambda form: {"freeze": False}, "clock"),
     "fail": Action(control.script_charge, _fail, "charges"),
@@ -113,5 +115,7 @@ ACTIONS: dict[str, Action] = {
     "trigger": Action(webhook_control.pull_trigger, lambda form: {"type": form.get("type")}, "webhooks"),
     "resend": Action(webhook_control.set_webhooks, lambda form: {"again": form.get("webhook_id")}, "webhooks"),
     "renew": Action(control.renew, lambda form: {"subscription_id": form.get("subscription_id")}, "subscriptions"),
+    "save": Action(snapshots.save_or_restore, lambda form: {"name": form.get("name")}, "clock"),
+    "restore": Action(snapshots.save_or_restore, lambda form: {"restore": form.get("name")}, "clock"),
     "reset": Action(control.reset, _nothing, "top"),
 }

@@ -30,6 +30,7 @@ BAD_BODIES = [
     ("clock", {}, "advance_s"),
     ("clock", {"advance_s": "1d"}, "advance_s"),
     ("clock", {"freeze": "yes"}, "freeze"),
+    ("clock", {"to": "tomorrow"}, "to"),
     ("switches", {"no_such": 1}, "no_such"),
     ("switches", {"saved_card_decline": "perhaps"}, "saved_card_decline"),
     ("switches", {"saved_method_delay": -1}, "saved_method_delay"),

@@ -79,6 +79,32 @@ def test_clock_moves_and_stops(sandbox: SandboxProcess) -> None:
     assert not sandbox.control("clock")["frozen"]
 
 
+def test_clock_goes_to_the_next_renewal_and_no_further(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy(BASIC)
+    before = sandbox.get(f"/subscriptions/{payment['subscription_id']}")
+    sandbox.buy()
+
+    press(sandbox, "to_renewal")
+
+    after = sandbox.get(f"/subscriptions/{payment['subscription_id']}")
+    assert after["previous_billing_date"] == before["next_billing_date"]
+    newest = sandbox.get("/payments")["items"][0]
+    assert (newest["charge_type"], newest["created_at"]) == ("renewal", before["next_billing_date"])
+    assert sandbox.control("clock")["now_rfc3339"][:16] == before["next_billing_date"][:16]
+
+
+def test_whole_sandbox_is_kept_and_brought_back(sandbox: SandboxProcess) -> None:
+    kept = sandbox.buy()["payment_id"]
+    press(sandbox, "save", name="one-buyer")
+    sandbox.buy()
+
+    press(sandbox, "restore", name="one-buyer")
+
+    assert [payment["id"] for payment in sandbox.payments()] == [kept]
+    assert "<code>one-buyer</code>" in home(sandbox).text
+    sandbox.control("snapshots/one-buyer", method="DELETE")
+
+
 def test_fault_is_ordered_shown_and_cleared(sandbox: SandboxProcess) -> None:
     press(sandbox, "fault", endpoint="GET /products", fault="status:503", effect="none", times="2", card="")
 
@@ -163,6 +189,8 @@ def test_reset_empties_the_page(sandbox: SandboxProcess) -> None:
         ("fault", {"endpoint": "GET /products", "times": "often"}, "times"),
         ("fail", {"code": "NOPE"}, "error_code"),
         ("advance", {"by": "for ever"}, "advance_s"),
+        ("to_renewal", {}, "to"),
+        ("save", {"name": "../etc"}, "name"),
         ("switches", {"saved_method_delay": "soon"}, "saved_method_delay"),
         ("resend", {"webhook_id": "msg_no"}, "again"),
         ("trigger", {"type": "payment.exploded"}, "type"),
