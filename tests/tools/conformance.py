@@ -63,6 +63,7 @@ class Suite:
 
     folder: Path
     python: Path
+    version: str
 
 
 @dataclass
@@ -90,6 +91,7 @@ def main() -> int:
     if not options.gate:
         extended, more = run_suite(suite, EXTENDED)
         failures += more
+    print(f"the tests of the official Python SDK {suite.version}")
     print(table(core, extended))
     for failure in failures:
         print(f"failed: {failure}")
@@ -103,21 +105,22 @@ def get_suite() -> Suite:
     requirement = REQUIREMENTS.read_text()
     version = requirement.split()[0].removeprefix("dodopayments==")
     folder = BUILD / version
-    suite, done = Suite(folder / "suite", _python_of(folder)), folder / "complete"
+    done = folder / "complete"
     wanted = requirement + "\n".join(TOOLS)
     if not done.exists() or done.read_text() != wanted:
         _make_environment(folder, f"dodopayments[aiohttp,webhooks]=={version}")
         _download(folder, "--require-hashes", "-r", str(REQUIREMENTS))
         done.write_text(wanted)
-    return suite
+    return Suite(folder / "suite", _python_of(folder), version)
 
 
 def get_latest() -> Suite:
     """Return the newest suite, anew each time. Raises NotRun."""
     folder = BUILD / "latest"
     _make_environment(folder, "dodopayments[aiohttp,webhooks]")
-    _download(folder, "dodopayments")
-    return Suite(folder / "suite", _python_of(folder))
+    archive = _download(folder, "dodopayments")
+    version = archive.name.removeprefix("dodopayments-").removesuffix(".tar.gz")
+    return Suite(folder / "suite", _python_of(folder), version)
 
 
 def run_suite(suite: Suite, files: Iterable[str], *, gate: bool = False) -> tuple[dict[str, Tally], list[str]]:
@@ -188,7 +191,8 @@ def _make_environment(folder: Path, client: str) -> None:
     _pip(folder, "install", client, *TOOLS)
 
 
-def _download(folder: Path, *wanted: str) -> None:
+def _download(folder: Path, *wanted: str) -> Path:
+    """Download and unpack a source distribution; return its archive."""
     for old in folder.glob("dodopayments-*.tar.gz"):
         old.unlink()
     _pip(folder, "download", "--no-deps", "--no-binary", "dodopayments", "-d", str(folder), *wanted)
@@ -197,6 +201,7 @@ def _download(folder: Path, *wanted: str) -> None:
         packed.extractall(fresh, filter="data")
         (unpacked,) = Path(fresh).iterdir()
         _replace(unpacked, folder / "suite")
+    return archive
 
 
 def _replace(new: Path, place: Path) -> None:
