@@ -107,8 +107,10 @@ def complete(twin: Twin, payment: Doc, source: charges.Source) -> Doc:
     }
     twin.store.put("payments", payment)
     credits.move(twin, subscription, due - total, payment_id=payment["id"])
+    # A card that is to be kept is asked even when nothing is due.
+    is_asked = due > 0 or bool(payment["effect"].get("sets_method"))
     outcome = charges.decide(
-        twin, source, customer_id=payment["customer_id"], pairs=payment["metadata"], is_asked=due > 0
+        twin, source, customer_id=payment["customer_id"], pairs=payment["metadata"], is_asked=is_asked
     )
     return charges.finish(twin, payment, outcome)
 

@@ -66,6 +66,8 @@ def _apply_paid(twin: Twin, subscription: Doc, payment: Doc) -> None:
         subscription["scheduled_change"] = None
     if subscription["pending_payment_id"] == payment["id"]:
         subscription["pending_payment_id"] = None
+    if subscription["owed_payment_id"] is not None:
+        _withdraw_links(twin, subscription, payment)
     if effect.get("sets_method"):
         subscription |= {"payment_method_id": payment["method_id"], "card": payment["card"]}
         emit(twin, "subscription.update_payment_method", kind="subscriptions", object_id=subscription["id"])
@@ -78,6 +80,16 @@ def _apply_paid(twin: Twin, subscription: Doc, payment: Doc) -> None:
     if events or effect["what"] == "method":
         subscriptions.announce(twin, subscription, *events)
     dunning.recovered(twin, subscription, payment)
+
+
+def _withdraw_links(twin: Twin, subscription: Doc, paid: Doc) -> None:
+    """End the other links on which the same dues could be paid once more."""
+    open_ones = twin.store.find(
+        "payments", customer_id=subscription["customer_id"], where={"status": "requires_payment_method"}
+    )
+    for payment in open_ones:
+        if payment["id"] != paid["id"] and payment["effect"] and subscription["id"] in payment["subscription_ids"]:
+            twin.later(due_at=twin.clock.now(), action="expire_link", doc={"payment_id": payment["id"]})
 
 
 def _fields_now(twin: Twin, subscription: Doc, effect: Doc) -> Doc:
@@ -106,7 +118,8 @@ def _apply_unpaid(twin: Twin, subscription: Doc, payment: Doc) -> None:
     if subscription["pending_payment_id"] == payment["id"]:
         subscription["pending_payment_id"] = None
         subscriptions.save(twin, subscription)
-    if effect["what"] == "method":
+    if effect["what"] == "method" or (payment["retry_attempt"] and subscription["owed_payment_id"] is None):
+        # Nothing was owed, or it was paid in another way meanwhile.
         return
     if effect["what"] in ("renewal", "on_demand") or payment["retry_attempt"]:
         _stop(twin, subscription, payment)

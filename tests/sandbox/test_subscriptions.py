@@ -530,6 +530,97 @@ def test_bad_patches(sandbox: SandboxProcess, subscription_id: str, fields: Any,
     assert read(sandbox, subscription_id) == before
 
 
+# Payment links.
+
+
+def pay_link(sandbox: SandboxProcess, link: str, card: str = "5555555555554444") -> int:
+    form = {"card_number": card, "expiry": "06/32", "cvc": "123"}
+    return sandbox.call("POST", link.removeprefix(sandbox.url), None, data=form).status_code
+
+
+def ask_for_card(sandbox: SandboxProcess, subscription_id: str) -> Any:
+    return sandbox.post(f"/subscriptions/{subscription_id}/update-payment-method", {"type": "new"})
+
+
+def ask_by_link(sandbox: SandboxProcess, subscription_id: str, **more: Any) -> Any:
+    return change(sandbox, subscription_id, PRO, "difference_immediately", collect_via_payment_link=True, **more)
+
+
+def test_new_card_is_kept_and_pays_the_dues(sandbox: SandboxProcess, subscription_id: str) -> None:
+    fail_renewal(sandbox)
+    made = ask_for_card(sandbox, subscription_id)
+
+    pay_link(sandbox, made["payment_link"])
+
+    after = read(sandbox, subscription_id)
+    methods = sandbox.methods(after["customer"]["customer_id"])
+    kept = next(m for m in methods if m["payment_method_id"] == after["payment_method_id"])
+    assert (after["status"], kept["card"]["last4_digits"]) == ("active", "4444")
+    assert sandbox.get(f"/payments/{made['payment_id']}")["total_amount"] == 3000
+
+
+@pytest.mark.parametrize(("card", "last4"), [("5555555555554444", "4444"), ("4000000000000002", "4242")])
+def test_new_card_costs_nothing_where_nothing_is_owed(
+    sandbox: SandboxProcess, subscription_id: str, card: str, last4: str
+) -> None:
+    made = ask_for_card(sandbox, subscription_id)
+
+    pay_link(sandbox, made["payment_link"], card)
+
+    after, payment = read(sandbox, subscription_id), sandbox.get(f"/payments/{made['payment_id']}")
+    stored = {item["id"]: item["last4"] for item in sandbox.control("objects/payment_methods")["items"]}
+    assert (stored[after["payment_method_id"]], after["status"]) == (last4, "active")
+    assert (payment["total_amount"], payment["is_update_payment_method"]) == (0, True)
+
+
+def test_dues_paid_one_way_cannot_be_paid_another(sandbox: SandboxProcess, subscription_id: str) -> None:
+    fail_renewal(sandbox)
+    first, second = ask_for_card(sandbox, subscription_id), ask_for_card(sandbox, subscription_id)
+    pay_link(sandbox, second["payment_link"])
+
+    sandbox.clock(2 * DAY_S)
+    assert pay_link(sandbox, first["payment_link"]) == 410
+
+    assert sandbox.get(f"/payments/{first['payment_id']}")["status"] == "cancelled"
+    assert read(sandbox, subscription_id)["status"] == "active"
+    assert [p for p in amounts(sandbox, subscription_id) if p[1] == "succeeded"] == [
+        ("new", "succeeded", 3000), ("renewal", "succeeded", 3000)
+    ]  # fmt: skip
+
+
+def test_change_by_link_waits_for_the_buyer(sandbox: SandboxProcess, subscription_id: str) -> None:
+    made = ask_by_link(sandbox, subscription_id)
+    waiting = read(sandbox, subscription_id)["product_id"]
+
+    pay_link(sandbox, made["payment_link"])
+
+    assert None not in made.values()
+    assert (waiting, read(sandbox, subscription_id)["product_id"]) == (BASIC, PRO)
+    assert amounts(sandbox, subscription_id)[-1] == ("plan_change", "succeeded", 5000)
+
+
+def test_unpaid_link_of_a_change_ends_and_frees_the_plan(sandbox: SandboxProcess, subscription_id: str) -> None:
+    made = ask_by_link(sandbox, subscription_id)
+
+    sandbox.clock(DAY_S)
+
+    assert sandbox.get(f"/payments/{made['payment_id']}")["status"] == "cancelled"
+    change(sandbox, subscription_id, PRO, "difference_immediately")
+    assert read(sandbox, subscription_id)["product_id"] == PRO
+
+
+def test_older_link_of_a_change_is_replaced_only_if_asked(sandbox: SandboxProcess, subscription_id: str) -> None:
+    older = ask_by_link(sandbox, subscription_id)
+    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately"}
+
+    found = refused(sandbox, "POST", f"/subscriptions/{subscription_id}/change-plan", body)
+    newer = ask_by_link(sandbox, subscription_id, cancel_older_payment_link=True)
+
+    assert found == (409, "PENDING_PLAN_CHANGE_EXISTS")
+    assert sandbox.get(f"/payments/{older['payment_id']}")["status"] == "cancelled"
+    assert sandbox.get(f"/payments/{newer['payment_id']}")["status"] == "requires_payment_method"
+
+
 # On demand.
 
 
