@@ -9,6 +9,7 @@ from ..http.call import Call, Routes, WireError
 from ..http.server import Response
 from . import order_form
 from .card_form import chosen_card
+from .cart_form import choices, currencies
 from .draw import STYLE_HEADERS, draw, go_to
 from .order_form import FormError, Values
 from .sessions import STATUS_OF_STATE, language_of, result, return_location, send_on, shared, state_of
@@ -79,7 +80,7 @@ def total(call: Call, session_id: str) -> Response:
     if session is None:
         return result(call, "unknown", None, status=404)
     values = order_form.initial_values(call, session)
-    values |= {name: call.query.get(name, "") for name in ("country", "zipcode", "discount_code")}
+    values |= {name: call.query[name] for name in values.keys() & call.query.keys()}
     return draw("_summary.html", **_summary(call, session, order_form.enforce(call, session, values)))
 
 
@@ -93,8 +94,7 @@ def update_total(call: Call, session_id: str) -> Response:
         return result(call, state, session, status=STATUS_OF_STATE.get(state, 200))
     values = order_form.read_values(call, session)
     _, refused = order_form.preview(call, session, values)
-    texts = words(language_of(call, session))
-    errors = [("discount_code", texts["error_discount_code"])] if refused else []
+    errors = order_form.error_texts(call, session, refused)
     return _form(call, session, state, values=values, errors=errors)
 
 
@@ -131,13 +131,16 @@ def _summary(call: Call, session: Doc, values: Values) -> Doc:
     """Return what the order's summary shows: the wire's own preview, which the charge equals."""
     preview, refused = order_form.preview(call, session, values)
     product_ids = [line["product_id"] for line in preview["product_cart"]]
-    typed = values["discount_code"].strip() if session["flags"]["allow_discount_code"] and not refused else ""
+    codes = session["discount_codes"]
+    if session["flags"]["allow_discount_code"] and "discount_code" not in refused:
+        codes = [code for code in (*codes, values["discount_code"].strip()) if code]
     return {
         **shared(call, session),
         "preview": preview,
         "products": {product_id: call.twin.store.get("products", product_id) for product_id in product_ids},
-        "refused": refused,
-        "codes": [*session["discount_codes"], *([typed] if typed else [])],
+        "refused": order_form.error_texts(call, session, refused),
+        "codes": codes,
+        "on_demand": [item["product_id"] for item in session["cart"] if item["on_demand"]],
     }
 
 
@@ -153,6 +156,8 @@ def _form(
         values=values,
         errors=errors,
         asked=order_form.asks_for(session),
+        choices=choices(call.twin, session),
+        currencies=currencies(call.twin, session, values["country"]),
         custom=list(zip(session["custom_fields"], order_form.custom_names(session), strict=True)),
         countries=country_choices(language_of(call, session)),
         saved=order_form.saved_methods(call, session),

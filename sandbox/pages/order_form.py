@@ -8,13 +8,15 @@ from ..core.store import Doc
 from ..http.call import Call, WireError
 from ..resources import checkouts, customers
 from .card_form import typed_card
+from .cart_form import choices, chosen_cart, currencies
 from .sessions import language_of
 from .words import words
 
 BUYER_FIELDS = ("email", "name", "phone")
 BUSINESS_FIELDS = ("tax_id", "business_name")
 FIELDS = (
-    *BUYER_FIELDS, "country", *checkouts.ADDRESS_FIELDS, *BUSINESS_FIELDS, "card_holder", "discount_code", "method"
+    *BUYER_FIELDS, "country", *checkouts.ADDRESS_FIELDS, *BUSINESS_FIELDS, "card_holder", "discount_code", "currency",
+    "method",
 )  # fmt: skip
 MAX_LENGTH = 500
 # What an answer must look like, by the field's type; any text will do for the others.
@@ -44,6 +46,7 @@ def initial_values(call: Call, session: Doc) -> Values:
     values |= {"email": customer["email"] or "", "name": customer["name"] or ""}
     values |= {name: session[name] or "" for name in BUSINESS_FIELDS}
     values["phone"] = customer["phone_number"] or ""
+    values |= {choice.name: choice.first for choice in choices(call.twin, session)}
     values["country"] = values["country"] or "US"
     saved = saved_methods(call, session)
     values["method"] = saved[0]["id"] if saved else ""
@@ -52,7 +55,7 @@ def initial_values(call: Call, session: Doc) -> Values:
 
 def read_values(call: Call, session: Doc) -> Values:
     """Return what the buyer typed, with what the session does not let them edit put back."""
-    names = [*FIELDS, *custom_names(session)]
+    names = [*FIELDS, *custom_names(session), *(choice.name for choice in choices(call.twin, session))]
     return enforce(call, session, {name: call.form.get(name, "").strip()[:MAX_LENGTH] for name in names})
 
 
@@ -102,30 +105,28 @@ def saved_methods(call: Call, session: Doc) -> list[Doc]:
     return customers.listed_methods(call.twin, session["customer_id"])
 
 
-def preview(call: Call, session: Doc, values: Values) -> tuple[Doc, bool]:
-    """Return the wire's preview for the address typed, and whether the typed discount code was refused."""
-    session_with_code, refused = _with_code(call, session, values)
-    return checkouts.preview_session(call.twin, session_with_code, _billing(values)), refused
+def preview(call: Call, session: Doc, values: Values) -> tuple[Doc, list[str]]:
+    """Return the wire's preview of what the buyer chose, and the names of the inputs that cannot be used."""
+    ordered, refused = _as_ordered(call, session, values)
+    return checkouts.preview_session(call.twin, ordered, _billing(values)), refused
 
 
 def read_payment(call: Call, session: Doc, values: Values) -> tuple[charges.Order, charges.Source]:
     """Turn the form into what is to be charged; raises FormError naming every bad field, or WireError."""
     shown, refused = preview(call, session, values)
-    errors = _field_errors(session, values)
+    errors = [*refused, *_field_errors(session, values)]
     method = _chosen_method(call, session, values)
     holder = values["card_holder"] or values["name"]
     source, card_errors = (charges.Source.saved(call.twin, method), []) if method else typed_card(call, holder=holder)
-    if refused:
-        errors.append("discount_code")
     if shown["payment_method_required"]:
         errors += card_errors
     if errors:
-        raise FormError([(name, _error_text(call, session, name)) for name in errors])
-    session_with_code, _ = _with_code(call, session, values)
+        raise FormError(error_texts(call, session, errors))
+    ordered, _ = _as_ordered(call, session, values)
     billing = {name: values[name] or None for name in ("country", *checkouts.ADDRESS_FIELDS)}
     customer_id = _customer_id(call, session, values)
     order = charges.Order(
-        priced=checkouts.price_session(call.twin, session_with_code, billing, customer_id=customer_id),
+        priced=checkouts.price_session(call.twin, ordered, billing, customer_id=customer_id),
         customer_id=customer_id,
         billing=billing,
         metadata=session["metadata"],
@@ -145,17 +146,21 @@ def prepared(call: Call, session: Doc) -> Doc | None:
     return payment if payment and payment["status"] == "requires_payment_method" else None
 
 
-def _with_code(call: Call, session: Doc, values: Values) -> tuple[Doc, bool]:
-    """Return the session with the code the buyer typed, and whether that code cannot be used."""
+def _as_ordered(call: Call, session: Doc, values: Values) -> tuple[Doc, list[str]]:
+    """Return the session with what the buyer chose: amounts, add-ons, currency and discount code."""
+    cart, refused = chosen_cart(call.twin, session, values)
+    ordered = {**session, "cart": cart}
+    if values["currency"] in currencies(call.twin, session, _billing(values)["country"]):
+        ordered["billing_currency"] = values["currency"]
     code = values["discount_code"].strip()
     if not code or not session["flags"]["allow_discount_code"]:
-        return session, False
-    with_code = {**session, "discount_codes": [*session["discount_codes"], code]}
+        return ordered, refused
+    with_code = {**ordered, "discount_codes": [*session["discount_codes"], code]}
     try:
         checkouts.price_session(call.twin, with_code, _billing(values))
     except WireError:
-        return session, True
-    return with_code, False
+        return ordered, [*refused, "discount_code"]
+    return with_code, refused
 
 
 def _billing(values: Values) -> Doc:
@@ -214,8 +219,12 @@ def _is_answer(field: Doc, value: str) -> bool:
     return kind not in ANSWERS or ANSWERS[kind].fullmatch(value) is not None
 
 
-def _error_text(call: Call, session: Doc, name: str) -> str:
+def error_texts(call: Call, session: Doc, names: list[str]) -> list[tuple[str, str]]:
+    """Return each input's name with what is wrong with it, in the page's language."""
     texts = words(language_of(call, session))
-    if name.startswith("custom_"):
-        return texts["error_custom"].format(label=session["custom_fields"][int(name[7:])]["label"])
-    return texts[f"error_{name}"]
+    labels = dict(zip(custom_names(session), [field["label"] for field in session["custom_fields"]], strict=True))
+    labels |= {choice.name: choice.label for choice in choices(call.twin, session)}
+    return [
+        (name, texts["error_custom"].format(label=labels[name]) if name in labels else texts[f"error_{name}"])
+        for name in names
+    ]

@@ -33,6 +33,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "every_n_Week": ("every {n} weeks", "mỗi {n} tuần"),
     "every_n_Month": ("every {n} months", "mỗi {n} tháng"),
     "every_n_Year": ("every {n} years", "mỗi {n} năm"),
+    "trial_paid": ("trial of {days} days", "dùng thử {days} ngày"),
+    "on_demand": ("charged on demand", "trả tiền khi có yêu cầu"),
+    "on_demand_note": (
+        "Your card is saved, and charged when the shop asks for it.",
+        "Thẻ được lưu và bị trừ tiền khi cửa hàng yêu cầu.",
+    ),
+    "your_choice": ("Your choice", "Lựa chọn của bạn"),
+    "name_price": (
+        "{product}: your price in {currency}, at least {least}",
+        "{product}: giá bạn trả bằng {currency}, ít nhất {least}",
+    ),
+    "currency": ("Currency", "Tiền tệ"),
     "trial": ("{days} days free", "{days} ngày dùng thử"),
     "later": ("Then {total} {every}, from {date}.", "Sau đó {total} {every}, từ {date}."),
     "details": ("Details", "Chi tiết"),

@@ -87,6 +87,7 @@ def _read_customization(body: Doc) -> Doc:
         # Colours are only looked at where the page's style sheet is made: one that is none leaves ours.
         "theme_config": config,
         "pay_button_text": text(config, "pay_button_text", limit=100),
+        "show_on_demand_tag": flag(given, "show_on_demand_tag", default=True),
         "show_order_details": flag(given, "show_order_details", default=True),
     }
 

@@ -23,12 +23,11 @@ form.card_number.addEventListener("input", () => {
   if (typed) typed.checked = true;
 });
 
+// What the total depends on.
+const PRICED = [...form.elements].filter((control) => /^(country|zipcode|discount_code|currency|amount_.*|addon_.*)$/.test(control.name));
+
 async function updateTotal() {
-  const query = new URLSearchParams({
-    country: form.country.value,
-    zipcode: form.zipcode.value,
-    discount_code: form.discount_code ? form.discount_code.value : "",
-  });
+  const query = new URLSearchParams(PRICED.map((control) => [control.name, control.value]));
   const answer = await fetch(form.dataset.totalUrl + "&" + query);
   if (!answer.ok) return;
   document.getElementById("summary").outerHTML = await answer.text();
@@ -40,9 +39,7 @@ async function updateTotal() {
 const updateButton = form.querySelector("[data-testid=update-total]");
 if (updateButton) updateButton.hidden = true;
 
-["country", "zipcode", "discount_code"].forEach((name) => {
-  if (form[name]) form[name].addEventListener("change", updateTotal);
-});
+if (form.dataset.totalUrl) PRICED.forEach((control) => control.addEventListener("change", updateTotal));
 
 // A second press would be answered "already used"; this only spares the buyer that page.
 form.addEventListener("submit", (event) => {
