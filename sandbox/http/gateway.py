@@ -4,8 +4,11 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
+
+import msgspec
 
 from ..core.clock import wall_ms
 from ..core.ids import Ids
@@ -51,6 +54,16 @@ class Gateway:
         self._rate = rate.RateLimit()
         self._ids = Ids()
 
+    def is_quick(self, request: Request) -> bool:
+        """Whether nothing in a request's answer waits: it is the wire's, and no fault is ordered."""
+        return is_wire(request.path) and not any(rule["times"] for rule in self._twin.store.setting("faults", []))
+
+    def answer(self, request: Request, connection: Connection) -> Response | None:
+        """Do a quick request; None for one that is not quick, or no more."""
+        if not self.is_quick(request):
+            return None
+        return self._refusal(request) or self._perform(request, connection)
+
     def begins(self, request: Request, connection: Connection) -> bool:
         """Drop the connection early if a fault says so; nothing can have happened then."""
         if not is_wire(request.path):
@@ -73,21 +86,13 @@ class Gateway:
                 with_body=request.method != "HEAD",
             )
             return
-        refused = self._check_key(request) or self._check_rate(request)
-        if refused is not None:
-            self._log_status(self._log(request, None), refused.status)
-            connection.send(refused, keep_alive=request.keep_alive)
-            return
-        endpoint, facts = self.endpoint_of(request), self._facts(request)
-        rule = take_rule(self._twin, lambda rule: _fits(rule, endpoint, facts))
-        log_id = self._log(request, rule)
-        if endpoint is None:
-            unserved.note(self._twin, request.method, request.path)
+        answer = self._refusal(request)
+        rule = self._rule_for(request) if answer is None else None
         if rule is None:
-            answer = self._execute(request, connection)
-            self._log_status(log_id, answer.status)
-            connection.send(answer, keep_alive=request.keep_alive)
+            connection.send(answer or self._perform(request, connection), keep_alive=request.keep_alive)
             return
+        # A request that a fault holds, loses or ends the process with is in the log before that.
+        log_id = self._log(request, rule)
         point = _fault(rule).kill_point(str(rule["effect"]))
         if point is not None:
             self._die(point, request, connection, log_id)
@@ -117,6 +122,27 @@ class Gateway:
             return self._answer(request, connection)
         with self._twin.store.write():
             return self._answer(request, connection)
+
+    def _refusal(self, request: Request) -> Response | None:
+        refused = self._check_key(request) or self._check_rate(request)
+        if refused is not None:
+            self._log(request, None, status=refused.status)
+        return refused
+
+    def _rule_for(self, request: Request) -> Doc | None:
+        if not self._twin.store.setting("faults", []):
+            return None
+        endpoint, facts = self.endpoint_of(request), self._facts(request)
+        return take_rule(self._twin, lambda rule: _fits(rule, endpoint, facts))
+
+    def _perform(self, request: Request, connection: Connection) -> Response:
+        """Do a request that no fault is meant for, and log it; one that writes does both or nothing."""
+        with nullcontext() if request.method == "GET" else self._twin.store.write():
+            answer = self._execute(request, connection)
+            self._log(request, None, status=answer.status)
+        if answer.status in (404, 405) and self.endpoint_of(request) is None:
+            unserved.note(self._twin, request.method, request.path)
+        return answer
 
     def _execute(self, request: Request, connection: Connection) -> Response:
         """Do the request; one that writes is alone with the store while it runs."""
@@ -224,17 +250,18 @@ class Gateway:
                 return str(payment["id"])
         return self._ids.new("pay_")
 
-    def _log(self, request: Request, rule: Doc | None) -> int:
+    def _log(self, request: Request, rule: Doc | None, *, status: int | None = None) -> int:
         headers = {k: v for k, v in request.headers.items() if k not in LOGGED_HEADERS_WITHOUT}
         return self._twin.store.insert(
-            "INSERT INTO requests (at, method, path, query, body, headers, fault, effect)"
-            " VALUES (:at, :method, :path, :query, :body, :headers, :fault, :effect)",
+            "INSERT INTO requests (at, method, path, query, body, headers, status, fault, effect)"
+            " VALUES (:at, :method, :path, :query, :body, :headers, :status, :fault, :effect)",
             at=wall_ms(),
             method=request.method,
             path=request.path,
             query=request.query,
             body=request.body.decode("utf-8", "replace"),
-            headers=json.dumps(headers),
+            headers=msgspec.json.encode(headers).decode(),
+            status=status,
             fault=rule and rule["fault"],
             effect=rule and rule["effect"],
         )

@@ -24,11 +24,14 @@ class Router:
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
         self._literal: dict[tuple[str, str], Matched] = {}
-        self._with_parameters: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
+        # By method, number of pieces and the first piece, which is a word in every template.
+        self._with_parameters: dict[tuple[str, int, str], list[tuple[list[str], Route]]] = {}
         for route in self.routes:
             pieces = route.template.split("/")
             if "{" in route.template:
-                self._with_parameters.setdefault((route.method, len(pieces)), []).append((pieces, route))
+                self._with_parameters.setdefault((route.method, len(pieces), _first(route.template)), []).append(
+                    (pieces, route)
+                )
             else:
                 self._literal[route.method, route.template] = Matched(route, {})
 
@@ -39,7 +42,7 @@ class Router:
         if literal is not None:
             return literal
         given = path.split("/")
-        for pieces, route in self._with_parameters.get((method, len(given)), ()):
+        for pieces, route in self._with_parameters.get((method, len(given), _first(path)), ()):
             arguments = _arguments(pieces, given)
             if arguments is not None:
                 return Matched(route, arguments)
@@ -63,6 +66,10 @@ class Router:
         if any(self.match(route.method, path) for route in self.routes):
             return WireError(405, "METHOD_NOT_ALLOWED", "Method Not Allowed")
         return WireError(404, "NOT_FOUND", MESSAGES["NOT_FOUND"])
+
+
+def _first(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 def _arguments(pieces: list[str], given: list[str]) -> dict[str, str] | None:

@@ -7,6 +7,7 @@ still due by the sandbox clock. Ordered by `POST /_sandbox/clock {skew_s}`; the 
 import re
 from dataclasses import replace
 from email.utils import formatdate
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode
 
 from ..core.clock import parse_rfc3339, rfc3339
@@ -46,7 +47,13 @@ def unshifted(twin: Twin, request: Request) -> Request:
 def stamp(twin: Twin, answer: Response) -> None:
     """Date an answer by the provider's clock."""
     answer.body = shifted(twin, answer.body)
-    answer.headers.append(("Date", formatdate((twin.clock.now() + skew_ms(twin)) / 1000, usegmt=True)))
+    answer.headers.append(("Date", _date((twin.clock.now() + skew_ms(twin)) // 1000)))
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    # Written once a second: it would be a twentieth of what a read costs.
+    return formatdate(seconds, usegmt=True)
 
 
 def _earlier(name: str, value: str, by_ms: int) -> str:
