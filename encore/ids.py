@@ -2,11 +2,15 @@
 
 import secrets
 import threading
+from base64 import b32encode
 
 from encore.clock import Clock
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, which sorts like the number
+# From RFC 4648's base 32 to Crockford's, which sorts like the number.
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 _LENGTH = 26
+# What fills 26 letters of five bits up to whole bytes of base 32.
+_FILL_BITS, _BYTES = 30, 20
 _RANDOM_BITS = 80
 
 
@@ -32,9 +36,8 @@ _ulids = _UlidSource(Clock())
 
 def new_id(prefix: str) -> str:
     """Return `prefix` + "_" + a ULID, such as "att_01J9Z3K8V5W6X7Y8Z9A0B1C2D3"; ids sort by creation."""
-    number = _ulids.next()
-    digits = (_ALPHABET[(number >> shift) & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
-    return f"{prefix}_{''.join(digits)}"
+    letters = b32encode((_ulids.next() << _FILL_BITS).to_bytes(_BYTES, "big"))[:_LENGTH]
+    return f"{prefix}_{letters.translate(_CROCKFORD).decode()}"
 
 
 def random_ref() -> str:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -16,7 +17,7 @@ _OFFER_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.(?P<signature>[A-
 
 def make_offer_token(keys: Sequence[str], *, instance_id: str, act: str, audience: str) -> str:
     """Sign the right to one `act` (the form's route name) on one offer instance, for one audience (origin)."""
-    return _offer_serializer(keys).dumps({"v": 1, "o": instance_id, "a": audience, "act": act})
+    return _offer_serializer(tuple(keys)).dumps({"v": 1, "o": instance_id, "a": audience, "act": act})
 
 
 def read_offer_token(
@@ -29,7 +30,7 @@ def read_offer_token(
     if not _is_as_written(token):
         return False
     try:
-        payload = _offer_serializer(keys).loads(token, max_age=max_age_s)
+        payload = _offer_serializer(tuple(keys)).loads(token, max_age=max_age_s)
     except BadData:
         return False
     return bool(payload == {"v": 1, "o": instance_id, "a": audience, "act": act})
@@ -87,7 +88,8 @@ def _mark(key: str, parts: tuple[str, ...]) -> str:
     return hmac.new(key.encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
 
 
-def _offer_serializer(keys: Sequence[str]) -> URLSafeTimedSerializer:
+@cache
+def _offer_serializer(keys: tuple[str, ...]) -> URLSafeTimedSerializer:
     # The library takes the newest key last; its defaults are SHA-1 and a derivation of its own.
     return URLSafeTimedSerializer(
         list(reversed(keys)),

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from encore.clock import Clock
 from encore.dodo.answers import Exchange, Reply, read_refusal, read_reset_at
@@ -124,24 +125,21 @@ def _timed() -> Iterator[None]:
 class _Session(requests.Session):
     """A session that follows nothing and reads no environment; its adapter takes no cookies."""
 
-    def __init__(self, blank: requests.PreparedRequest) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.trust_env = False  # a .netrc entry would replace our Authorization header
-        self._blank = blank
         self.adapter = WireAdapter()
         self.mount("https://", self.adapter)
         self.mount("http://", self.adapter)
 
     def ask(
-        self, method: str, url: str, content: bytes | None, *, limits: tuple[float, float], accept: str
+        self, method: str, url: str, content: bytes | None, *, headers: dict[str, str], limits: tuple[float, float]
     ) -> requests.Response:
-        """Send one request; `limits` are the seconds to connect and between bytes."""
+        """Send one request with these headers only; `limits` are the seconds to connect and between bytes."""
         # Filled in by hand: requests would merge settings, cookies and hooks that a call of ours does not have.
-        request = self._blank.copy()
+        request = requests.PreparedRequest()
         request.method, request.url, request.body = method, url, content
-        if content is not None:
-            request.headers["Content-Type"] = _JSON
-        request.headers["Accept"] = accept
+        request.headers = CaseInsensitiveDict(headers)
         return self.send(request, timeout=limits, allow_redirects=False)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
@@ -161,12 +159,11 @@ class Client:
         forbid: Callable[[], None],
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        headers = {
+        self._headers = {
             "Authorization": f"Bearer {api_key}",
             "Accept-Encoding": "identity",
             "User-Agent": "Encore",
         }
-        self._blank = requests.Request("GET", self._base_url, headers=headers).prepare()
         self._clock = clock
         self._timeouts = timeouts
         self._forbid = forbid
@@ -245,7 +242,7 @@ class Client:
         self._forbid()
         wire = Wire(gate=before_first_byte, is_charge=is_charge)
         reply, fault = None, ""
-        with _timed(), _Session(self._blank) as session:
+        with _timed(), _Session() as session:
             limits = (self._timeouts.connect_s, self._timeouts.charge_s)
             try:
                 reply, fault = self._exchange(
@@ -300,13 +297,15 @@ class Client:
         accept: str = _JSON,
     ) -> tuple[Reply | None, str]:
         """Make one request and read its whole answer; (None, fault) if there is no whole answer."""
-        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        content, headers = None, {**self._headers, "Accept": accept}
+        if body is not None:
+            content, headers["Content-Type"] = json.dumps(body, allow_nan=False).encode(), _JSON
         session.adapter.wire = wire
         # A read time-out restarts with every byte, so it bounds nothing; the watchdog bounds all of it.
         limit = watchdog.limit(total_s, wire.cut)
         try:
             response = session.ask(
-                method, self._base_url + path + _suffix(query), content, limits=limits, accept=accept
+                method, self._base_url + path + _suffix(query), content, headers=headers, limits=limits
             )
             # A cut connection ends a body without a length just as its true end does.
             if wire.is_cut:
@@ -347,7 +346,7 @@ class Client:
         """Return this thread's session; a fork starts afresh, as two processes must not share a socket."""
         kept: tuple[int, _Session] | None = getattr(self._of_thread, "kept", None)
         if kept is None or kept[0] != os.getpid():
-            kept = (os.getpid(), _Session(self._blank))
+            kept = (os.getpid(), _Session())
             self._of_thread.kept = kept
         return kept[1]
 

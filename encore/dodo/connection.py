@@ -189,7 +189,7 @@ class _Connection(HTTPConnection):
 
 
 class WireAdapter(BaseAdapter):
-    """Carries the requests of one session over one connection; `wire` is the call under way, one at a time.
+    """Carries a session's requests over one connection to one address; `wire` is the call under way, one at a time.
 
     In place of requests' own adapter, whose pools, proxies, retries and TLS context for each connection cost three
     times what the exchange itself does (measured). This one has none of them, and it takes no cookies.

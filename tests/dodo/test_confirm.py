@@ -150,8 +150,8 @@ def test_untrusted_certificate_is_not_sent(make_dodo: MakeDodo) -> None:
 @pytest.fixture
 def trusted_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     class Trusting(client_module._Session):
-        def __init__(self, blank: requests.PreparedRequest) -> None:
-            super().__init__(blank)
+        def __init__(self) -> None:
+            super().__init__()
             self.verify = str(LOOPBACK_PEM)
 
     monkeypatch.setattr(client_module, "_Session", Trusting)

@@ -281,9 +281,18 @@ def test_a_redirect_reaches_no_other_host(make_dodo: MakeDodo, status: int) -> N
     check_redirect(make_dodo, status)
 
 
+class WithCookies(requests.PreparedRequest):
+    """As requests prepares one itself; without cookies it would fail over a redirect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepare_cookies({})
+
+
 def look_at_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = requests.Session.get_redirect_target
     monkeypatch.setattr(client_module._Session, "get_redirect_target", plain)
+    monkeypatch.setattr(requests, "PreparedRequest", WithCookies)
 
 
 def follow_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
