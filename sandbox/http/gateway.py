@@ -216,20 +216,18 @@ class Gateway:
 
     def _facts(self, request: Request) -> tuple[str | None, str | None, Doc]:
         """Return (customer id, last four digits, metadata) a request is about, for `match`."""
-        try:
-            body = json.loads(request.body) if request.body else {}
-        except ValueError:
-            body = {}
-        body = body if isinstance(body, dict) else {}
-        about = self._about_path(request.path) or self._twin.store.get("payments", body.get("payment_id")) or {}
+        body = _object(request.body)
+        about = self._about_path(request.path) or self._find("payments", body.get("payment_id")) or {}
         customer = body.get("customer")
         customer_id = customer.get("customer_id") if isinstance(customer, dict) else None
         customer_id = customer_id or about.get("customer_id") or _first(request.query, "customer_id")
-        method_id = body.get("payment_method_id") or about.get("payment_method_id")
-        method = self._twin.store.get("payment_methods", method_id)
+        method = self._find("payment_methods", body.get("payment_method_id") or about.get("payment_method_id"))
         metadata = body.get("metadata") or about.get("metadata") or {}
         last4 = method["last4"] if method else (about.get("card") or {}).get("last4")
         return customer_id, last4, metadata if isinstance(metadata, dict) else {}
+
+    def _find(self, kind: str, object_id: object) -> Doc | None:
+        return self._twin.store.get(kind, object_id) if isinstance(object_id, str) else None
 
     def _about_path(self, path: str) -> Doc:
         noun, _, object_id = path.strip("/").partition("/")
@@ -240,11 +238,7 @@ class Gateway:
 
     def _other_id(self, answer: Response) -> str:
         """Return another payment's id than the answer's, made up if there is none."""
-        try:
-            body = json.loads(answer.body)
-        except ValueError:
-            body = {}
-        own = body.get("payment_id") if isinstance(body, dict) else None
+        own = _object(answer.body).get("payment_id")
         for payment in self._twin.store.find("payments", limit=2):
             if payment["id"] != own:
                 return str(payment["id"])
@@ -316,6 +310,15 @@ def _fits(rule: Doc, endpoint: str | None, facts: tuple[str | None, str | None, 
 
 def _endpoint_fits(rule: Doc, endpoint: str | None) -> bool:
     return endpoint is not None and rule["endpoint"] in (endpoint, ANY_ENDPOINT)
+
+
+def _object(text: bytes) -> Doc:
+    """Return the JSON object of a body, an empty one for anything else."""
+    try:
+        body = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _first(query: str, name: str) -> str | None:
