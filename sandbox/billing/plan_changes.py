@@ -1,6 +1,6 @@
 """Plan changes: reading what is asked, pricing it once for preview and charge alike, and carrying it out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -199,15 +199,18 @@ def _read_discounts(twin: Twin, subscription: Doc, body: Doc, terms: Doc) -> tup
 
 
 def _price(twin: Twin, subscription: Doc, terms: Doc, discounts: list[Doc], *, mode: str, scheduled: bool) -> Change:
-    billing = subscription["billing"]
+    billing, period, now = subscription["billing"], period_of(subscription), twin.clock.now()
+    if now >= period.end:
+        # The renewal is not paid (past due, or still in processing): nothing of this period can be credited.
+        period = replace(period, trial_paid=0)
     try:
         return change_plan(
             plan_of(twin, subscription, billing=billing, discounts=subscription["discounts"]),
             plan_of(twin, terms, billing=billing, discounts=discounts),
-            period_of(subscription),
+            period,
             mode=mode,
             scheduled=scheduled,
-            now=twin.clock.now(),
+            now=now,
             balance=credits.balance(twin, subscription),
             minimum=minimum_charge(subscription["currency"]),
             rules=rules(twin),

@@ -105,7 +105,7 @@ def _charge_scheduled(twin: Twin, subscription: Doc, scheduled: Doc) -> Doc:
 
 
 def _end(twin: Twin, subscription: Doc, status: str) -> None:
-    subscription["status"] = status
+    subscription |= {"status": status, "scheduled_change": None}
     if status == "cancelled":
         subscription["cancelled_at"] = twin.clock.now()
     subscriptions.save(twin, subscription)

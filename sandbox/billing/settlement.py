@@ -61,7 +61,9 @@ def _apply_paid(twin: Twin, subscription: Doc, payment: Doc) -> None:
         # It ended while the payment was on its way; the money is the merchant's to give back.
         return
     effect, was = payment["effect"], subscription["status"]
-    subscription |= {**_fields_now(twin, subscription, effect), "status": "active", "past_due_ends_at": None}
+    # A card changed in a pause does not end the pause.
+    status = was if was == "paused" else "active"
+    subscription |= {**_fields_now(twin, subscription, effect), "status": status, "past_due_ends_at": None}
     if effect["what"] in ("change", "scheduled"):
         subscription["scheduled_change"] = None
     if subscription["pending_payment_id"] == payment["id"]:

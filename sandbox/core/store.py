@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   latency_ms REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS timers (
   id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NULL, action TEXT NOT NULL, doc TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS timers_by_due ON timers (due_at, id);
 """
 # Raised when a table gets other columns. What waited or was delivered is then forgotten; the objects stay.
 SCHEMA_VERSION = 3

@@ -530,6 +530,20 @@ def test_bad_patches(sandbox: SandboxProcess, subscription_id: str, fields: Any,
     assert read(sandbox, subscription_id) == before
 
 
+def test_change_in_a_grace_period_credits_nothing_and_pays_a_full_period(
+    sandbox: SandboxProcess, subscription_id: str
+) -> None:
+    sandbox.switch(grace_period_days=3)
+    fail_renewal(sandbox)
+    stand_at(sandbox, at(2027, 5, 2))
+
+    change(sandbox, subscription_id, PRO, "prorated_immediately")
+
+    after = read(sandbox, subscription_id)
+    assert amounts(sandbox, subscription_id)[-1] == ("plan_change", "succeeded", 8000)
+    assert (after["status"], after["next_billing_date"][:10]) == ("active", "2027-06-02")
+
+
 # Payment links.
 
 
@@ -571,6 +585,14 @@ def test_new_card_costs_nothing_where_nothing_is_owed(
     stored = {item["id"]: item["last4"] for item in sandbox.control("objects/payment_methods")["items"]}
     assert (stored[after["payment_method_id"]], after["status"]) == (last4, "active")
     assert (payment["total_amount"], payment["is_update_payment_method"]) == (0, True)
+
+
+def test_new_card_does_not_end_a_pause(sandbox: SandboxProcess, subscription_id: str) -> None:
+    patch(sandbox, subscription_id, status="paused")
+
+    pay_link(sandbox, ask_for_card(sandbox, subscription_id)["payment_link"])
+
+    assert read(sandbox, subscription_id)["status"] == "paused"
 
 
 def test_dues_paid_one_way_cannot_be_paid_another(sandbox: SandboxProcess, subscription_id: str) -> None:
