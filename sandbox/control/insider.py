@@ -66,6 +66,17 @@ def next_charge(twin: Twin, outcome: str, error_code: str | None = None) -> Iter
         twin.store.set_setting("next_charges", ordered)
 
 
+@contextmanager
+def switched(twin: Twin, name: str, value: Any) -> Iterator[None]:
+    """Do the block with a switch set, then set it back."""
+    usual = twin.switch(name)
+    twin.set_switch(name, value)
+    try:
+        yield
+    finally:
+        twin.set_switch(name, usual)
+
+
 def _send(twin: Twin, method: str, path: str, body: bytes) -> Doc:
     request = Request(method, path, "", {}, "127.0.0.1", keep_alive=False, body=body)
     with socket.socket() as nobody:

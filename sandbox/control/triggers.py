@@ -8,14 +8,14 @@ import json
 from collections.abc import Callable
 
 from ..core.event_types import EVENT_TYPES
-from ..core.events import emit
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import found, refuse_body, text
 from ..resources import abandoned_checkouts, credit_ledger, disputes, entitlement_grants, licenses, payouts, refunds
 from .bodies import read_number
-from .demo import BASIC, COURSE, PRO
-from .insider import EMAIL, NAME, buy, next_charge, post
+from .demo import BASIC, COURSE
+from .insider import EMAIL, NAME, buy, next_charge, post, switched
+from .subscription_triggers import lead_to, lead_to_dunning
 
 # What `set` gives to the objects themselves; every other path only changes what the body shows.
 MAKING = ("customer.email", "customer.name", "billing.country", "product_id", "quantity", "error_code", "reason",
@@ -26,17 +26,6 @@ LICENSED = {
     "license_key_enabled": True,
     "price": {"type": "one_time_price", "currency": "USD", "price": 1500},
 }
-# Subscription events that only the billing's own paths lead to, and the status each leaves.
-STATUS_AFTER = {
-    "on_hold": "on_hold",
-    "past_due": "past_due",
-    "paused": "paused",
-    "unpaused": "active",
-    "cancelled": "cancelled",
-    "expired": "expired",
-    "updated": "active",
-    "update_payment_method": "active",
-}
 
 
 def trigger(twin: Twin, event_type: str, settings: Doc) -> Doc:
@@ -45,7 +34,7 @@ def trigger(twin: Twin, event_type: str, settings: Doc) -> Doc:
     `settings` has values by dotted path, of MAKING and `metadata.*` for the objects, else of the body. Raises
     WireError if the type is unknown or a route refuses a value.
     """
-    if event_type not in EVENT_TYPES or event_type.partition(".")[0] not in MAKERS:
+    if event_type not in EVENT_TYPES:
         raise refuse_body("type", "unknown event type; python -m sandbox trigger --list names them")
     noun, _, name = event_type.partition(".")
     making = {path: value for path, value in settings.items() if path in MAKING or path.startswith("metadata.")}
@@ -71,7 +60,7 @@ def _show(twin: Twin, webhook_id: str, changes: Doc) -> None:
 
 
 def _bought(twin: Twin, making: Doc, *, product_id: str = COURSE, outcome: str = "succeeded") -> Doc:
-    code = making.get("error_code") or ("GENERIC_DECLINE" if outcome == "failed" else None)
+    code = making.get("error_code", "GENERIC_DECLINE") if outcome == "failed" else None
     with next_charge(twin, outcome, code):
         return buy(
             twin,
@@ -105,13 +94,9 @@ def _payment(twin: Twin, name: str, making: Doc) -> None:
 
 def _refund(twin: Twin, name: str, making: Doc) -> None:
     payment = _bought(twin, making)
-    usual = twin.switch("refund_outcome")
-    twin.set_switch("refund_outcome", name)
-    try:
-        amount = _amount(making, payment["total"]) if "amount" in making else None
+    amount = _amount(making, payment["total"]) if "amount" in making else None
+    with switched(twin, "refund_outcome", name):
         refunds.begin(twin, payment, items=None, reason=_reason(making), pairs={}, amount=amount)
-    finally:
-        twin.set_switch("refund_outcome", usual)
 
 
 def _dispute(twin: Twin, name: str, making: Doc) -> None:
@@ -124,12 +109,13 @@ def _dispute(twin: Twin, name: str, making: Doc) -> None:
 
 def _subscription(twin: Twin, name: str, making: Doc) -> None:
     subscription = _subscribed(twin, making, outcome="failed" if name == "failed" else "succeeded")
-    if name in ("active", "renewed", "failed"):
-        # The purchase has announced it.
-        return
-    changed = {"product_id": PRO} if name == "plan_changed" else {"status": STATUS_AFTER[name]}
-    twin.store.put("subscriptions", {**subscription, **changed})
-    emit(twin, f"subscription.{name}", kind="subscriptions", object_id=subscription["id"])
+    if name not in ("active", "renewed", "failed"):
+        # The purchase has announced those.
+        lead_to(twin, name, subscription, making)
+
+
+def _dunning(twin: Twin, name: str, making: Doc) -> None:
+    lead_to_dunning(twin, name, _subscribed(twin, making), making)
 
 
 def _license_key(twin: Twin, name: str, making: Doc) -> None:
@@ -174,6 +160,7 @@ MAKERS: dict[str, Callable[[Twin, str, Doc], None]] = {
     "refund": _refund,
     "dispute": _dispute,
     "subscription": _subscription,
+    "dunning": _dunning,
     "license_key": _license_key,
     "payout": _payout,
     "credit": _credit,
