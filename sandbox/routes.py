@@ -1,7 +1,7 @@
 """Every route of the twin in one place."""
 
 from .control import routes as control
-from .control import snapshots
+from .control import scenarios, snapshots
 from .control import webhooks as webhook_control
 from .core.twin import Twin
 from .http.call import Call
@@ -60,6 +60,7 @@ PAGES = (
     control,
     webhook_control,
     snapshots,
+    scenarios,
     checkout,
     authentication,
     payment_link,

@@ -88,6 +88,10 @@ def _clock_advance(client: Client, options: Options) -> Any:
     return client.post("clock", {"advance_s": options.by})
 
 
+def _clock_to_next_renewal(client: Client, options: Options) -> Any:
+    return client.post("clock", {"to": "next_renewal"})
+
+
 def _clock_skew(client: Client, options: Options) -> Any:
     return client.post("clock", {"skew_s": -options.by if options.behind else options.by})
 
@@ -150,6 +154,10 @@ def _snapshot_delete(client: Client, options: Options) -> Any:
     return client.get("snapshots")
 
 
+def _scenario_load(client: Client, options: Options) -> Any:
+    return client.post("scenarios", {"name": options.name})
+
+
 def _reading(route: str) -> Command:
     return lambda client, options: client.get(route)
 
@@ -189,6 +197,7 @@ def command_parser() -> argparse.ArgumentParser:
         )
     _add(commands, "reset", _reset, "start over; where webhooks go stays")
     _add_snapshot(commands)
+    _add_scenario(commands)
     return parser
 
 
@@ -226,6 +235,7 @@ def _add_clock(commands: Any) -> None:
     _add(actions, "show", _clock_show, "show sandbox time and real time")
     advance = _add(actions, "advance", _clock_advance, "move time forward; what is due then happens")
     advance.add_argument("by", type=parse_duration, help="such as 90s, 5m, 2h or 30d")
+    _add(actions, "to-next-renewal", _clock_to_next_renewal, "move time to the next renewal of any subscription")
     skew = _add(actions, "skew", _clock_skew, "make the provider's clock wrong by so much, for what clients see")
     skew.add_argument("by", type=parse_duration, help="such as 15m, ahead of the sandbox clock; 0 puts it right")
     # An argument that begins with a minus would be taken for an option.
@@ -264,3 +274,10 @@ def _add_snapshot(commands: Any) -> None:
     ):
         _add(actions, name, run, help_text).add_argument("name")
     _add(actions, "list", _reading("snapshots"), "list the snapshots")
+
+
+def _add_scenario(commands: Any) -> None:
+    actions = _group(commands, "scenario", "start over in a known situation")
+    load = _add(actions, "load", _scenario_load, "start over with a scenario; prints the ids of what it made")
+    load.add_argument("name")
+    _add(actions, "list", _reading("scenarios"), "list the scenarios")

@@ -92,12 +92,15 @@ RECURRING = (BASIC, PRO)
 TAX_INCLUSIVE = (ATLAS,)
 
 
-def start_over(twin: Twin) -> None:
-    """Empty the sandbox and put the demo catalogue back; where webhooks go stays as it is."""
+def start_over(twin: Twin, *, demo: bool | None = None) -> None:
+    """Empty the sandbox and put the demo catalogue back, unless it was started without; where webhooks go stays.
+
+    `demo` says whether to put it back, instead of the option.
+    """
     with deliveries_at_rest(twin), twin.store.write():
         kept = [endpoint for endpoint in endpoints(twin) if endpoint["kept"]]
         twin.store.clear(keep={"endpoints": kept, "starts": twin.store.setting("starts", 0)})
-        if twin.options.demo:
+        if twin.options.demo if demo is None else demo:
             seed(twin)
 
 
