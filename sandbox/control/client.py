@@ -1,5 +1,6 @@
 """Talking to a running sandbox: its `/_sandbox/` routes over HTTP, failures as one sentence."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -30,10 +31,17 @@ class Client:
         """Take something back. Raises CommandError."""
         self._call("DELETE", route, None)
 
+    def wire(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request as a shop would, and return the answer. Raises CommandError if it was refused or lost."""
+        return self._send(method, f"{self.url}/{path.lstrip('/')}", body)
+
     def _call(self, method: str, route: str, body: Any) -> Any:
+        return self._send(method, f"{self.url}/_sandbox/{route}", body)
+
+    def _send(self, method: str, address: str, body: Any) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"content-type": "application/json"}
-        address = f"{self.url}/_sandbox/{route}"
+        # On loopback any key is taken.
+        headers = {"content-type": "application/json", "authorization": "Bearer sandbox"}
         try:
             request = urllib.request.Request(address, data=data, headers=headers, method=method)
             # A proxy of the machine must not stand between a command and its own computer.
@@ -41,14 +49,21 @@ class Client:
                 text = answer.read()
         except urllib.error.HTTPError as refusal:
             raise CommandError(_sentence(refusal)) from None
-        except (OSError, ValueError) as failure:
+        except (OSError, ValueError, http.client.HTTPException) as failure:
             reason = failure.reason if isinstance(failure, urllib.error.URLError) else failure
             raise CommandError(f"no answer from {self.url}: {reason}") from None
-        return json.loads(text) if text else None
+        return _read(text)
 
 
 def _without_proxy() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _read(text: bytes) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        raise CommandError(f"the answer is no JSON: {text[:200]!r}") from None
 
 
 def _sentence(refusal: urllib.error.HTTPError) -> str:

@@ -57,6 +57,20 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return path, value
 
 
+def nested(settings: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object that dotted paths describe: `a.b=1` is `{"a": {"b": 1}}`. Raises CommandError."""
+    whole: dict[str, Any] = {}
+    for path, value in settings:
+        *parents, last = path.split(".")
+        place = whole
+        for name in parents:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise CommandError(f"{path}: {name} has a value already")
+        place[last] = value
+    return whole
+
+
 # What each command does.
 
 
@@ -158,6 +172,14 @@ def _scenario_load(client: Client, options: Options) -> Any:
     return client.post("scenarios", {"name": options.name})
 
 
+def _wire_get(client: Client, options: Options) -> Any:
+    return client.wire("GET", options.path)
+
+
+def _wire_post(client: Client, options: Options) -> Any:
+    return client.wire("POST", options.path, nested(options.set))
+
+
 def _reading(route: str) -> Command:
     return lambda client, options: client.get(route)
 
@@ -195,6 +217,10 @@ def command_parser() -> argparse.ArgumentParser:
         _add(commands, name, _settings(name), help_text).add_argument(
             "set", nargs="*", type=parse_setting, metavar="name=value"
         )
+    _add(commands, "get", _wire_get, "read from the wire as a shop would").add_argument("path", help="/payments")
+    sent = _add(commands, "post", _wire_post, "send to the wire as a shop would")
+    sent.add_argument("path", help="such as /checkouts")
+    sent.add_argument("set", nargs="*", type=parse_setting, metavar="name=value", help="customer.customer_id=cus_..")
     _add(commands, "reset", _reset, "start over; where webhooks go stays")
     _add_snapshot(commands)
     _add_scenario(commands)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from sandbox.control.scenarios import SCENARIOS
 from sandbox.core.event_types import EVENT_TYPES
 from tests.listener import SECRET, Listener
 from tests.sandbox_process import ROOT, SandboxProcess, wait_for
@@ -159,6 +160,23 @@ def test_snapshots_are_saved_restored_listed_and_deleted(sandbox: SandboxProcess
     assert answer(sandbox, "snapshot", "delete", "one") == {"items": []}
 
 
+def test_wire_is_read_and_sent_to_as_a_shop_would(sandbox: SandboxProcess) -> None:
+    made = answer(sandbox, "post", "/customers", "email=minh@example.com", "name=Minh", "metadata.vip=true")
+
+    assert made["metadata"] == {"vip": True}
+    assert answer(sandbox, "get", f"/customers/{made['customer_id']}") == made
+    assert [item["path"] for item in sandbox.requests()] == ["/customers", f"/customers/{made['customer_id']}"]
+
+
+def test_scenario_is_listed_and_loaded(sandbox: SandboxProcess) -> None:
+    name = answer(sandbox, "scenario", "list")["items"][2]["name"]
+
+    made = answer(sandbox, "scenario", "load", name)
+    answer(sandbox, "clock", "to-next-renewal")
+
+    assert len(sandbox.get("/payments", subscription_id=made["subscription_id"])["items"]) == 2
+
+
 def test_cards_come_as_json_too(sandbox: SandboxProcess) -> None:
     assert answer(sandbox, "cards", "--json") == sandbox.control("cards")
 
@@ -168,6 +186,9 @@ def test_cards_come_as_json_too(sandbox: SandboxProcess) -> None:
     [
         (["fail-next", "NOPE"], "sandbox: error_code: must be a documented card-decline code\n"),
         (["snapshot", "restore", "nowhere"], "sandbox: There is no snapshot nowhere\n"),
+        (["scenario", "load", "nowhere"], f"sandbox: name: must be one of {', '.join(SCENARIOS)}\n"),
+        (["get", "/payments/pay_no"], "sandbox: Payment not found\n"),
+        (["post", "/customers", "a=1", "a.b=2"], "sandbox: a.b: a has a value already\n"),
         (["faults", "clear", "99"], "sandbox: Fault not found\n"),
         (["deliveries", "--resend", "msg_no"], "sandbox: again: unknown webhook id\n"),
         (["listen", "--forward-to", "ftp://x"], "sandbox: url: must be an http or https address\n"),

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from sandbox.control.demo import CATALOGUE
+from sandbox.control.scenarios import SCENARIOS
 from sandbox.core.cards import CARDS
 from sandbox.core.clock import Clock
 from sandbox.core.events import MODE_DEFAULTS
 from sandbox.core.ids import Ids
 from sandbox.core.store import Store
 from sandbox.core.twin import SWITCHES, Options, Twin
-from sandbox.http.faults import WORDS
+from sandbox.http.faults import KILL_POINTS, WORDS
 from sandbox.http.gateway import is_wire
 from sandbox.http.lists import DEFAULTS as LISTS
 from sandbox.routes import create_router
@@ -21,7 +22,7 @@ from tests.sandbox_process import ROOT
 PAGE = (ROOT / "docs/operator/sandbox.md").read_text()
 
 
-@pytest.mark.parametrize("name", [*WORDS, *SWITCHES, *LISTS, *MODE_DEFAULTS])
+@pytest.mark.parametrize("name", [*WORDS, *KILL_POINTS, *SWITCHES, *LISTS, *MODE_DEFAULTS, *SCENARIOS])
 def test_every_word_is_described(name: str) -> None:
     assert f"`{name}" in PAGE or f" {name}" in PAGE or f"{name}," in PAGE
 
