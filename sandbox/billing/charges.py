@@ -13,7 +13,7 @@ from ..core.match import Match
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import WireError
-from ..resources import payments, subscriptions
+from ..resources import payments, subscriptions, wallets
 from ..resources.customers import has_expired
 from ..resources.discounts import detail
 from .pricing import Priced, check_minimum
@@ -109,7 +109,8 @@ def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = N
         customer_id=order.customer_id,
         pairs=order.metadata,
         # A card given for later charges is asked too, though nothing is due yet.
-        is_asked=order.priced.needs_method,
+        is_asked=order.priced.needs_method
+        and not wallets.covers(twin, order.customer_id, order.priced.currency, order.priced.total),
     )
     if outcome.status == "failed" and source.method_id is not None and twin.switch("saved_card_decline") == "http_422":
         code = outcome.error_code or "GENERIC_DECLINE"
@@ -202,6 +203,8 @@ def finish(twin: Twin, payment: Doc, outcome: Outcome) -> Doc:
     if outcome.status == "requires_customer_action":
         with_link = twin.switch("action_link") if outcome.with_link is None else outcome.with_link
         payment["payment_link"] = twin.url(f"/authenticate/{payment['id']}") if with_link else None
+    if outcome.status not in ("failed", "cancelled"):
+        wallets.spend(twin, payment)
     payment = payments.move(twin, payment, outcome.status, error_code=outcome.error_code)
     if outcome.then is not None:
         twin.later(

@@ -11,7 +11,7 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from ..money.bill import Line, due_of
 from ..money.currency import minimum_charge
-from ..resources import payments, subscriptions
+from ..resources import payments, subscriptions, wallets
 from . import charges, credits
 
 # The name of the line that shows what credit paid.
@@ -108,10 +108,9 @@ def complete(twin: Twin, payment: Doc, source: charges.Source) -> Doc:
     twin.store.put("payments", payment)
     credits.move(twin, subscription, due - total, payment_id=payment["id"])
     # A card that is to be kept is asked even when nothing is due.
-    is_asked = due > 0 or bool(payment["effect"].get("sets_method"))
-    outcome = charges.decide(
-        twin, source, customer_id=payment["customer_id"], pairs=payment["metadata"], is_asked=is_asked
-    )
+    customer_id, sets_method = payment["customer_id"], bool(payment["effect"].get("sets_method"))
+    is_asked = sets_method or (due > 0 and not wallets.covers(twin, customer_id, payment["currency"], due))
+    outcome = charges.decide(twin, source, customer_id=customer_id, pairs=payment["metadata"], is_asked=is_asked)
     return charges.finish(twin, payment, outcome)
 
 

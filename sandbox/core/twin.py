@@ -28,6 +28,7 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "refund_outcome": ("succeeded", ("succeeded", "failed", "pending")),
     "refund_window_days": (30, int),
     "partial_refunds": (True, bool),
+    "wallet_pays": (True, bool),
     "card_network_case": ("lower", ("lower", "upper")),
     "abandoned_checkouts": (True, bool),
     "adaptive_currency": (False, bool),

@@ -11,7 +11,7 @@ from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
 from ..http.call import Call, Routes, WireError, answer, found, page, query_choice, query_time
 from ..http.lists import lagging, strip_metadata, window
 from ..http.server import Response
-from . import abandoned_checkouts, customers, discounts, disputes, refunds
+from . import abandoned_checkouts, customers, discounts, disputes, refunds, wallets
 
 routes = Routes()
 
@@ -101,6 +101,8 @@ def move(
         payment["three_ds_status"] = "authenticated" if authenticated else "failed"
     if status == "succeeded":
         payment = _succeed(twin, payment)
+    elif status in ("failed", "cancelled"):
+        wallets.give_back(twin, payment)
     twin.store.put("payments", payment)
     settlement.settle(twin, payment)
     abandoned_checkouts.follow(twin, payment)

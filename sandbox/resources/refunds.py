@@ -21,7 +21,7 @@ from ..http.call import (
     text,
 )
 from ..http.server import Response
-from . import customers
+from . import customers, wallets
 
 routes = Routes()
 
@@ -98,6 +98,10 @@ def begin(twin: Twin, payment: Doc, *, items: object, reason: str | None, pairs:
 
 def settle(twin: Twin, refund: Doc, status: str) -> Doc:
     """Finish a refund and announce it."""
+    payment = twin.store.get("payments", refund["payment_id"])
+    if status == "succeeded" and payment is not None:
+        before = sum(made["amount"] for made in refunds_of(twin, payment) if made["status"] == "succeeded")
+        wallets.refund(twin, payment, refunded=before, amount=refund["amount"])
     refund["status"] = status
     twin.store.put("refunds", refund)
     if status in ("succeeded", "failed"):

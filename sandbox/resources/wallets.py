@@ -1,4 +1,8 @@
-"""Customer wallets: money kept for a customer, one wallet for each currency, and every entry that moved it."""
+"""Customer wallets: money kept for a customer, one wallet for each currency, and every entry that moved it.
+
+A wallet pays before the card (docs, Customer Wallet), while the switch `wallet_pays` is on. How the wire shows that is
+not documented: here a payment's total stays what was bought, and the ledger says what the wallet gave.
+"""
 
 from ..core.clock import rfc3339
 from ..core.store import Doc
@@ -29,8 +33,8 @@ ENTRY_TYPES = ("credit", "debit")
 
 @routes.get("/customers/{customer_id}/wallets")
 def list_wallets(call: Call, customer_id: str) -> Response:
-    _check_customer(call, customer_id)
-    wallets = call.twin.store.find("wallets", customer_id=customer_id, oldest_first=True)
+    customer = found(call.twin.store.get("customers", customer_id), "Customer")
+    wallets = [_wallet(call.twin, customer, currency) for currency in WALLET_CURRENCIES]
     total = sum(convert(wallet["balance"], wallet["currency"], "USD") for wallet in wallets)
     return answer({"items": [serialise(wallet) for wallet in wallets], "total_balance_usd": total})
 
@@ -58,7 +62,37 @@ def create_entry(call: Call, customer_id: str) -> Response:
     if key is not None and _key_was_used(call.twin, customer_id, key):
         raise WireError(409, "DUPLICATE_IDEMPOTENCY_KEY", "The idempotency key has already been used")
     signed = amount if body["entry_type"] == "credit" else -amount
-    return answer(serialise(_adjust(call.twin, customer_id, body["currency"], signed, reason=reason, key=key)))
+    entry = {"event_type": "merchant_adjustment", "reason": reason, "idempotency_key": key}
+    return answer(serialise(_move(call.twin, customer_id, body["currency"], signed, entry)))
+
+
+def covers(twin: Twin, customer_id: str, currency: str, total: int) -> bool:
+    """Return whether the wallet pays all of a total, so that no card is asked."""
+    return total > 0 and _available(twin, customer_id, currency) >= total
+
+
+def spend(twin: Twin, payment: Doc) -> None:
+    """Take from the wallet what it can give to a payment, and note it as `wallet_amount`, in minor units."""
+    amount = min(payment["total"], _available(twin, payment["customer_id"], payment["currency"]))
+    if amount > 0:
+        payment["wallet_amount"] = amount
+        _move_for(twin, payment, "payment", -amount)
+
+
+def give_back(twin: Twin, payment: Doc) -> None:
+    """Put back what a payment took that came to nothing."""
+    amount = payment.get("wallet_amount", 0)
+    if amount:
+        payment["wallet_amount"] = 0
+        _move_for(twin, payment, "payment_reversal", amount)
+
+
+def refund(twin: Twin, payment: Doc, *, refunded: int, amount: int) -> None:
+    """Put back the wallet's share of a refund of `amount`, after `refunded` before it: the card's money goes first."""
+    by_card = payment["total"] - payment.get("wallet_amount", 0)
+    share = max(0, refunded + amount - by_card) - max(0, refunded - by_card)
+    if share:
+        _move_for(twin, payment, "refund", share)
 
 
 def serialise(wallet: Doc) -> Doc:
@@ -83,23 +117,51 @@ def serialise_entry(entry: Doc) -> Doc:
         "is_credit": entry["is_credit"],
         "before_balance": entry["before_balance"],
         "after_balance": entry["after_balance"],
-        "event_type": "merchant_adjustment",
+        "event_type": entry["event_type"],
         "reason": entry["reason"],
-        "reference_object_id": None,
+        "reference_object_id": entry["reference_object_id"],
         "created_at": rfc3339(entry["created_at"]),
     }
 
 
-def _adjust(twin: Twin, customer_id: str, currency: str, signed: int, *, reason: str | None, key: str | None) -> Doc:
+def _available(twin: Twin, customer_id: str, currency: str) -> int:
+    wallet = twin.store.get("wallets", f"{customer_id}/{currency}") if twin.switch("wallet_pays") else None
+    return int(wallet["balance"]) if wallet else 0
+
+
+def _wallet(twin: Twin, customer: Doc, currency: str) -> Doc:
+    """Return a wallet of a customer, who has them from the beginning (docs, Customer Wallet)."""
+    wallet_id, created_at = f"{customer['id']}/{currency}", customer["created_at"]
+    new: Doc = {
+        "id": wallet_id,
+        "created_at": created_at,
+        "updated_at": created_at,
+        "customer_id": customer["id"],
+        "currency": currency,
+        "balance": 0,
+    }
+    return twin.store.get("wallets", wallet_id) or new
+
+
+def _move_for(twin: Twin, payment: Doc, event_type: str, signed: int) -> None:
+    entry = {"event_type": event_type, "reference_object_id": payment["id"]}
+    _move(twin, payment["customer_id"], payment["currency"], signed, entry)
+
+
+def _move(twin: Twin, customer_id: str, currency: str, signed: int, entry: Doc) -> Doc:
     """Move a balance by `signed` minor units and return the wallet. Raises WireError (400) if it would be negative."""
     now = twin.clock.now()
-    wallet_id = f"{customer_id}/{currency}"
-    new: Doc = {"id": wallet_id, "created_at": now, "customer_id": customer_id, "currency": currency, "balance": 0}
-    wallet = twin.store.get("wallets", wallet_id) or new
+    customer = twin.store.get("customers", customer_id)
+    assert customer is not None
+    wallet = _wallet(twin, customer, currency)
     before, after = wallet["balance"], wallet["balance"] + signed
     if after < 0:
-        raise WireError(400, "INSUFFICIENT_WALLET_FUNDS", "Insufficient balance for debit")
-    entry: Doc = {
+        raise WireError(400, "INSUFFICIENT_WALLET_FUNDS", "Insufficient funds in wallet")
+    stored: Doc = {
+        "reason": None,
+        "idempotency_key": None,
+        "reference_object_id": None,
+        **entry,
         "id": twin.ids.new("cle_"),
         "created_at": now,
         "customer_id": customer_id,
@@ -108,10 +170,8 @@ def _adjust(twin: Twin, customer_id: str, currency: str, signed: int, *, reason:
         "is_credit": signed > 0,
         "before_balance": before,
         "after_balance": after,
-        "reason": reason,
-        "idempotency_key": key,
     }
-    twin.store.put("wallet_entries", entry)
+    twin.store.put("wallet_entries", stored)
     wallet |= {"balance": after, "updated_at": now}
     twin.store.put("wallets", wallet)
     return wallet

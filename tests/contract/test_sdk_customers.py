@@ -6,6 +6,7 @@ import dodopayments
 import pytest
 from dodopayments import DodoPayments
 
+from tests.sandbox.subscriptions import subscribe
 from tests.sandbox_process import SandboxProcess
 
 
@@ -51,7 +52,7 @@ def test_wallet_never_goes_below_zero(client: DodoPayments, customer_id: str) ->
     with pytest.raises(dodopayments.BadRequestError) as refused:
         adjust(client, customer_id, "debit", 101)
 
-    assert refused.value.body == {"code": "INSUFFICIENT_WALLET_FUNDS", "message": "Insufficient balance for debit"}
+    assert refused.value.body == {"code": "INSUFFICIENT_WALLET_FUNDS", "message": "Insufficient funds in wallet"}
     assert client.customers.wallets.list(customer_id).items[0].balance == 100
 
 
@@ -75,7 +76,7 @@ def test_wrong_adjustments_are_refused(client: DodoPayments, customer_id: str, w
     with pytest.raises(dodopayments.UnprocessableEntityError):
         client.customers.wallets.ledger_entries.create(customer_id, **given)
 
-    assert client.customers.wallets.list(customer_id).items == []
+    assert [wallet.balance for wallet in client.customers.wallets.list(customer_id).items] == [0, 0]
 
 
 def test_portal_session_is_a_link_for_a_day(sandbox: SandboxProcess, client: DodoPayments, customer_id: str) -> None:
@@ -125,3 +126,77 @@ def test_triggered_grants_are_listed(sandbox: SandboxProcess, client: DodoPaymen
     assert [(grant.status, grant.integration_type) for grant in grants] == [("Delivered", "digital_files")]
     assert [(item.grant_id, item.status) for item in entitlements] == [(grants[0].id, "delivered")]
     assert client.customers.list_entitlement_grants(customer_id, status="Failed").items == []
+
+
+def ledger(client: DodoPayments, customer_id: str) -> list[tuple[str, int]]:
+    entries = client.customers.wallets.ledger_entries.list(customer_id).items
+    return [(entry.event_type, entry.after_balance) for entry in reversed(entries)]
+
+
+def test_wallet_pays_before_the_card(sandbox: SandboxProcess, client: DodoPayments, customer_id: str) -> None:
+    adjust(client, customer_id, "credit", 6000)
+
+    # The course costs 49.00: first all of it comes from the wallet, then what is left of it.
+    first = sandbox.buy(card="4000000000009995", country="HK")
+    second = sandbox.buy(country="HK")
+
+    assert (first["status"], second["status"], second["total_amount"]) == ("succeeded", "succeeded", 4900)
+    assert ledger(client, customer_id) == [("merchant_adjustment", 6000), ("payment", 1100), ("payment", 0)]
+    entry = client.customers.wallets.ledger_entries.list(customer_id).items[0]
+    assert entry.reference_object_id == second["payment_id"]
+
+
+def test_declined_card_leaves_the_wallet_alone(sandbox: SandboxProcess, client: DodoPayments, customer_id: str) -> None:
+    adjust(client, customer_id, "credit", 1000)
+
+    payment = sandbox.buy(card="4000000000009995", country="HK")
+
+    assert (payment["status"], payment["error_code"]) == ("failed", "INSUFFICIENT_FUNDS")
+    assert ledger(client, customer_id) == [("merchant_adjustment", 1000)]
+
+
+def test_payment_that_fails_later_is_put_back(sandbox: SandboxProcess, client: DodoPayments, customer_id: str) -> None:
+    adjust(client, customer_id, "credit", 1000)
+    payment = sandbox.buy(card="4000000000000077", country="HK")
+    taken = ledger(client, customer_id)[-1]
+
+    sandbox.control("settle", {"payment_id": payment["payment_id"], "status": "failed"})
+
+    assert (taken, ledger(client, customer_id)[-1]) == (("payment", 0), ("payment_reversal", 1000))
+
+
+def test_refund_returns_the_wallet_its_part_last(
+    sandbox: SandboxProcess, client: DodoPayments, customer_id: str
+) -> None:
+    adjust(client, customer_id, "credit", 1000)
+    payment_id = sandbox.buy(country="HK")["payment_id"]
+    line = client.payments.retrieve_line_items(payment_id).items[0].items_id
+
+    # The card paid 39.00 of the 49.00.
+    client.refunds.create(payment_id=payment_id, items=[{"item_id": line, "amount": 3000}])
+    after_the_card = ledger(client, customer_id)[-1]
+    client.refunds.create(payment_id=payment_id)
+
+    assert (after_the_card, ledger(client, customer_id)[-1]) == (("payment", 0), ("refund", 1000))
+
+
+def test_wallet_pays_nothing_when_the_switch_says_so(
+    sandbox: SandboxProcess, client: DodoPayments, customer_id: str
+) -> None:
+    adjust(client, customer_id, "credit", 6000)
+    sandbox.switch(wallet_pays=False)
+
+    payment = sandbox.buy(card="4000000000009995", country="HK")
+
+    assert payment["status"] == "failed"
+    assert client.customers.wallets.list(customer_id).items[0].balance == 6000
+
+
+def test_renewal_takes_from_the_wallet_first(sandbox: SandboxProcess, client: DodoPayments, customer_id: str) -> None:
+    subscription_id = subscribe(sandbox, card="4000000000000341", expiry="12/34")
+    adjust(client, customer_id, "credit", 3000)
+
+    sandbox.control("renewals", {"subscription_id": subscription_id})
+
+    assert client.subscriptions.retrieve(subscription_id).status == "active"
+    assert ledger(client, customer_id)[-1] == ("payment", 0)
