@@ -190,7 +190,11 @@ def _read_discounts(twin: Twin, subscription: Doc, body: Doc, terms: Doc) -> tup
         held = [(given, twin.store.get("discounts", given["discount_id"])) for given in subscription["discounts"]]
         return [], [given for given, code in held if code is not None and code["preserve_on_plan_change"]]
     codes = usable_discounts(twin, read_discount_codes(body), customer_id=subscription["customer_id"])
+    held_ids = [given["discount_id"] for given in subscription["discounts"]]
     for code in codes:
+        if code["id"] in held_ids:
+            # The code is documented, when it comes is not; keeping one is what preserve_on_plan_change is for.
+            raise WireError(422, "DISCOUNT_ALREADY_USED_ON_SUBSCRIPTION", "The subscription already has this discount")
         if code["restricted_to"] and terms["product_id"] not in code["restricted_to"]:
             raise WireError(
                 422, "DISCOUNT_NOT_APPLICABLE_TO_NEW_PRODUCT", "The discount is not applicable to the new product"

@@ -7,7 +7,8 @@ import pytest
 from dodopayments import DodoPayments
 
 from tests.contract.schema import assert_answer
-from tests.sandbox_process import COURSE, SACH, TEMPLATES, SandboxProcess
+from tests.sandbox.subscriptions import subscribe
+from tests.sandbox_process import COURSE, PRO, SACH, TEMPLATES, SandboxProcess
 
 CART: Any = [{"product_id": COURSE, "quantity": 1}, {"product_id": TEMPLATES, "quantity": 1}]
 FLAT: Any = {"type": "flat", "amount": 0, "currency_options": [{"currency": "USD", "max_amount_possible": 500}]}
@@ -212,3 +213,30 @@ def test_limit_cannot_go_below_what_was_used(sandbox: SandboxProcess, client: Do
         client.discounts.update(made.discount_id, usage_limit=1)
 
     assert client.discounts.retrieve(made.discount_id).usage_limit == 5
+
+
+def test_a_subscription_takes_a_code_once(sandbox: SandboxProcess, client: DodoPayments) -> None:
+    client.discounts.create(**TEN)
+    subscription_id = subscribe(sandbox, discount_codes=["TEN"])
+
+    with pytest.raises(dodopayments.UnprocessableEntityError) as error:
+        client.subscriptions.change_plan(
+            subscription_id,
+            product_id=PRO,
+            quantity=1,
+            proration_billing_mode="full_immediately",
+            discount_codes=["TEN"],
+        )
+
+    assert "DISCOUNT_ALREADY_USED_ON_SUBSCRIPTION" in str(error.value.body)
+
+
+def test_concurrent_redemption_can_be_ordered(sandbox: SandboxProcess, client: DodoPayments) -> None:
+    client.discounts.create(**TEN)
+    sandbox.fault("POST /checkouts", "status:503:DISCOUNT_CONCURRENT_REDEMPTION")
+
+    with pytest.raises(dodopayments.InternalServerError) as error:
+        client.checkout_sessions.create(product_cart=CART, discount_codes=["TEN"])
+
+    assert error.value.status_code == 503
+    assert "DISCOUNT_CONCURRENT_REDEMPTION" in str(error.value.body)
