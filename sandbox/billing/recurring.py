@@ -93,8 +93,7 @@ def complete(twin: Twin, payment: Doc, source: charges.Source) -> Doc:
     """Charge a begun payment with a method: credit first, the method for the rest."""
     subscription = subscriptions.of_payment(twin, payment)[0]
     total = sum(line["total"] for line in payment["lines"])
-    balance = credits.balance(twin, subscription) if payment["effect"].get("uses_credit", True) else 0
-    due = due_of(total, balance=balance, minimum=minimum_charge(payment["currency"]))
+    due = due_now(twin, payment)
     lines = [*payment["lines"], *([_credit_line(twin, due - total)] if due != total else [])]
     _note_paid(lines, due)
     payment |= {
@@ -112,6 +111,14 @@ def complete(twin: Twin, payment: Doc, source: charges.Source) -> Doc:
     is_asked = sets_method or (due > 0 and not wallets.covers(twin, customer_id, payment["currency"], due))
     outcome = charges.decide(twin, source, customer_id=customer_id, pairs=payment["metadata"], is_asked=is_asked)
     return charges.finish(twin, payment, outcome)
+
+
+def due_now(twin: Twin, payment: Doc) -> int:
+    """Return what a begun payment would take from a method now, after credit, in minor units."""
+    subscription = subscriptions.of_payment(twin, payment)[0]
+    total = sum(line["total"] for line in payment["lines"])
+    balance = credits.balance(twin, subscription) if payment["effect"].get("uses_credit", True) else 0
+    return due_of(total, balance=balance, minimum=minimum_charge(payment["currency"]))
 
 
 def offer_link(twin: Twin, payment: Doc) -> Doc:

@@ -67,6 +67,7 @@ def _page(call: Call, payment: Doc | None, *, errors: list[tuple[str, str]]) -> 
         status=422 if errors else 200,
         **vocabulary(_language(call)),
         payment=payment,
+        due=recurring.due_now(twin, payment),
         plans=[twin.store.get("subscriptions", held) for held in payment["subscription_ids"]],
         customer=customers.limited(twin, payment["customer_id"]),
         saved=_saved(twin, payment),

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from ..billing import credits
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import Call, Routes, WireError
 from ..http.server import Response
-from ..resources import customers, invoices, subscriptions
+from ..resources import customers, invoices, licenses, subscriptions
 from .draw import draw, go_to
 from .portal_actions import ACTIONS, carry_out
 from .sessions import vocabulary
@@ -68,6 +69,7 @@ def _page(call: Call, session: Doc, *, error: str | None = None, status: int = 2
     assert customer is not None
     methods = customers.listed_methods(twin, customer["id"])
     held = twin.store.find("subscriptions", customer_id=customer["id"], limit=SHOWN)
+    keys = twin.store.find("license_keys", customer_id=customer["id"], limit=SHOWN)
     paid = twin.store.find("payments", customer_id=customer["id"], limit=SHOWN)
     shown = vocabulary(_language(call, customer["preferred_locale"]))
     return draw(
@@ -78,6 +80,7 @@ def _page(call: Call, session: Doc, *, error: str | None = None, status: int = 2
         customer=customer,
         methods=methods,
         payments=[payment for payment in paid if payment["status"] != "requires_payment_method"],
+        license_keys=[{**key, "status": licenses.status_of(twin, key)} for key in keys],
         subscriptions=[_shown(twin, subscription, methods) for subscription in held],
         done=shown["w"].get(f"done_{call.query.get('done')}"),
         error=error and shown["w"].get(f"error_{error}", shown["w"]["error_refused"]),
@@ -94,6 +97,7 @@ def _shown(twin: Twin, subscription: Doc, methods: list[Doc]) -> dict[str, Any]:
         "alive": subscription["status"] in ALIVE,
         "card": twin.store.get("payment_methods", method_id) or subscription["card"],
         "others": [method for method in methods if method["id"] != method_id],
+        "credit": credits.balance(twin, subscription),
         "owed": owed["total"] if owed else None,
     }
 

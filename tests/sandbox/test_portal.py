@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.sandbox.pages import Page, page
-from tests.sandbox.subscriptions import subscribe
+from tests.sandbox.subscriptions import make_plan, subscribe
 from tests.sandbox_process import BASIC, PRO, SandboxProcess, wait_for
 
 MASTERCARD = "5555555555554444"
@@ -18,9 +18,11 @@ MONTH_S = 32 * 86_400
 class Portal:
     """A customer with a plan, and the address of the portal session that was opened for them."""
 
-    def __init__(self, sandbox: SandboxProcess, *, card: str = "4242424242424242", return_url: str = "") -> None:
+    def __init__(
+        self, sandbox: SandboxProcess, plan: str = BASIC, *, card: str = "4242424242424242", return_url: str = ""
+    ) -> None:
         self.sandbox = sandbox
-        self.subscription_id = subscribe(sandbox, BASIC, card=card)
+        self.subscription_id = subscribe(sandbox, plan, card=card)
         self.customer_id = self.subscription()["customer"]["customer_id"]
         query = f"?return_url={return_url}" if return_url else ""
         self.path = urlsplit(
@@ -225,6 +227,38 @@ def test_payment_link_returns_with_the_payments_status(portal: Portal) -> None:
     assert query["subscription_id"] == [portal.subscription_id]
     assert query["status"] == ["succeeded"]
     assert query["payment_id"][0].startswith("pay_")
+
+
+def test_payment_link_asks_for_what_credit_leaves(sandbox: SandboxProcess) -> None:
+    dear, cheap = make_plan(sandbox, 10_000), make_plan(sandbox, 9_500)
+    portal = Portal(sandbox, dear, card=FAILS_LATER)
+    change = {"product_id": cheap, "quantity": 1, "proration_billing_mode": "difference_immediately"}
+    sandbox.call("POST", f"/subscriptions/{portal.subscription_id}/change-plan", change)
+    assert "$5.00 credit pays for coming renewals" in portal.page().text
+    sandbox.clock(MONTH_S)
+    wait_for(lambda: portal.subscription()["status"] == "on_hold", what="a renewal that failed")
+    link = update_link(portal)
+
+    due = page(sandbox, link).by_testid("amount-due")
+    sandbox.call("POST", link, data={"card_number": MASTERCARD, "expiry": "06/32", "cvc": "123"})
+
+    assert due is not None
+    assert due["data-minor"] == "9000"
+    assert sandbox.get("/payments")["items"][0]["total_amount"] == 9000
+    assert portal.subscription()["status"] == "active"
+
+
+def test_licence_key_is_in_the_portal(sandbox: SandboxProcess, portal: Portal) -> None:
+    product = {"name": "Tool", "tax_category": "saas", "license_key_enabled": True,
+               "price": {"type": "one_time_price", "currency": "USD", "price": 900, "discount": 0,
+                         "purchasing_power_parity": False}}  # fmt: skip
+    sandbox.buy(sandbox.post("/products", product)["product_id"])
+    (key,) = sandbox.get("/license_keys", customer_id=portal.customer_id)["items"]
+
+    shown = portal.page()
+
+    assert shown.by_testid("license-key") is not None
+    assert key["key"] in shown.text
 
 
 def test_bad_card_on_a_payment_link_is_named(portal: Portal) -> None:
