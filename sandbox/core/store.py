@@ -16,6 +16,7 @@ import msgspec
 from .lookup import SCHEMA as OBJECTS_SCHEMA
 from .lookup import Doc as Doc
 from .lookup import links_of, select
+from .upgrade import completed
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -37,8 +38,9 @@ CREATE TABLE IF NOT EXISTS timers (
   id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NULL, action TEXT NOT NULL, doc TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS timers_by_due ON timers (due_at, id);
 """
-# Raised when a table gets other columns. What waited or was delivered is then forgotten; the objects stay.
-SCHEMA_VERSION = 3
+# Raised when a table gets other columns, or objects other fields (upgrade.py). What waited or was delivered is then
+# forgotten; the objects stay.
+SCHEMA_VERSION = 4
 TABLES = ("settings", "objects", "links", "requests", "events", "deliveries", "timers")
 
 
@@ -65,7 +67,7 @@ class Store:
         self._db.executescript(dropped + OBJECTS_SCHEMA + SCHEMA)
         with self.write():
             for row in objects:
-                self.put(row["kind"], _doc(row))
+                self.put(row["kind"], completed(row["kind"], _doc(row)))
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
