@@ -54,3 +54,11 @@ def test_every_route_is_listed(tmp_path: Path) -> None:
 def listed(template: str) -> bool:
     known = PAGE.replace("{payment_id}", "{id}").replace("{kind}", "{id}").replace("`, `/", "`/_sandbox/")
     return re.search(rf"{re.escape(template)}(?![\w/{{])", known) is not None
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_says_what_its_default_follows(name: str) -> None:
+    row = re.search(rf"^\| `{name}` \|.*\| ([^|]+) \|$", PAGE, re.MULTILINE)
+
+    assert row is not None
+    assert re.match(r"(docs|OpenAPI|SDK|ours)\b", row[1])
