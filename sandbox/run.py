@@ -4,7 +4,6 @@ import argparse
 import signal
 import threading
 from pathlib import Path
-from types import FrameType
 
 from .contract import contract_router
 from .control.demo import seed
@@ -36,16 +35,16 @@ def run_server(arguments: list[str]) -> int:
     router = create_router(twin)
     gateway = Gateway(contract_router(router, twin) if options.contract else router, twin)
     background.start()
-    stopped = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    server.start(gateway)
-    print(f"sandbox: listening on http://{options.host}:{server.port}", flush=True)
-    stopped.wait()
+    try:
+        # An exception, for a handler that sets an event can come while that very event is being looked at.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
+        server.start(gateway)
+        print(f"sandbox: listening on http://{options.host}:{server.port}", flush=True)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
     background.stop()
     server.stop()
     return 0

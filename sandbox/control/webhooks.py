@@ -14,7 +14,7 @@ from ..core.endpoints import (
     set_first_endpoint,
 )
 from ..core.event_types import EVENT_TYPES
-from ..core.events import MODE_DEFAULTS, emit, modes_of, resend, set_modes
+from ..core.events import KILL_POINTS, MODE_DEFAULTS, emit, modes_of, resend, set_modes
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import Call, Routes, answer, empty, found, query_number, read_body, refuse_body
@@ -163,6 +163,10 @@ def _read_modes(body: Doc) -> Doc:
         changes["delay_s"] = read_number(body, "delay_s", least=0, most=86_400)
     if "old_timestamp_s" in body:
         changes["old_timestamp_s"] = read_number(body, "old_timestamp_s", least=-(10**7), most=10**7)
+    if "kill" in body:
+        if body["kill"] not in (None, *KILL_POINTS):
+            raise refuse_body("kill", f"must be one of {', '.join(KILL_POINTS)}, or null")
+        changes["kill"] = body["kill"]
     if "types" in body:
         types = body["types"]
         if types is not None and not (isinstance(types, list) and all(isinstance(name, str) for name in types)):

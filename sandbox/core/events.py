@@ -20,7 +20,12 @@ MODE_DEFAULTS: Doc = {
     "delay_s": 0,
     "parallel": 1,
     "types": None,
+    "kill": None,
 }
+# Where an ordered end of the process strikes a delivery: before it is sent, or sent and answered but not noted.
+KILL_POINTS = ("before_send", "after_send")
+# The exit status after an ordered kill, unlike any that Python or a signal gives (our choice).
+KILLED_STATUS = 70
 
 
 def emit(twin: Twin, event_type: str, *, kind: str, object_id: str, changes: Doc | None = None) -> str:

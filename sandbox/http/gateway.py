@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ..core.clock import wall_ms
+from ..core.events import KILLED_STATUS
 from ..core.ids import Ids
 from ..core.match import Match
 from ..core.store import Doc
@@ -40,8 +41,6 @@ KIND_OF_NOUN = {
 }
 # In a fault's place of an endpoint: whatever route of the wire comes next.
 ANY_ENDPOINT = "*"
-# The exit status after `kill`, unlike any that Python or a signal gives (our choice).
-KILLED_STATUS = 70
 LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
 
 

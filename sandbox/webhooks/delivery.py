@@ -1,6 +1,7 @@
 """Webhook delivery: signed, retried on the sandbox clock, with a body built at the time of delivery."""
 
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from standardwebhooks.webhooks import Webhook
 
 from ..core.clock import wall_ms
 from ..core.endpoints import active_secrets, find_endpoint
-from ..core.events import modes_of
+from ..core.events import KILLED_STATUS, modes_of, set_modes
 from ..core.ids import Ids
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -75,7 +76,9 @@ def deliver(twin: Twin, event: Doc, sender: Sender) -> None:
         return
     options = json.loads(event["options"])
     copies = max(event["copies"], 2 if options["newer_body"] else 1)
+    _die_if_ordered(twin, "before_send")
     result = _try_once(twin, event, endpoint, sender, number=event["tries"] + 1)
+    _die_if_ordered(twin, "after_send")
     if result is None:
         # A reset came between; the event went with its object.
         return
@@ -148,6 +151,13 @@ def _log(twin: Twin, delivery: Delivery, result: Result, *, number: int, at: int
         error=result.error,
         latency_ms=seconds * 1000,
     )
+
+
+def _die_if_ordered(twin: Twin, point: str) -> None:
+    if modes_of(twin)["kill"] == point:
+        # Once only: started again, the sandbox delivers.
+        set_modes(twin, {"kill": None})
+        os._exit(KILLED_STATUS)
 
 
 def _note_failure(twin: Twin, event: Doc) -> None:

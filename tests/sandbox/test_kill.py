@@ -1,12 +1,14 @@
 """A provider that dies in the middle of a request: what its file still knows when it is started again."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.sandbox_process import TEMPLATES, SandboxProcess, start_sandbox
+from tests.listener import SECRET, Listener
+from tests.sandbox_process import COURSE, TEMPLATES, SandboxProcess, start_sandbox, wait_for
 
 KILLED_STATUS = 70
 
@@ -69,3 +71,21 @@ def test_kill_that_makes_no_sense_is_refused(sandbox: SandboxProcess, body: Any)
 
     assert refused.json()["code"] == "INVALID_REQUEST_BODY"
     assert sandbox.control("faults")["items"] == []
+
+
+@pytest.mark.parametrize(("point", "arrivals"), [("before_send", 1), ("after_send", 2)])
+def test_delivery_that_was_not_noted_comes_again(tmp_path: Path, point: str, arrivals: int) -> None:
+    with Listener() as listener:
+        with start_sandbox(tmp_path, webhook_url=listener.url, webhook_secret=SECRET) as sandbox:
+            sandbox.webhooks(kill=point)
+            cart = [{"product_id": COURSE, "quantity": 1}]
+            session_id = sandbox.post("/checkouts", {"product_cart": cart})["session_id"]
+            with contextlib.suppress(requests.ConnectionError):
+                sandbox.pay(session_id)
+            assert sandbox.process.wait(timeout=10) == KILLED_STATUS
+        assert len(listener.arrivals) == arrivals - 1
+
+        with start_sandbox(tmp_path, webhook_url=listener.url, webhook_secret=SECRET) as sandbox:
+            wait_for(lambda: len(listener.arrivals) == arrivals, what="the delivery")
+            assert len({arrival.headers["webhook-id"] for arrival in listener.arrivals}) == 1
+            assert sandbox.control("webhooks")["kill"] is None

@@ -1,0 +1,79 @@
+"""The fault grid: every fault after a connection, with every effect, and how many payments it makes.
+
+What each word does to the answer is in test_faults.py; here it is that what happens does not depend on it.
+"""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from sandbox.http.faults import STATUS_CODES, WORDS
+from tests.sandbox_process import TEMPLATES, SandboxProcess, wait_for
+
+# `kill` says itself what has happened: test_kill.py.
+PLAIN = [word for word in WORDS if word not in ("slow", "redirect", "status", "kill")]
+SUCCESSES = [f"status:{status}" for status in (201, 202, 204)]
+ERRORS = [f"status:{status}" for status in (*STATUS_CODES, 500, 502, 503, 504)]
+REDIRECTS = [f"redirect:{status}" for status in (301, 302, 307)]
+FAULTS = [*PLAIN, "slow:0.02", *SUCCESSES, *ERRORS, *REDIRECTS]
+LATE_S = 0.05
+# Nobody waits for the end of an answer that never ends.
+PATIENCE_S = 0.03
+PAYMENTS_AFTER = {"none": 0, "before": 1, f"late:{LATE_S}": 1, "twice": 2}
+
+
+@pytest.fixture(scope="module")
+def one_click(running_sandbox: SandboxProcess) -> Any:
+    """The body of a charge of a saved card; the sandbox is not started over between the cells."""
+    running_sandbox.webhooks(url=None)
+    running_sandbox.reset()
+    customer_id = running_sandbox.buy()["customer"]["customer_id"]
+    return {
+        "product_cart": [{"product_id": TEMPLATES, "quantity": 1}],
+        "confirm": True,
+        "customer": {"customer_id": customer_id},
+        "payment_method_id": running_sandbox.methods(customer_id)[0]["payment_method_id"],
+        "billing_address": {"country": "US", "zipcode": "10001"},
+        "minimal_address": True,
+    }
+
+
+def send(sandbox: SandboxProcess, order: Any) -> None:
+    """Send the charge and go after the first bytes of an answer, or when there is none."""
+    body = json.dumps(order).encode()
+    head = f"POST /checkouts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE_S) as connection:
+        connection.settimeout(PATIENCE_S)
+        try:
+            connection.sendall(head.encode() + body)
+            connection.recv(65536)
+        except (TimeoutError, ConnectionError):
+            pass
+
+
+@pytest.mark.parametrize("effect", PAYMENTS_AFTER)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_cell(running_sandbox: SandboxProcess, one_click: Any, fault: str, effect: str) -> None:
+    sandbox, attempt = running_sandbox, f"{fault}/{effect}"
+    order = {**one_click, "metadata": {"attempt": attempt}}
+    sandbox.clear_faults()
+    sandbox.fault("POST /checkouts", fault, effect=effect)
+
+    send(sandbox, order)
+
+    def hits() -> int:
+        return int(sandbox.control("faults")["items"][0]["hits"])
+
+    def charged() -> int:
+        newest = sandbox.control("objects/payments?limit=3")["items"]
+        return sum(payment["metadata"].get("attempt") == attempt for payment in newest)
+
+    wait_for(lambda: hits() == 1, what="the fault")
+    wanted = PAYMENTS_AFTER[effect]
+    wait_for(lambda: charged() == wanted, what=f"{wanted} payments")
+    # The fault is used up, and one more request finds the sandbox as it was.
+    answer = sandbox.call("POST", "/checkouts", order)
+    assert answer.status_code == 200
+    assert charged() == wanted + 1
