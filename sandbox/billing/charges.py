@@ -124,6 +124,8 @@ def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = No
     What `replaces` has begun already keeps its ids.
     """
     priced = order.priced
+    if priced.subscribed:
+        subscriptions.refuse_second(twin, order.customer_id)
     begun = iter(replaces["subscription_ids"] if replaces is not None else ())
     asked = {"custom_field_responses": list(order.custom_field_responses) or None}
     business = {

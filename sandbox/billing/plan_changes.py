@@ -46,7 +46,7 @@ def quote(twin: Twin, subscription: Doc, body: Doc) -> Quote:
     mode = required_text(body, "proration_billing_mode")
     scheduled = _choice(body, "effective_at", ("immediately", "next_billing_date"), "immediately") != "immediately"
     on_failure = _choice(body, "on_payment_failure", ON_FAILURE, DEFAULT_ON_FAILURE)
-    via_link, return_url = _read_link(body, scheduled=scheduled, on_failure=on_failure)
+    via_link, return_url = _read_link(twin, body, scheduled=scheduled, on_failure=on_failure)
     _check_changeable(twin, subscription, body)
     terms = _read_terms(twin, subscription, body)
     codes, kept = _read_discounts(twin, subscription, body, terms)
@@ -120,7 +120,7 @@ def cancel_scheduled(twin: Twin, subscription: Doc) -> None:
     subscriptions.announce(twin, subscription)
 
 
-def _read_link(body: Doc, *, scheduled: bool, on_failure: str) -> tuple[bool, str | None]:
+def _read_link(twin: Twin, body: Doc, *, scheduled: bool, on_failure: str) -> tuple[bool, str | None]:
     via_link, return_url = flag(body, "collect_via_payment_link"), text(body, "return_url", limit=2000)
     if return_url is not None and not via_link:
         raise refuse_body("return_url", "needs collect_via_payment_link")
@@ -128,6 +128,8 @@ def _read_link(body: Doc, *, scheduled: bool, on_failure: str) -> tuple[bool, st
         raise refuse_body(
             "collect_via_payment_link", "needs effective_at: immediately and on_payment_failure: prevent_change"
         )
+    if via_link and not twin.switch("plan_change_links"):
+        raise WireError(422, "UNSUPPORTED_ACTION", "The business cannot collect plan changes via payment links")
     return via_link, return_url
 
 

@@ -18,6 +18,7 @@ from . import charges, credits
 CREDIT = "Customer credit"
 # How long a payment link can be paid (our choice, as long as a checkout session).
 LINK_LIFE_MS = 24 * 3600 * 1000
+INDIAN_DELAY_S = 48 * 3600
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,15 @@ def complete(twin: Twin, payment: Doc, source: charges.Source) -> Doc:
     customer_id, sets_method = payment["customer_id"], bool(payment["effect"].get("sets_method"))
     is_asked = sets_method or (due > 0 and not wallets.covers(twin, customer_id, payment["currency"], due))
     outcome = charges.decide(twin, source, customer_id=customer_id, pairs=payment["metadata"], is_asked=is_asked)
+    if outcome.status == "succeeded" and _settles_late(twin, payment):
+        outcome = charges.Outcome("processing", then={"outcome": "succeeded", "after_s": INDIAN_DELAY_S})
     return charges.finish(twin, payment, outcome)
+
+
+def _settles_late(twin: Twin, payment: Doc) -> bool:
+    """Return whether a renewal is debited by the Indian rules, on a mandate and two days later (docs: India)."""
+    is_indian = payment["card"].get("country") == "IN" and payment["charge_type"] == "renewal" and payment["total"] > 0
+    return is_indian and bool(twin.switch("indian_renewals") == "after_48_h")
 
 
 def due_now(twin: Twin, payment: Doc) -> int:

@@ -6,7 +6,7 @@ from ..core.clock import rfc3339
 from ..core.events import emit
 from ..core.store import Doc
 from ..core.twin import BRAND_ID, Twin
-from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_flag, query_time
+from ..http.call import Call, Routes, WireError, answer, found, listing, page, query_choice, query_flag, query_time
 from ..http.server import Response
 from ..money.calendar import next_date
 from ..money.proration import beginning, in_trial
@@ -18,6 +18,7 @@ STATUSES = ("pending", "active", "on_hold", "paused", "past_due", "cancelled", "
 ENDED = ("cancelled", "failed", "expired")
 # A grace period counts as active for access, and for what may be changed.
 RUNNING = ("active", "past_due")
+HOLDING = (*RUNNING, "on_hold", "paused")
 
 
 @routes.get("/subscriptions")
@@ -68,6 +69,17 @@ def get_credit_usage(call: Call, subscription_id: str) -> Response:
 def known(twin: Twin, subscription_id: str) -> Doc:
     """Return a subscription; raises the wire's 404."""
     return found(twin.store.get("subscriptions", subscription_id), "Subscription")
+
+
+def refuse_second(twin: Twin, customer_id: str) -> None:
+    """Refuse another subscription of a customer who has one, if the business allows no more than one."""
+    if twin.switch("multiple_subscriptions"):
+        return
+    held = twin.store.find("subscriptions", customer_id=customer_id)
+    if any(subscription["status"] in HOLDING for subscription in held):
+        raise WireError(
+            422, "CUSTOMER_HAS_EXISTING_SUBSCRIPTION", f"Customer {customer_id} has an existing subscription."
+        )
 
 
 def create(

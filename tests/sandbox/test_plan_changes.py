@@ -347,6 +347,16 @@ def test_codes_are_kept_replaced_or_removed(sandbox: SandboxProcess) -> None:
     assert amounts == [1500, 4000, 4000, 8000]
 
 
+def test_code_that_the_subscription_has_is_not_taken_twice(sandbox: SandboxProcess) -> None:
+    sandbox.post("/discounts", {"type": "percentage", "amount": 5000, "code": "HALF"})
+    subscription_id = subscribe(sandbox, discount_codes=["HALF"])
+
+    body = body_of(PRO, FULL, discount_codes=["HALF"])
+
+    found = refused(sandbox, "POST", f"/subscriptions/{subscription_id}/change-plan", body)
+    assert found == (422, "DISCOUNT_ALREADY_USED_ON_SUBSCRIPTION")
+
+
 @pytest.mark.parametrize(("switch", "charged"), [("docs", 2500), ("full_new_minus_unused", 6500)])
 def test_switch_changes_preview_and_charge_alike(
     sandbox: SandboxProcess, subscription_id: str, switch: str, charged: int

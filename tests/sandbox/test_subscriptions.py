@@ -261,6 +261,36 @@ def test_term_ends_in_expiry(sandbox: SandboxProcess) -> None:
     assert events(sandbox, seen)[-2:] == ["subscription.expired", "subscription.updated"]
 
 
+def test_renewal_on_an_indian_card_takes_two_days(sandbox: SandboxProcess) -> None:
+    stand_at(sandbox, at(2027, 4, 1))
+    subscription_id = subscribe(sandbox, card="4576238912771450")
+
+    stand_at(sandbox, at(2027, 5, 1))
+    waiting = amounts(sandbox, subscription_id)[-1]
+    stand_at(sandbox, at(2027, 5, 3))
+
+    assert (waiting, amounts(sandbox, subscription_id)[-1]) == (
+        ("renewal", "processing", 3000), ("renewal", "succeeded", 3000)
+    )  # fmt: skip
+    sandbox.switch(indian_renewals="at_once")
+    stand_at(sandbox, at(2027, 6, 1))
+    assert [status for _, status, _ in amounts(sandbox, subscription_id)] == ["succeeded"] * 3
+
+
+def test_second_subscription_is_refused_where_the_business_allows_one(
+    sandbox: SandboxProcess, subscription_id: str
+) -> None:
+    sandbox.switch(multiple_subscriptions=False)
+    customer_id = read(sandbox, subscription_id)["customer"]["customer_id"]
+    order = {"billing": {"country": "HK"}, "customer": {"customer_id": customer_id}, "product_id": PRO, "quantity": 1}
+
+    found = refused(sandbox, "POST", "/subscriptions", order)
+    patch(sandbox, subscription_id, status="cancelled")
+
+    assert found == (422, "CUSTOMER_HAS_EXISTING_SUBSCRIPTION")
+    assert sandbox.post("/subscriptions", order)["recurring_pre_tax_amount"] == 8000
+
+
 # Failing.
 
 
@@ -641,6 +671,17 @@ def test_older_link_of_a_change_is_replaced_only_if_asked(sandbox: SandboxProces
     assert found == (409, "PENDING_PLAN_CHANGE_EXISTS")
     assert sandbox.get(f"/payments/{older['payment_id']}")["status"] == "cancelled"
     assert sandbox.get(f"/payments/{newer['payment_id']}")["status"] == "requires_payment_method"
+
+
+def test_business_may_not_collect_changes_by_link(sandbox: SandboxProcess, subscription_id: str) -> None:
+    sandbox.switch(plan_change_links=False)
+    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately",
+            "on_payment_failure": "prevent_change", "collect_via_payment_link": True}  # fmt: skip
+
+    assert refused(sandbox, "POST", f"/subscriptions/{subscription_id}/change-plan", body) == (
+        422,
+        "UNSUPPORTED_ACTION",
+    )
 
 
 # On demand.
