@@ -12,12 +12,17 @@ routes = Routes()
 
 OUTCOMES = ("expired", "accepted", "cancelled", "challenged", "won", "lost")
 STATUSES = tuple(f"dispute_{name}" for name in ("opened", *OUTCOMES))
+# Every dispute of the sandbox is in the middle one.
+STAGE = "dispute"
+STAGES = ("pre_dispute", STAGE, "pre_arbitration")
 
 
 @routes.get("/disputes")
 def list_disputes(call: Call) -> Response:
     limit, offset = page(call)
     status = query_choice(call, "dispute_status", STATUSES)
+    if query_choice(call, "dispute_stage", STAGES) not in (None, STAGE):
+        return listing([], list_item)
     docs = call.twin.store.find(
         "disputes",
         customer_id=call.query.get("customer_id"),
@@ -76,7 +81,7 @@ def short(dispute: Doc) -> Doc:
         "business_id": BUSINESS_ID,
         "amount": str(dispute["amount"]),
         "currency": dispute["currency"],
-        "dispute_stage": "dispute",
+        "dispute_stage": STAGE,
         "dispute_status": dispute["status"],
         "is_resolved_by_rdr": None,
         "created_at": rfc3339(dispute["created_at"]),
