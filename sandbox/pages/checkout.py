@@ -148,10 +148,15 @@ def _form(
     call: Call, session: Doc, state: str, *, values: Values, errors: list[tuple[str, str]], status: int = 200
 ) -> Response:
     payment = call.twin.store.get("payments", session["payment_id"]) if state == "failed" else None
+    try:
+        summary = _summary(call, session, values)
+    except WireError:
+        # A product was archived or a code has ended since: nothing is left that could be paid.
+        return result(call, "unavailable", session, status=STATUS_OF_STATE["unavailable"])
     return draw(
         "checkout.html",
         status=status,
-        **_summary(call, session, values),
+        **summary,
         state=state,
         values=values,
         errors=errors,

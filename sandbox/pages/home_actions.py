@@ -70,6 +70,10 @@ def _clear_fault(call: Call) -> Response:
     return control.clear_fault(call, str(read_body(call).get("id")))
 
 
+def _payment(form: Form) -> Doc:
+    return {"payment_id": form.get("payment_id")}
+
+
 def _switches(form: Form) -> Doc:
     return {name: _switch_value(name, form[name].strip()) for name in SWITCHES if name in form}
 
@@ -114,6 +118,11 @@ ACTIONS: dict[str, Action] = {
     "modes": Action(webhook_control.set_webhooks, _modes, "webhooks"),
     "trigger": Action(webhook_control.pull_trigger, lambda form: {"type": form.get("type")}, "webhooks"),
     "resend": Action(webhook_control.set_webhooks, lambda form: {"again": form.get("webhook_id")}, "webhooks"),
+    "refund": Action(control.refund_elsewhere, _payment, "payments"),
+    "dispute": Action(control.dispute, _payment, "payments"),
+    "succeed": Action(control.settle, lambda form: {**_payment(form), "status": "succeeded"}, "payments"),
+    "decline": Action(control.settle, lambda form: {**_payment(form), "status": "failed"}, "payments"),
+    "endpoint": Action(webhook_control.add_endpoint, lambda form: {"url": form.get("url")}, "webhooks"),
     "renew": Action(control.renew, lambda form: {"subscription_id": form.get("subscription_id")}, "subscriptions"),
     "save": Action(snapshots.save_or_restore, lambda form: {"name": form.get("name")}, "clock"),
     "restore": Action(snapshots.save_or_restore, lambda form: {"restore": form.get("name")}, "clock"),

@@ -13,7 +13,7 @@ from ..resources import customers, licenses
 from .draw import draw, go_to
 from .words import choose_language, day_text, words
 
-STATUS_OF_STATE = {"unknown": 404, "expired": 410, "consumed": 409}
+STATUS_OF_STATE = {"unknown": 404, "expired": 410, "consumed": 409, "unavailable": 410}
 # A payment in one of these may still succeed, so nothing else may be paid for the session meanwhile.
 WAITING = ("processing", "requires_merchant_action", "requires_confirmation", "requires_capture")
 
@@ -66,7 +66,7 @@ def send_on(call: Call, session: Doc | None, payment: Doc) -> Response:
 
 
 def result(call: Call, state: str, session: Doc | None, *, status: int = 200, payment: Doc | None = None) -> Response:
-    """Return the page of a session that asks for nothing: paid, paying, authenticate, expired, consumed, unknown."""
+    """Return the page of a session that asks for nothing: paid, paying, authenticate, expired and so on."""
     if payment is None and session is not None:
         payment = call.twin.store.get("payments", session["payment_id"])
     values = shared(call, session)

@@ -117,6 +117,11 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "consumed": ("This checkout has already been used", "Phiên thanh toán này đã được dùng"),
     "consumed_text": ("It cannot be paid a second time.", "Không thể thanh toán lần thứ hai."),
+    "unavailable": ("This order is no longer sold", "Đơn hàng này không còn được bán"),
+    "unavailable_text": (
+        "Something in it has changed. Nothing was charged. Start again from the shop.",
+        "Có mục trong đơn đã thay đổi. Bạn không bị trừ tiền. Hãy bắt đầu lại từ cửa hàng.",
+    ),
     "unknown": ("There is no such checkout", "Không có phiên thanh toán này"),
     "unknown_text": ("The address may be incomplete.", "Địa chỉ có thể chưa đầy đủ."),
     "authenticate": ("Your bank wants to know that it is you", "Ngân hàng cần xác nhận đó là bạn"),

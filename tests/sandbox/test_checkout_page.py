@@ -188,6 +188,18 @@ def test_refused_discount_code_is_told_where_the_total_is_updated(sandbox: Sandb
     assert "This code cannot be used." in part.text
 
 
+def test_order_that_is_sold_no_longer_says_so(sandbox: SandboxProcess) -> None:
+    session_id = open_session(sandbox, return_url=BACK)
+    sandbox.call("DELETE", f"/products/{COURSE}")
+
+    shown, paid = sandbox.call("GET", f"/session/{session_id}"), sandbox.pay(session_id)
+
+    for answer in (shown, paid):
+        assert (answer.status_code, Page(answer.text).state) == (410, "unavailable")
+    assert Page(shown.text).by_testid("return") is not None
+    assert sandbox.payments() == []
+
+
 def test_cancel_link_leads_back_to_the_shop(sandbox: SandboxProcess) -> None:
     back = page(sandbox, f"/session/{open_session(sandbox, cancel_url=BACK)}").by_testid("cancel")
 

@@ -163,6 +163,34 @@ def test_any_event_is_triggered(sandbox: SandboxProcess) -> None:
     assert "dispute.opened" in [event["type"] for event in sandbox.control("deliveries")["events"]]
 
 
+def test_payment_is_given_back_and_disputed(sandbox: SandboxProcess) -> None:
+    first, second = sandbox.buy()["payment_id"], sandbox.buy()["payment_id"]
+
+    press(sandbox, "refund", payment_id=first)
+    press(sandbox, "dispute", payment_id=second)
+
+    assert sandbox.get(f"/payments/{first}")["refund_status"] == "full"
+    assert sandbox.get(f"/payments/{second}")["disputes"] != []
+
+
+@pytest.mark.parametrize(("action", "status"), [("succeed", "succeeded"), ("decline", "failed")])
+def test_payment_that_waits_is_settled(sandbox: SandboxProcess, action: str, status: str) -> None:
+    payment_id = sandbox.buy(card="4000000000000077")["payment_id"]
+
+    press(sandbox, action, payment_id=payment_id)
+
+    assert sandbox.get(f"/payments/{payment_id}")["status"] == status
+
+
+def test_another_endpoint_is_added(sandbox: SandboxProcess) -> None:
+    press(sandbox, "endpoint", url="http://127.0.0.1:9/other")
+
+    added = [one for one in sandbox.control("endpoints")["items"] if one["url"] == "http://127.0.0.1:9/other"]
+    assert "http://127.0.0.1:9/other" in home(sandbox).text
+    for one in added:
+        sandbox.control(f"endpoints/{one['id']}", method="DELETE")
+
+
 def test_portal_of_a_customer_opens(sandbox: SandboxProcess) -> None:
     customer_id = sandbox.buy()["customer"]["customer_id"]
 
@@ -193,6 +221,8 @@ def test_reset_empties_the_page(sandbox: SandboxProcess) -> None:
         ("save", {"name": "../etc"}, "name"),
         ("switches", {"saved_method_delay": "soon"}, "saved_method_delay"),
         ("resend", {"webhook_id": "msg_no"}, "again"),
+        ("refund", {"payment_id": "pay_no"}, "payment_id"),
+        ("endpoint", {"url": "ftp://x"}, "url"),
         ("trigger", {"type": "payment.exploded"}, "type"),
         ("modes", {"drop": "-1"}, "drop"),
     ],
