@@ -146,7 +146,7 @@ def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = No
         )
         for line in priced.subscribed
     ]
-    kept = {} if replaces is None else {name: replaces[name] for name in ("id", "created_at")}
+    kept = {} if replaces is None else {name: replaces[name] for name in ("id", "created_at", "payment_link")}
     return insert_payment(
         twin,
         source,
@@ -161,6 +161,9 @@ def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = No
             "lines": [_line(twin, line) for line in priced.lines],
             "metadata": order.metadata,
             **asked,
+            # For the invoice.
+            "tax_id": order.tax_id,
+            "business_name": order.business_name,
             "discounts": [detail(discount, place) for place, discount in enumerate(priced.discounts)],
             "subscription_ids": [subscription["id"] for subscription in bought],
             "periods": [subscriptions.service_period(subscription) for subscription in bought],

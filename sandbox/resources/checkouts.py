@@ -131,6 +131,8 @@ def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[s
         metadata=session["metadata"],
         session_id=session["id"],
         return_url=session["return_url"],
+        tax_id=session["tax_id"],
+        business_name=session["business_name"],
         fees_inclusive=session["fees_inclusive"],
     )
     if method is None:

@@ -123,9 +123,14 @@ def _row(page: Page, y: float, row: Row, currency: str) -> float:
 
 
 def _buyer(twin: Twin, payment: Doc) -> list[str]:
+    """Return who the invoice is for; a business stands there instead of the person (OpenAPI 1.113.0)."""
     customer, billing = customers.limited(twin, payment["customer_id"]), payment["billing"]
+    renewed = [twin.store.get("subscriptions", subscription_id) for subscription_id in payment["subscription_ids"]]
+    business: Doc = next((said for said in (payment, *renewed) if said and said.get("business_name")), {})
+    tax_id = business.get("tax_id")
     place = " ".join(billing[name] for name in ("zipcode", "city", "state", "country") if billing.get(name))
-    lines = [payment.get("business_name"), customer["name"], customer["email"], billing.get("street"), place]
+    name = business.get("business_name") or customer["name"]
+    lines = [name, customer["email"], billing.get("street"), place, tax_id and f"Tax id {tax_id}"]
     return [line for line in lines if line]
 
 

@@ -45,7 +45,7 @@ def test_payment_link_leads_to_the_same_payment(sandbox: SandboxProcess, client:
 
     after = client.payments.retrieve(made.payment_id)
     assert (before.status, before.payment_link) == ("requires_payment_method", made.payment_link)
-    assert (after.status, after.checkout_session_id) == ("succeeded", None)
+    assert (after.status, after.checkout_session_id, after.payment_link) == ("succeeded", None, made.payment_link)
     assert f"payment_id={made.payment_id}" in answer.headers["location"]
     assert made.expires_on is not None
 

@@ -121,3 +121,28 @@ def test_what_helvetica_lacks_is_a_box_but_stays_readable() -> None:
     assert_whole(content)
     assert texts(content)[0] == "日本語 Ψ"
     assert b"/LastChar 255" in content
+
+
+def test_business_stands_on_the_invoice_instead_of_the_person(sandbox: SandboxProcess) -> None:
+    customer_id = sandbox.buy(BASIC)["customer"]["customer_id"]
+    made = sandbox.post(
+        "/checkouts",
+        {
+            "product_cart": [{"product_id": BASIC, "quantity": 1}],
+            "customer": {"customer_id": customer_id},
+            "payment_method_id": sandbox.methods(customer_id)[0]["payment_method_id"],
+            "billing_address": {"country": "DE", "zipcode": "10115"},
+            "minimal_address": True,
+            "confirm": True,
+            "tax_id": "DE999999999",
+            "customer_business_name": "Beispiel GmbH",
+        },
+    )
+    payment = sandbox.get(f"/payments/{made['payment_id']}")
+    sandbox.control("renewals", {"subscription_id": payment["subscription_id"]})
+    renewal = sandbox.get("/payments", subscription_id=payment["subscription_id"])["items"][0]
+
+    for payment_id in (payment["payment_id"], renewal["payment_id"]):
+        written = texts(invoice(sandbox, f"payments/{payment_id}"))
+        assert {"Beispiel GmbH", "Tax id DE999999999"} <= set(written)
+        assert "Lan Nguyen" not in written
