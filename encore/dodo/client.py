@@ -140,7 +140,7 @@ class _Session(requests.Session):
         request = requests.PreparedRequest()
         request.method, request.url, request.body = method, url, content
         request.headers = CaseInsensitiveDict(headers)
-        return self.send(request, timeout=limits, allow_redirects=False)
+        return self.send(request, timeout=limits, allow_redirects=False, proxies={})
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         # Even with allow_redirects=False requests prepares the next hop.

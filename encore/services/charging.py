@@ -18,7 +18,8 @@ from encore.services.consent import Consent
 from encore.services.kinds import one_time
 from encore.services.processes import is_silent
 from encore.services.shop import SEND_SLOTS, Shop
-from encore.store import StoreFull, acceptances, attempts, offer_instances, orders, payments, processes
+from encore.services.standing import standing_of
+from encore.store import StoreFull, acceptances, attempts, offer_instances, payments, processes
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
@@ -178,13 +179,8 @@ def is_still_offered(shop: Shop, instance: OfferInstance, *, buy_again: bool) ->
 
     Asked again inside the claim's own transaction: a page may be half an hour old.
     """
-    if not quoting.is_offer_live(shop, instance):
-        return False
-    if not buy_again and instance.product_id in orders.list_owned_products(shop.store, instance.customer_id):
-        return False
-    return not offer_instances.is_suppressed_since(
-        shop.store, customer_id=instance.customer_id, product_id=instance.product_id, since=instance.created_at
-    )
+    standing = standing_of(shop, instance)
+    return standing.is_live and not standing.is_declined and (buy_again or not standing.is_owned)
 
 
 def _stake(

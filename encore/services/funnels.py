@@ -49,7 +49,7 @@ def live_offers(shop: Shop) -> dict[str, Offer]:
     """Return the offers that may be shown now, by id: neither paused nor past their deadline."""
     rows = [row for row in offer_rows.list_offers(shop.store) if row.state == LIVE]
     offers = [read_offer_row(row.definition_json, version=row.version) for row in rows]
-    return {offer.id: offer for offer in offers if not _is_over(shop, offer)}
+    return {offer.id: offer for offer in offers if not is_over(shop, offer)}
 
 
 def live_funnels(shop: Shop) -> list[Funnel]:
@@ -61,15 +61,6 @@ def live_funnels(shop: Shop) -> list[Funnel]:
 def _capped(shop: Shop, funnel: Funnel) -> Funnel:
     """Hold a funnel to the shop's own number of pages an order may see, whatever the funnel says."""
     return replace(funnel, page_cap=min(funnel.page_cap, shop.settings.max_pages_per_order))
-
-
-def is_live(shop: Shop, *, offer_id: str, funnel_id: str) -> bool:
-    """Tell whether an offer shown earlier may still be accepted: a pause holds from the next request on (P12)."""
-    offer_row = offer_rows.get_offer(shop.store, offer_id)
-    funnel_row = funnel_rows.get_funnel(shop.store, funnel_id)
-    if offer_row is None or funnel_row is None or (offer_row.state, funnel_row.state) != (LIVE, LIVE):
-        return False
-    return not _is_over(shop, read_offer_row(offer_row.definition_json, version=offer_row.version))
 
 
 def list_all(shop: Shop) -> list[Listed]:
@@ -124,7 +115,8 @@ def read_funnel_row(definition_json: str, *, version: int) -> Funnel:
     return funnel
 
 
-def _is_over(shop: Shop, offer: Offer) -> bool:
+def is_over(shop: Shop, offer: Offer) -> bool:
+    """Tell whether an offer is past its deadline."""
     return offer.deadline_at is not None and shop.now() >= offer.deadline_at
 
 

@@ -9,10 +9,11 @@ from encore.rules.card_declines import read_card_decline
 from encore.rules.disputes import is_lost
 from encore.rules.money import Money
 from encore.rules.quotes import thaw
-from encore.services import catalogue, funnels, order_pages, quoting
+from encore.services import catalogue, funnels, order_pages
 from encore.services.pages import OfferPage, OfferState, ReturnOfMoney
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, offer_instances, orders, payments
+from encore.services.standing import standing_of
+from encore.store import acceptances, attempts, orders, payments
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
@@ -76,24 +77,18 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPa
         return replace(base, state="answered")
     if instance.state == "expired" or shop.now() >= instance.expires_at:
         return replace(base, state="expired")
-    if not quoting.is_offer_live(shop, instance):
+    standing = standing_of(shop, instance)
+    if not standing.is_live:
         return replace(base, state="withdrawn")
-    if instance.product_id in orders.list_owned_products(shop.store, instance.customer_id):
+    if standing.is_owned:
         return replace(base, state="owned")
-    if is_declined_elsewhere(shop, instance):
+    if standing.is_declined:
         return replace(base, state="answered")
     if _has_yes_elsewhere(shop, instance):
         return replace(base, state="withdrawn")
     if base.quote.method is None:
         return replace(base, state="no_method", reason=instance.no_method_reason)
     return replace(base, state="quote_changed" if base.moved_from else "offer")
-
-
-def is_declined_elsewhere(shop: Shop, instance: OfferInstance) -> bool:
-    """Tell whether the customer has declined the product on another page since this one was shown."""
-    return offer_instances.is_suppressed_since(
-        shop.store, customer_id=instance.customer_id, product_id=instance.product_id, since=instance.created_at
-    )
 
 
 def _has_yes_elsewhere(shop: Shop, instance: OfferInstance) -> bool:

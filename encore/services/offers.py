@@ -20,6 +20,7 @@ from encore.rules.quotes import Quote, freeze, quote_hash
 from encore.services import bookkeeping, budgets, catalogue, funnels, offer_pages, quoting, reconcile
 from encore.services.pages import OfferPage, ProductCard
 from encore.services.shop import Shop
+from encore.services.standing import standing_of
 from encore.store import acceptances, attempts, checkouts, offer_instances, orders
 from encore.store import catalogue as products
 from encore.store.offer_instances import OfferInstance
@@ -70,10 +71,8 @@ def _edge_of(shop: Shop, instance: OfferInstance) -> Edge | Literal["waiting", "
 
 
 def _is_open(shop: Shop, instance: OfferInstance) -> bool:
-    if shop.now() >= instance.expires_at or not quoting.is_offer_live(shop, instance):
-        return False
-    is_owned = instance.product_id in orders.list_owned_products(shop.store, instance.customer_id)
-    return not is_owned and not offer_pages.is_declined_elsewhere(shop, instance)
+    standing = standing_of(shop, instance)
+    return shop.now() < instance.expires_at and standing.is_live and not standing.is_owned and not standing.is_declined
 
 
 def _enter(shop: Shop, order: Order, *, language: str) -> OfferInstance | None:

@@ -28,7 +28,7 @@ from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, compare, freeze, i
 from encore.services import funnels
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
-from encore.store import catalogue, customers, offer_instances, orders, payments
+from encore.store import customers, offer_instances, orders, payments
 from encore.store.offer_instances import OfferInstance, PreparedQuote
 from encore.store.orders import Order
 
@@ -41,19 +41,6 @@ _RECHECK_S = 4.0
 def aside(shop: Shop, call: Callable[[], T]) -> "Future[T]":
     """Run a read of the provider beside this thread, timed with the request it belongs to."""
     return shop.pool.submit(contextvars.copy_context().run, call)
-
-
-def is_offer_live(shop: Shop, instance: OfferInstance) -> bool:
-    """Tell whether an instance's offer, funnel and product may still be sold, and the order it follows stands."""
-    product = catalogue.get_product(shop.store, instance.product_id)
-    order = orders.get_order(shop.store, instance.source_ref)
-    return (
-        order is not None
-        and order.state == "granted"
-        and product is not None
-        and product.archived_at is None
-        and funnels.is_live(shop, offer_id=instance.offer_id, funnel_id=instance.funnel_id)
-    )
 
 
 def role_of(shop: Shop, instance: OfferInstance) -> str:

@@ -195,17 +195,44 @@ def list_suppressed_products(store: Store, customer_id: str) -> frozenset[str]:
     return frozenset(row["product_id"] for row in found)
 
 
-def is_suppressed_since(store: Store, *, customer_id: str, product_id: str, since: int) -> bool:
-    """Tell whether the customer declined the product at or after `since` (epoch milliseconds)."""
-    return (
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What decides whether an instance may still be taken: `version` and `definition_json` are the live offer's.
+
+    `is_owned` and `is_declined` are 0 or 1: the customer has access to the product; has declined it since it was shown.
+    """
+
+    order_state: str
+    archived_at: int | None
+    offer_state: str
+    version: int
+    definition_json: str
+    funnel_state: str
+    is_owned: int
+    is_declined: int
+
+
+def get_standing(store: Store, instance_id: str) -> Standing | None:
+    """Return how an instance stands; None if a row it names is gone."""
+    return one(
+        Standing,
         store.row(
-            "SELECT offer_id FROM suppressions WHERE customer_id = :customer_id AND product_id = :product_id"
-            " AND created_at >= :since",
-            customer_id=customer_id,
-            product_id=product_id,
-            since=since,
-        )
-        is not None
+            "SELECT orders.state AS order_state, products.archived_at, offers.state AS offer_state,"
+            " offer_versions.version, offer_versions.definition_json, funnels.state AS funnel_state,"
+            " CASE WHEN EXISTS (SELECT 1 FROM entitlements WHERE entitlements.customer_id = shown.customer_id"
+            " AND entitlements.product_id = shown.product_id AND entitlements.revoked_at IS NULL)"
+            " THEN 1 ELSE 0 END AS is_owned,"
+            " CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE suppressions.customer_id = shown.customer_id"
+            " AND suppressions.product_id = shown.product_id AND suppressions.created_at >= shown.created_at)"
+            " THEN 1 ELSE 0 END AS is_declined"
+            " FROM offer_instances AS shown JOIN orders ON orders.id = shown.source_ref"
+            " JOIN products ON products.id = shown.product_id"
+            " JOIN offers ON offers.id = shown.offer_id"
+            " JOIN offer_versions ON offer_versions.offer_id = offers.id"
+            " AND offer_versions.version = offers.live_version"
+            " JOIN funnels ON funnels.id = shown.funnel_id WHERE shown.id = :id",
+            id=instance_id,
+        ),
     )
 
 

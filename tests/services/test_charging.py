@@ -370,15 +370,42 @@ def test_unreadable_methods_charge_nothing(world: World) -> None:
 # ---- The second look inside the claim ---------------------------------------------------------------------------
 
 
-def test_paused_offer_takes_nothing(world: World, pass_point: PassPoint) -> None:
+@pytest.mark.parametrize("paused", ["complete-bundle", "starter-course"], ids=["offer", "funnel"])
+def test_paused_offer_takes_nothing(world: World, pass_point: PassPoint, paused: str) -> None:
     """P12: a pause between the click and its claim holds too."""
     page = world.offer()
-    pass_point("claim.checked", lambda: funnels.set_state(world.shop, ["complete-bundle"], state="paused"))
+    pass_point("claim.checked", lambda: funnels.set_state(world.shop, [paused], state="paused"))
 
     world.accept(page)
 
     assert world.charges(page) == []
     assert world.attempts(page) == []
+    assert world.page(page).state == "withdrawn"
+
+
+def change(world: World, statement: str) -> None:
+    with world.shop.store.write():
+        world.shop.store.run(statement)
+
+
+def test_offer_whose_deadline_has_passed_takes_nothing(world: World, pass_point: PassPoint) -> None:
+    page = world.offer()
+    passed = "json_set(definition_json, '$.deadline', '2020-01-01T00:00:00+00:00')"
+    pass_point("claim.checked", lambda: change(world, f"UPDATE offer_versions SET definition_json = {passed}"))
+
+    world.accept(page)
+
+    assert world.charges(page) == []
+    assert world.page(page).state == "withdrawn"
+
+
+def test_order_reversed_since_takes_nothing(world: World, pass_point: PassPoint) -> None:
+    page = world.offer()
+    pass_point("claim.checked", lambda: change(world, "UPDATE orders SET state = 'reversed'"))
+
+    world.accept(page)
+
+    assert world.charges(page) == []
     assert world.page(page).state == "withdrawn"
 
 
