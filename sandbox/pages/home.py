@@ -9,6 +9,7 @@ from typing import Any
 
 from ..billing import charges
 from ..control import snapshots
+from ..control.scenarios import SCENARIOS
 from ..core.cards import CARDS, HARD_DECLINES, SOFT_DECLINES
 from ..core.clock import rfc3339
 from ..core.endpoints import endpoints
@@ -65,6 +66,7 @@ def _contents(twin: Twin) -> dict[str, Any]:
         "url": twin.options.public_url,
         "clock": {**twin.clock.describe(), "skew_s": store.setting("skew_s", 0)},
         "advances": list(ADVANCES_S),
+        "scenarios": {name: one.sentence for name, one in SCENARIOS.items()},
         "snapshots": snapshots.listed(twin)[-SHOWN:],
         "counts": {kind: _count(store, kind) for kind in COUNTED},
         "max_counted": MAX_COUNTED,

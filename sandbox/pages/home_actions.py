@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..control import routes as control
-from ..control import snapshots
+from ..control import scenarios, snapshots
 from ..control import webhooks as webhook_control
 from ..core.store import Doc
 from ..core.twin import SWITCHES
@@ -124,6 +124,7 @@ ACTIONS: dict[str, Action] = {
     "decline": Action(control.settle, lambda form: {**_payment(form), "status": "failed"}, "payments"),
     "endpoint": Action(webhook_control.add_endpoint, lambda form: {"url": form.get("url")}, "webhooks"),
     "renew": Action(control.renew, lambda form: {"subscription_id": form.get("subscription_id")}, "subscriptions"),
+    "scenario": Action(scenarios.load_scenario, lambda form: {"name": form.get("name")}, "clock"),
     "save": Action(snapshots.save_or_restore, lambda form: {"name": form.get("name")}, "clock"),
     "restore": Action(snapshots.save_or_restore, lambda form: {"restore": form.get("name")}, "clock"),
     "reset": Action(control.reset, _nothing, "top"),

@@ -93,6 +93,13 @@ def test_clock_goes_to_the_next_renewal_and_no_further(sandbox: SandboxProcess) 
     assert sandbox.control("clock")["now_rfc3339"][:16] == before["next_billing_date"][:16]
 
 
+def test_scenario_is_loaded_by_name(sandbox: SandboxProcess) -> None:
+    press(sandbox, "scenario", name="subscriber-on-hold")
+
+    held = sandbox.get("/subscriptions")["items"]
+    assert [subscription["status"] for subscription in held] == ["on_hold"]
+
+
 def test_whole_sandbox_is_kept_and_brought_back(sandbox: SandboxProcess) -> None:
     kept = sandbox.buy()["payment_id"]
     press(sandbox, "save", name="one-buyer")
@@ -218,6 +225,7 @@ def test_reset_empties_the_page(sandbox: SandboxProcess) -> None:
         ("fail", {"code": "NOPE"}, "error_code"),
         ("advance", {"by": "for ever"}, "advance_s"),
         ("to_renewal", {}, "to"),
+        ("scenario", {"name": "wishes"}, "name"),
         ("save", {"name": "../etc"}, "name"),
         ("switches", {"saved_method_delay": "soon"}, "saved_method_delay"),
         ("resend", {"webhook_id": "msg_no"}, "again"),
