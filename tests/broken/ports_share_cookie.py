@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the sandbox with its two guards taken away."""
-    from sandbox import gateway, server
+    from sandbox.http import gateway, server
     from sandbox.run import run_server
 
     parse = server._parse_head
