@@ -4,7 +4,7 @@ from flask import Flask
 
 from encore.services.shop import Shop
 
-from . import account, checkout, errors, merchant, offers, ops, security, storefront, webhooks
+from . import account, checkout, errors, merchant, offers, ops, security, storefront, subscriptions, webhooks
 from . import web as _web
 
 
@@ -15,7 +15,7 @@ def register(app: Flask) -> None:
     _web.install(app)
     security.install(app, shop.settings)
     errors.install(app)
-    for part in (storefront, checkout, offers, account, merchant, webhooks, ops):
+    for part in (storefront, checkout, offers, account, subscriptions, merchant, webhooks, ops):
         app.register_blueprint(part.bp)
     app.register_blueprint(account.sign_in_bp)
     # Deliveries come from a server and carry a signature of their own: no form token can be theirs.

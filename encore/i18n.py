@@ -5,6 +5,7 @@ A message id is the English sentence, or, where rules name a reason, a key such 
 """
 
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from babel import Locale
 from babel.dates import format_date, format_time, get_timezone_location
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import NumberPattern, parse_pattern
+from babel.numbers import NumberPattern, format_percent, parse_pattern
 from babel.support import Translations
 
 from encore.rules.money import Money, exponent, to_decimal
@@ -78,6 +79,11 @@ def format_money(amount: Money, language: str) -> str:
 def _currency_pattern(language: str, decimals: int) -> NumberPattern:
     text = Locale.parse(language).currency_formats["standard"].pattern
     return parse_pattern(text.replace(".00", "." + "0" * decimals if decimals else ""))
+
+
+def format_share(factor: str, language: str) -> str:
+    """Write a share of a whole, given as a decimal text, with at most one decimal: "50%", "48.4%"."""
+    return str(format_percent(Decimal(factor), format="#,##0.#%", locale=language))
 
 
 def format_day(at: int, language: str, *, zone: str) -> str:

@@ -14,6 +14,8 @@ from encore.clock import Clock
 from encore.rules.conditions import FIELDS
 from encore.rules.funnels import Funnel, read_funnel
 from encore.rules.kinds import KINDS, Offer, read_offer
+from encore.rules.plan_changes import MODES
+from encore.rules.plan_groups import GROUP_FIELDS, PlanGroup, read_plan_group
 from encore.settings import Settings, load_settings
 from encore.store import open_store, schema
 from sandbox.control.commands import command_parser
@@ -90,7 +92,7 @@ def test_every_criterion_says_whose_it_is() -> None:
     for criterion in read_criteria():
         assert set(criterion) - {"note"} == {"id", "text", "issue", "state"}, criterion
         assert criterion["issue"] in (2, 3, 4, "later"), criterion
-        assert criterion["state"] in (("done", "open") if criterion["issue"] == 2 else ("later",)), criterion
+        assert criterion["state"] in ("done", "open" if criterion["issue"] == 2 else "later"), criterion
         assert criterion["text"].endswith("."), criterion
 
 
@@ -298,9 +300,18 @@ def examples() -> list[str]:
     return [block for page in pages for block in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
 
 
-@pytest.mark.parametrize("text", examples(), ids=lambda text: str(tomllib.loads(text)["funnels"][0]["id"]))
+@pytest.mark.parametrize("text", examples(), ids=lambda text: str(next(iter(tomllib.loads(text).values()))[0]["id"]))
 def test_every_example_of_the_merchant_pages_is_read(text: str) -> None:
     tables = tomllib.loads(text)
 
     assert all(isinstance(read_offer(table, version=1), Offer) for table in tables.get("offers", ()))
-    assert all(isinstance(read_funnel(table, version=1), Funnel) for table in tables["funnels"])
+    assert all(isinstance(read_funnel(table, version=1), Funnel) for table in tables.get("funnels", ()))
+    assert all(isinstance(read_plan_group(table, version=1), PlanGroup) for table in tables.get("plan_groups", ()))
+
+
+def test_every_field_and_mode_of_a_plan_group_is_documented() -> None:
+    page = (ROOT / "docs/merchant/plans.md").read_text("utf-8")
+
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE)) == {
+        "id", *(field.name for field in GROUP_FIELDS), *MODES
+    }  # fmt: skip

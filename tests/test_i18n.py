@@ -238,7 +238,10 @@ FACTS: dict[str, Any] = {
     "order_url": "http://127.0.0.1:5000/orders/abc",
     "at": AT,
 }
-BUYER_KINDS = ("receipt", "outcome_paid", "outcome_not_charged", "outcome_returned", "refund_done")
+BUYER_KINDS = (
+    *("receipt", "outcome_paid", "outcome_not_charged", "outcome_returned", "refund_done"),
+    *("plan_changed", "plan_scheduled", "plan_not_changed"),
+)
 
 
 def mails(language: str) -> Iterator[tuple[str, str, str]]:

@@ -218,6 +218,11 @@ class Client:
         reply, fault = self._ordinary("POST", path, budget=budget, body=body)
         return self._read(reply, fault, model)
 
+    def patch(self, path: str, body: Mapping[str, Any], model: type[T], *, budget: Budget) -> T:
+        """Change an object without moving money, once. Raises NotExecuted (RateLimited for 429) or Unavailable."""
+        reply, fault = self._ordinary("PATCH", path, budget=budget, body=body)
+        return self._read(reply, fault, model)
+
     def delete(self, path: str, *, budget: Budget) -> Reply:
         """Send a DELETE, once, and return the answer whatever its status. Raises Unavailable if there is none."""
         reply, fault = self._ordinary("DELETE", path, budget=budget)

@@ -283,10 +283,31 @@ class ProductListItem(Struct, frozen=True, kw_only=True):
     metadata: Metadata | None = None
 
 
-class Subscription(Struct, frozen=True, kw_only=True):
-    """A subscription, as far as a purchase and the account page need it.
+class SubscriptionAddon(Struct, frozen=True, kw_only=True):
+    """An add-on of a subscription and how many of it."""
 
-    `recurring_pre_tax_amount` is one period's, for all units.
+    addon_id: Id
+    quantity: Count = 1
+
+
+class ScheduledChange(Struct, frozen=True, kw_only=True):
+    """What a subscription becomes at `effective_at`, its next renewal when that was scheduled."""
+
+    product_id: Id
+    effective: datetime = field(name="effective_at")
+    quantity: Count = 1
+    addons: list[SubscriptionAddon] | None = None
+    product_name: str | None = None
+
+    @property
+    def effective_at(self) -> int:
+        return epoch_ms(self.effective)
+
+
+class Subscription(Struct, frozen=True, kw_only=True):
+    """A subscription. `status`: pending, active, on_hold, paused, past_due, cancelled, failed, expired, or newer.
+
+    `next_billing_date` ends the current period; `recurring_pre_tax_amount` is each renewal's, in `currency`.
     """
 
     subscription_id: Id
@@ -294,15 +315,83 @@ class Subscription(Struct, frozen=True, kw_only=True):
     product_id: Id
     customer: CustomerLimited
     quantity: Count | None = None
+    addons: list[SubscriptionAddon] | None = None
     currency: Currency | None = None
     recurring_pre_tax_amount: Amount | None = None
+    tax_inclusive: bool | None = None
     payment_frequency_count: Count | None = None
     payment_frequency_interval: str | None = None
-    next_billing: datetime | None = field(name="next_billing_date", default=None)
-    cancel_at_next_billing_date: bool | None = None
     payment_method_id: str | None = None
     metadata: Metadata | None = None
+    cancel_at_next_billing_date: bool | None = None
+    on_demand: bool | None = None
+    trial_period_days: Count | None = None
+    discounts: list[Any] | None = None
+    discount_id: str | None = None
+    scheduled_change: ScheduledChange | None = None
     created: datetime | None = field(name="created_at", default=None)
+    previous_billing: datetime | None = field(name="previous_billing_date", default=None)
+    next_billing: datetime | None = field(name="next_billing_date", default=None)
+
+    @property
+    def created_at(self) -> int | None:
+        return None if self.created is None else epoch_ms(self.created)
+
+    @property
+    def previous_billing_at(self) -> int | None:
+        return None if self.previous_billing is None else epoch_ms(self.previous_billing)
+
+    @property
+    def next_billing_at(self) -> int | None:
+        return None if self.next_billing is None else epoch_ms(self.next_billing)
+
+
+class ChangeLineItem(Struct, frozen=True, kw_only=True):
+    """One line of a plan change's preview, of any `type`; `unit_price` is per unit and unprorated.
+
+    A negative `proration_factor` gives back the unused part of the old plan. A meter's line has neither.
+    """
+
+    type: str
+    id: str | None = None
+    product_id: str | None = None
+    name: str | None = None
+    currency: Currency | None = None
+    unit_price: Amount | None = None
+    quantity: Count | None = None
+    proration_factor: float | None = None
+
+
+class ChangeSummary(Struct, frozen=True, kw_only=True):
+    """What a plan change charges. `settlement_amount` is after tax and credit, `settlement_tax` before credit.
+
+    `customer_credits` is signed: negative spends credit, positive adds it; its currency may be another one.
+    """
+
+    settlement_amount: Amount
+    settlement_currency: Currency
+    settlement_tax: SignedAmount | None = None
+    customer_credits: SignedAmount = 0
+    customer_credits_currency: Currency | None = None
+
+
+class ImmediateCharge(Struct, frozen=True, kw_only=True):
+    """What a plan change charges, when, and for what."""
+
+    effective: datetime = field(name="effective_at")
+    summary: ChangeSummary
+    line_items: list[ChangeLineItem] = []
+
+    @property
+    def effective_at(self) -> int:
+        return epoch_ms(self.effective)
+
+
+class ChangePreview(Struct, frozen=True, kw_only=True):
+    """The exact amounts of a plan change that is not made: the only source of a price beside its button."""
+
+    immediate_charge: ImmediateCharge
+    new_plan: Subscription
 
 
 class WebhookEnvelope(Struct, frozen=True, kw_only=True):

@@ -1,9 +1,14 @@
-"""Subscriptions, as far as a purchase needs them."""
+"""Subscriptions: what they are, what a change of plan would cost, and the one POST that makes it."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from encore.dodo.answers import Answer, NotSent, classify
 from encore.dodo.client import Budget, Client, path_of
-from encore.dodo.models import Subscription, SubscriptionPage
+from encore.dodo.models import ChangePreview, Subscription, SubscriptionPage
 from encore.dodo.pages import Look, look
 from encore.dodo.payments import rfc3339
+from encore.errors import NotExecuted, Unavailable
 
 
 class Subscriptions:
@@ -14,7 +19,51 @@ class Subscriptions:
 
     def get(self, subscription_id: str, *, budget: Budget) -> Subscription:
         """Read a subscription. Raises NotExecuted (404 if unknown) or Unavailable."""
-        return self._client.get(path_of("/subscriptions/{}", subscription_id), Subscription, budget=budget)
+        found = self._client.get(path_of("/subscriptions/{}", subscription_id), Subscription, budget=budget)
+        if found.subscription_id != subscription_id:
+            # Believed, it would give one customer's plan to another.
+            raise Unavailable("other_subscription")
+        return found
+
+    def preview_change(self, subscription_id: str, body: Mapping[str, Any], *, budget: Budget) -> ChangePreview:
+        """Ask what a plan change would charge; changes nothing. Raises NotExecuted or Unavailable."""
+        path = path_of("/subscriptions/{}/change-plan/preview", subscription_id)
+        return self._client.post(path, body, ChangePreview, budget=budget)
+
+    def change_plan(
+        self, subscription_id: str, body: Mapping[str, Any], *, before_first_byte: Callable[[], bool]
+    ) -> Answer:
+        """Change a plan, and charge what that costs: one POST, never repeated, `charge_s` at most.
+
+        The answer to a change that settles on the stored method is a 200 without a body, or with nothing in it: that
+        is an UnknownAnswer, and only reading the subscription and its payments tells. Never raises for what the
+        provider or the network did. Raises ValueError for a body that may charge without changing the plan, or change
+        it without being paid: see `on_payment_failure` and `addons` in dodo-api.md, section 10.3.
+        """
+        if body.get("on_payment_failure") != "prevent_change" or "addons" not in body or "quantity" not in body:
+            raise ValueError("a plan change names its quantity and add-ons, and prevents what is not paid")
+        try:
+            path = path_of("/subscriptions/{}/change-plan", subscription_id)
+        except NotExecuted:
+            return NotSent("not_an_id")
+        exchange = self._client.send_once(path, body, before_first_byte=before_first_byte, is_charge=True)
+        return classify(exchange, now=self._client.clock.now())
+
+    def cancel_scheduled_change(self, subscription_id: str, *, budget: Budget) -> bool:
+        """Drop the scheduled change of a subscription; False if there is none (any more).
+
+        Raises Unavailable for any other answer: it may be asked for again.
+        """
+        path = path_of("/subscriptions/{}/change-plan/scheduled", subscription_id)
+        reply = self._client.delete(path, budget=budget)
+        if reply.status not in (200, 204, 404):
+            raise Unavailable(f"status_{reply.status}")
+        return reply.status != 404
+
+    def set_cancellation(self, subscription_id: str, *, at_next_billing: bool, budget: Budget) -> Subscription:
+        """End a subscription with its current period, or take that back. Raises NotExecuted or Unavailable."""
+        body = {"cancel_at_next_billing_date": at_next_billing}
+        return self._client.patch(path_of("/subscriptions/{}", subscription_id), body, Subscription, budget=budget)
 
     def list_all(
         self, *, customer_id: str | None = None, created_at_gte: int | None = None, budget: Budget

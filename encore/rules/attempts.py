@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from encore.rules.money import Money
 
-AttemptKind = Literal["one_click", "hosted"]
+AttemptKind = Literal["one_click", "plan_change", "hosted"]
 AttemptState = Literal[
     "queued",
     "sending",
@@ -39,9 +39,14 @@ LIVE_DIRECT: tuple[AttemptState, ...] = ("queued", "sending", "unknown", "pendin
 LIVE_HOSTED: tuple[AttemptState, ...] = ("opening", "hosted_open", "pending")
 LIVE: tuple[AttemptState, ...] = (*LIVE_DIRECT, "opening", "hosted_open")
 
-# The states each kind can ever be in: a hosted checkout is never sent by us, one click never opens a session.
+# The states each kind can ever be in: a hosted checkout is never sent by us, one click never opens a session, and
+# a plan change is neither queued (its preview would be old by then) nor returned (the provider refunds no proration).
 STATES_OF: dict[AttemptKind, tuple[AttemptState, ...]] = {
     "one_click": (*LIVE_DIRECT, "paid", "unwanted", "failed", "rejected", "absent", "not_sent", "dropped"),
+    "plan_change": (
+        *("sending", "unknown", "pending", "action_required"),
+        *("paid", "failed", "rejected", "absent", "not_sent", "dropped"),
+    ),
     "hosted": (*LIVE_HOSTED, "paid", "unwanted", "hosted_closed"),
 }
 
@@ -96,6 +101,7 @@ class Move:
 
 
 _ONE_CLICK_ENDS: tuple[AttemptState, ...] = ("failed", "rejected", "absent", "not_sent", "dropped")
+_LIVE_CHANGE: tuple[AttemptState, ...] = ("sending", "unknown", "pending", "action_required")
 
 MOVES: tuple[Move, ...] = (
     # One click: claim, send, settle.
@@ -121,6 +127,24 @@ MOVES: tuple[Move, ...] = (
     Move("one_click", "seen_failed", LIVE_DIRECT, "failed", "needs_checkout"),
     Move("one_click", "day_passed", ("action_required",), "dropped", "closed"),
     Move("one_click", "buyer_declined", ("action_required",), "dropped", "closed"),
+    # A plan change has no hosted fallback: a second subscription would be sold there. Every end closes the yes, and
+    # a success however late is honoured.
+    Move("plan_change", "claimed", (), "sending", "open"),
+    Move("plan_change", "not_written", ("sending", "unknown"), "not_sent", "closed"),
+    Move("plan_change", "refused", ("sending", "unknown"), "rejected", "closed"),
+    Move("plan_change", "accepted", ("sending", "unknown"), "pending", None),
+    Move("plan_change", "answer_unclear", ("sending",), "unknown", None),
+    Move("plan_change", "answer_disproved", ("pending",), "unknown", None),
+    Move("plan_change", "sender_ended", ("sending",), "unknown", None),
+    Move("plan_change", "sender_silent", ("sending",), "unknown", None),
+    Move("plan_change", "found_absent", ("unknown",), "absent", "closed"),
+    Move("plan_change", "seen_processing", _LIVE_CHANGE, "pending", None),
+    Move("plan_change", "seen_action", _LIVE_CHANGE, "action_required", None),
+    Move("plan_change", "seen_action_without_link", _LIVE_CHANGE, "dropped", "closed"),
+    Move("plan_change", "seen_failed", _LIVE_CHANGE, "failed", "closed"),
+    Move("plan_change", "day_passed", ("action_required",), "dropped", "closed"),
+    Move("plan_change", "buyer_declined", ("action_required",), "dropped", "closed"),
+    Move("plan_change", "success_kept", (*_LIVE_CHANGE, *_ONE_CLICK_ENDS), "paid", "charged"),
     # Hosted checkout: opened only when nothing is live, one session at a time.
     Move("hosted", "checkout_asked", (), "opening", None),
     Move("hosted", "buyer_declined", (), None, "closed"),
@@ -206,6 +230,13 @@ def sight(status: str | None) -> Sighting:
 
 Whose = Literal["ours", "renewal", "nobody"]
 
+# What the provider calls the payments that each kind of attempt makes. Source: `charge_type` of a payment, SDK 1.123.0.
+CHARGE_TYPES_OF: dict[AttemptKind, tuple[str | None, ...]] = {
+    "one_click": (None, "new"),
+    "plan_change": ("plan_change",),
+    "hosted": (None, "new"),
+}
+
 
 def whose_payment(
     *,
@@ -215,20 +246,21 @@ def whose_payment(
     stored_session_id: str | None,
     paid_session_id: str | None,
     charge_type: str | None,
+    kind: AttemptKind = "one_click",
 ) -> Whose:
     """Decide whether a payment that names an attempt belongs to it.
 
     `is_mark_true`: its `attempt_sig` verifies. `sent_customer_id` is the customer our request named, None for a
-    hosted session without one: then the session must be the attempt's. `charge_type` comes from the full payment.
+    hosted session without one: then the session must be the attempt's. `charge_type` comes from the full payment,
+    `kind` is the attempt's: a plan change is paid by a payment of that type, and nothing else is.
     A payment link lets anyone write metadata and renewals may inherit it, so the mark alone proves nothing; a
     renewal is stored as such and is never somebody's duplicate.
     """
     if not is_mark_true:
         return "nobody"
-    if charge_type in ("renewal", "on_demand"):
-        return "renewal"
-    if charge_type not in (None, "new"):
-        return "nobody"
+    if charge_type not in CHARGE_TYPES_OF[kind]:
+        # Begun elsewhere, a plan change inherits its subscription's metadata just as a renewal does.
+        return "renewal" if charge_type in ("renewal", "on_demand", "plan_change") else "nobody"
     if sent_customer_id is not None:
         return "ours" if paying_customer_id == sent_customer_id else "nobody"
     is_session = stored_session_id is not None and stored_session_id == paid_session_id
@@ -278,9 +310,13 @@ def next_look_after(
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Payment kept, attempt paid, outcome charged: order, entitlements, receipt. `is_less`: below the consent."""
+    """Payment kept, attempt paid, outcome charged: order, entitlements, receipt.
+
+    `is_less`: below the consent. `is_more`: a plan change charged above it, or in another currency, for a person.
+    """
 
     is_less: bool = False
+    is_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +337,7 @@ class Return:
 class LeaveToPerson:
     """Nothing is moved: there is no row, or nothing to refund."""
 
-    reason: Literal["no_row", "zero_amount"]
+    reason: Literal["no_row", "zero_amount", "paid_twice"]
 
 
 SuccessMeaning = Keep | KeepAndRefund | Return | LeaveToPerson
@@ -326,6 +362,8 @@ def judge_success(
     """
     if outcome is None:
         return LeaveToPerson("no_row")
+    if kind == "plan_change":
+        return _plan_change_meaning(outcome=outcome, amount_agreed=amount_agreed, amount_paid=amount_paid)
     meaning = _meaning(
         kind=kind,
         standing=_standing(kind=kind, outcome=outcome, closed_at=closed_at, begun_at=begun_at),
@@ -338,6 +376,15 @@ def judge_success(
     if amount_paid.minor == 0 and not isinstance(meaning, Keep):
         return LeaveToPerson("zero_amount")
     return meaning
+
+
+def _plan_change_meaning(*, outcome: str, amount_agreed: Money | None, amount_paid: Money) -> SuccessMeaning:
+    """A plan change is never returned: the provider refunds no prorated line, and the plan has changed already."""
+    if outcome in ("charged", "refunded"):
+        return LeaveToPerson("paid_twice")
+    if amount_agreed is None or amount_paid.currency != amount_agreed.currency:
+        return Keep(is_more=True)
+    return Keep(is_less=amount_paid < amount_agreed, is_more=amount_paid > amount_agreed)
 
 
 def _standing(*, kind: str, outcome: str, closed_at: int | None, begun_at: int) -> Return | None:

@@ -129,7 +129,8 @@ def read_moment(value: object) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _read_words(value: object) -> Words:
+def read_words(value: object) -> Words:
+    """Read a merchant's words, one text a language."""
     if not isinstance(value, Mapping) or not value or not set(value) <= set(LANGUAGES):
         raise ValueError("fault.words_expected")
     return {language: read_text(words) for language, words in value.items()}
@@ -138,7 +139,7 @@ def _read_words(value: object) -> Words:
 def _read_points(value: object) -> tuple[Words, ...]:
     if not isinstance(value, list | tuple) or len(value) > 6:
         raise ValueError("fault.points_expected")
-    return tuple(_read_words(point) for point in value)
+    return tuple(read_words(point) for point in value)
 
 
 _ONE_TIME_FIELDS = (
@@ -146,9 +147,9 @@ _ONE_TIME_FIELDS = (
     OfferField("product", read_text, is_required=True),
     OfferField("quantity", read_whole(1, MAX_QUANTITY), default=1),
     OfferField("discount_code", read_text),
-    OfferField("title", _read_words, is_required=True),
-    OfferField("text", _read_words, default={}),
-    OfferField("terms", _read_words, default={}),
+    OfferField("title", read_words, is_required=True),
+    OfferField("text", read_words, default={}),
+    OfferField("terms", read_words, default={}),
     OfferField("points", _read_points, default=()),
     OfferField("deadline", read_moment),
     OfferField("expires_after_min", read_whole(*EXPIRY_MIN)),

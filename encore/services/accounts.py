@@ -14,8 +14,6 @@ import structlog
 
 from encore import tokens
 from encore.dodo import Budget
-from encore.dodo.models import Subscription as ProviderSubscription
-from encore.dodo.models import epoch_ms
 from encore.errors import NotExecuted, ProviderError
 from encore.rules.methods import ExpiryState, SavedMethod, expiry_state
 from encore.rules.money import Money
@@ -24,6 +22,7 @@ from encore.services import bookkeeping, budgets, catalogue, order_pages, quotin
 from encore.services.pages import PaymentLine, ProductCard
 from encore.services.shop import Shop
 from encore.services.sign_ins import Account
+from encore.services.subscriptions import settle_subscription
 from encore.store import checkouts, customers, orders, subscriptions
 from encore.store.orders import Order
 from encore.store.subscriptions import Subscription
@@ -42,13 +41,13 @@ _ABOVE_ALL_NUMBERS = 2**62
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRow:
-    """One order in a list: its number, the page it is told on, and its payment.
+    """One order in a list: its number, the page it is told on (None: no page), and its payment.
 
     `first_number` is that of the order whose offer it came from, None for a first order.
     """
 
     number: int
-    ref: str
+    ref: str | None
     first_number: int | None
     line: PaymentLine
 
@@ -63,8 +62,9 @@ class OrderList:
 
 @dataclass(frozen=True, kw_only=True)
 class SubscriptionRow:
-    """A subscription as last read from the provider; `price` is one period's before tax."""
+    """A subscription as last read from the provider; `id` is ours, `price` is one period's before tax."""
 
+    id: str
     product_name: str
     quantity: int
     status: str
@@ -149,7 +149,8 @@ def _order_row(shop: Shop, order: Order) -> OrderRow:
     first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
     return OrderRow(
         number=order.number,
-        ref=bookkeeping.ref_of(shop, first or order),
+        # A change of a plan that was bought elsewhere follows no order of ours.
+        ref=bookkeeping.ref_of(shop, first or order) if (first or order).checkout_id else None,
         first_number=first.number if first else None,
         line=order_pages.payment_line(shop, order),
     )
@@ -298,28 +299,9 @@ def _ask_subscriptions(shop: Shop, customer_id: str, budget: Budget) -> None:
         for found in look.items:
             # A filter that the provider forgets must not show one customer's plans to another.
             if found.customer.customer_id == customer_id:
-                subscriptions.upsert_subscription(shop.store, _row(found, now=now))
+                settle_subscription(shop, found)
         if look.is_clean:
             subscriptions.mark_read(shop.store, customer_id, now=now)
-
-
-def _row(found: ProviderSubscription, *, now: int) -> Subscription:
-    return Subscription(
-        id=found.subscription_id,
-        customer_id=found.customer.customer_id,
-        product_id=found.product_id,
-        status=found.status,
-        quantity=found.quantity or 1,
-        amount=found.recurring_pre_tax_amount,
-        currency=found.currency,
-        interval_count=found.payment_frequency_count,
-        interval_unit=found.payment_frequency_interval,
-        next_billing_at=epoch_ms(found.next_billing) if found.next_billing else None,
-        cancels_at_period_end=int(bool(found.cancel_at_next_billing_date)),
-        payment_method_id=found.payment_method_id,
-        created_at=epoch_ms(found.created) if found.created else None,
-        observed_at=now,
-    )
 
 
 def _current_subscriptions(shop: Shop, account: Account) -> list[Subscription]:
@@ -330,6 +312,7 @@ def _current_subscriptions(shop: Shop, account: Account) -> list[Subscription]:
 def _list_subscriptions(shop: Shop, account: Account) -> tuple[SubscriptionRow, ...]:
     return tuple(
         SubscriptionRow(
+            id=row.id,
             product_name=_product_name(shop, row.product_id),
             quantity=row.quantity,
             status=row.status,

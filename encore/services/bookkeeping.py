@@ -3,7 +3,7 @@
 Call these inside `store.write()`, so that a fact and its record commit together.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from encore import tokens
 from encore.rules.attempts import AttemptEvent, AttemptKind, Outcome, leaving, transition
@@ -57,7 +57,7 @@ def apply_event(
     False if the attempt has meanwhile left every state the event may leave, which is never an error: read it again.
     """
     acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
-    kind: AttemptKind = "hosted" if attempt.kind == "hosted" else "one_click"
+    kind = cast(AttemptKind, attempt.kind)
     allowed = leaving(kind, event)
     move = transition(
         kind, allowed[0], event=event, undo_asked=acceptance is not None and acceptance.undo_at is not None

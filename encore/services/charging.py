@@ -4,6 +4,7 @@ The protocol is `charging.md`. Nothing here repeats a charging POST, and nothing
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal, assert_never
 
@@ -11,7 +12,9 @@ from encore.crash_point import crash_point
 from encore.dodo.answers import Accepted, Answer, NotSent, Refused, UnknownAnswer
 from encore.errors import ProviderError
 from encore.ids import new_id
+from encore.rules.attempts import AttemptKind
 from encore.rules.card_declines import HARD, SOFT
+from encore.rules.money import Money
 from encore.rules.quotes import Quote, thaw
 from encore.services import bookkeeping, budgets, observe, quoting
 from encore.services.consent import Consent
@@ -66,9 +69,7 @@ def accept(
         quote = thaw(instance.quote_json)
         if quote.method is None:
             return "taken"
-        attempt_id = new_id("att")
-        # Written before the claim: between its commit and the first byte nothing is left to do.
-        body = _request(shop, instance, quote, attempt_id=attempt_id)
+        charge = _one_click(shop, instance, quote, buy_again=buy_again)
         try:
             fresh = quoting.recheck(shop, instance)
         except ProviderError:
@@ -76,35 +77,54 @@ def accept(
     if fresh != "same":
         return "moved"
     crash_point("claim.checked")
-    return _claim_and_send(
-        shop, instance, quote, attempt_id=attempt_id, body=body, consent=consent, buy_again=buy_again
+    return claim_and_send(shop, instance, charge, consent=consent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """What a yes is to charge: the same claim, send and settle for every kind of attempt.
+
+    `body` is the one request, written before the claim: between its commit and the first byte nothing is left to do.
+    `is_still_offered` is asked again inside the claim's own transaction. `can_wait`: it may be queued for the worker;
+    `is_capped`: it counts against what one click may charge a customer in a day.
+    """
+
+    kind: AttemptKind
+    attempt_id: str
+    body: dict[str, object]
+    product_id: str
+    quantity: int
+    amount: Money
+    is_still_offered: Callable[[], bool]
+    subscription_id: str | None = None
+    can_wait: bool = True
+    is_capped: bool = True
+
+
+def _one_click(shop: Shop, instance: OfferInstance, quote: Quote, *, buy_again: bool) -> Charge:
+    attempt_id = new_id("att")
+    return Charge(
+        kind="one_click",
+        attempt_id=attempt_id,
+        body=_request(shop, instance, quote, attempt_id=attempt_id),
+        product_id=quote.product_id,
+        quantity=quote.quantity,
+        amount=quote.total,
+        is_still_offered=lambda: is_still_offered(shop, instance, buy_again=buy_again),
     )
 
 
-def _claim_and_send(
-    shop: Shop,
-    instance: OfferInstance,
-    quote: Quote,
-    *,
-    attempt_id: str,
-    body: dict[str, object],
-    consent: Consent,
-    buy_again: bool,
-) -> AcceptResult:
+def claim_and_send(shop: Shop, instance: OfferInstance, charge: Charge, *, consent: Consent) -> AcceptResult:
+    """Claim the yes to a shown instance and send its one request, whoever else clicks; the rows say what came of it.
+
+    The caller has asked the provider a moment ago whether the price is still the one shown.
+    """
     has_slot = shop.send_slots.acquire(blocking=False)
     try:
         # Named before the claim commits: a heartbeat between commit and POST must not take this thread for gone.
-        with shop.presence.sending(attempt_id):
+        with shop.presence.sending(charge.attempt_id):
             try:
-                claim = _claim(
-                    shop,
-                    instance,
-                    quote,
-                    attempt_id=attempt_id,
-                    consent=consent,
-                    buy_again=buy_again,
-                    may_send=has_slot,
-                )
+                claim = _claim(shop, instance, charge, consent=consent, may_send=has_slot)
             except _NotTaken as refusal:
                 return refusal.result
             except StoreFull:
@@ -113,7 +133,7 @@ def _claim_and_send(
                 return "unavailable"
             crash_point("claim.committed")
             if claim.attempt is not None and claim.attempt.state == "sending":
-                send(shop, claim.attempt, body, boottime=claim.boottime)
+                send(shop, claim.attempt, charge.body, boottime=claim.boottime)
     finally:
         if has_slot:
             shop.send_slots.release()
@@ -121,16 +141,7 @@ def _claim_and_send(
     return "taken"
 
 
-def _claim(
-    shop: Shop,
-    instance: OfferInstance,
-    quote: Quote,
-    *,
-    attempt_id: str,
-    consent: Consent,
-    buy_again: bool,
-    may_send: bool,
-) -> _Claim:
+def _claim(shop: Shop, instance: OfferInstance, charge: Charge, *, consent: Consent, may_send: bool) -> _Claim:
     if not shop.store.has_room():
         raise _NotTaken("unavailable")
     sender_id = shop.presence.join("web")
@@ -140,32 +151,30 @@ def _claim(
         now = shop.now()
         if not offer_instances.claim_instance(shop.store, instance.id, quote_hash=instance.quote_hash, now=now):
             raise _NotTaken("taken")
-        acceptance = _new_acceptance(instance, quote, consent=consent, now=now)
+        acceptance = _new_acceptance(instance, charge, consent=consent, now=now)
         # Second guard: one open yes a customer and product, whatever the tab, order or placement. The loser rolls
         # back, so that its page leads to the first yes.
         if not acceptances.insert_acceptance(shop.store, acceptance):
             raise _NotTaken("taken")
-        if not is_still_offered(shop, instance, buy_again=buy_again):
+        if not charge.is_still_offered():
             raise _NotTaken("taken")
-        attempt = _stake(
-            shop, acceptance, quote, attempt_id=attempt_id, sender_id=sender_id, may_send=may_send, now=now
-        )
+        attempt = _stake(shop, acceptance, charge, sender_id=sender_id, may_send=may_send, now=now)
         bookkeeping.record(shop, "offer.accepted", instance_id=instance.id, acceptance_id=acceptance.id)
         offer_instances.insert_event(shop.store, instance.id, kind="accepted", now=now)
         crash_point("claim.uncommitted")
     return _Claim(attempt=attempt, boottime=boottime)
 
 
-def _new_acceptance(instance: OfferInstance, quote: Quote, *, consent: Consent, now: int) -> Acceptance:
+def _new_acceptance(instance: OfferInstance, charge: Charge, *, consent: Consent, now: int) -> Acceptance:
     return Acceptance(
         id=new_id("acc"),
         consent_json=json.dumps({**asdict(consent), "at": now}, sort_keys=True, ensure_ascii=False),
         offer_instance_id=instance.id,
         customer_id=instance.customer_id,
-        product_id=quote.product_id,
-        quantity=quote.quantity,
-        amount=quote.total.minor,
-        currency=quote.currency,
+        product_id=charge.product_id,
+        quantity=charge.quantity,
+        amount=charge.amount.minor,
+        currency=charge.amount.currency,
         undo_at=None,
         created_at=now,
         closed_at=None,
@@ -186,25 +195,27 @@ def is_still_offered(shop: Shop, instance: OfferInstance, *, buy_again: bool) ->
 def _stake(
     shop: Shop,
     acceptance: Acceptance,
-    quote: Quote,
+    charge: Charge,
     *,
-    attempt_id: str,
     sender_id: str,
     may_send: bool,
     now: int,
 ) -> Attempt | None:
     """Count the charge against every budget and store its attempt; None if the yes must go to the checkout."""
-    if _is_storm(shop, now=now) or not bookkeeping.take_spend(shop, acceptance.customer_id, quote.total):
+    if charge.is_capped and (
+        _is_storm(shop, now=now) or not bookkeeping.take_spend(shop, acceptance.customer_id, charge.amount)
+    ):
         acceptances.mark_outcome(shop.store, acceptance.id, outcome="needs_checkout", leaving=("open",), now=now)
         return None
     goes_now = budgets.take(shop, "charge") and may_send
     # Whatever the reason to wait, a queued yes needs somebody to send it or to give it up.
-    if not goes_now and not _has_worker(shop, now=now):
+    if not goes_now and not (charge.can_wait and _has_worker(shop, now=now)):
         raise _NotTaken("limited")
     attempt = Attempt(
-        id=attempt_id,
+        id=charge.attempt_id,
         acceptance_id=acceptance.id,
-        kind="one_click",
+        subscription_id=charge.subscription_id,
+        kind=charge.kind,
         state="sending" if goes_now else "queued",
         # Counted before the POST: a process that dies between this commit and the first byte must not leave room
         # for a second request.
@@ -251,7 +262,10 @@ def send(shop: Shop, attempt: Attempt, body: dict[str, object], *, boottime: flo
             and shop.clock.boottime() - boottime <= window_s
         )
 
-    answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
+    if attempt.kind == "plan_change":
+        answer = shop.dodo.subscriptions.change_plan(str(attempt.subscription_id), body, before_first_byte=is_in_window)
+    else:
+        answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
     settle(shop, attempt, answer)
     if isinstance(answer, Accepted):
         observe.try_payment(shop, answer.payment_id, budget=shop.dodo.budget(_STATUS_READ_S))

@@ -12,6 +12,9 @@ SEEDED_AT = "demo.seeded_at"
 _FILE = "starter-course.toml"
 # The products that file is about, by the names of the sandbox's demo catalogue.
 _PRODUCTS = ("starter-course", "complete-bundle", "design-templates")
+# And its plans, where the catalogue has them.
+_PLANS_FILE = "plans.toml"
+_PLANS = ("basic-plan", "pro-plan")
 
 Seeded = Literal["seeded", "already", "own_offers", "other_catalogue"]
 
@@ -34,16 +37,26 @@ def seed(shop: Shop) -> Seeded:
         return _note(shop, "own_offers")
     if any(catalogue.get_by_slug(shop.store, slug) is None for slug in _PRODUCTS):
         return _note(shop, "other_catalogue")
-    result = offer_files.import_text(shop, demo_text())
+    _import(shop, _FILE)
+    if all(catalogue.get_by_slug(shop.store, slug) is not None for slug in _PLANS):
+        _import(shop, _PLANS_FILE)
+    return _note(shop, "seeded")
+
+
+def _import(shop: Shop, file: str) -> None:
+    result = offer_files.import_text(shop, _read(file))
     if isinstance(result, offer_files.Refused):
         fault = result.faults[0].fault
-        raise DemoRefused(f"{_FILE}: {fault.where}: {fault.key} {dict(fault.values)}")
-    return _note(shop, "seeded")
+        raise DemoRefused(f"{file}: {fault.where}: {fault.key} {dict(fault.values)}")
 
 
 def demo_text() -> str:
     """Return the demo's offers and funnel as a merchant would write them."""
-    return (files("encore.services") / "recipes" / _FILE).read_text("utf-8")
+    return _read(_FILE)
+
+
+def _read(file: str) -> str:
+    return (files("encore.services") / "recipes" / file).read_text("utf-8")
 
 
 def _note(shop: Shop, what: Seeded) -> Seeded:

@@ -6,9 +6,10 @@ from typing import Any
 from encore.dodo.models import Payment
 from encore.ids import new_id
 from encore.rules.methods import read_expiry, read_last4, read_network
+from encore.rules.plan_changes import thaw_change
 from encore.services import bookkeeping
 from encore.services.shop import Shop
-from encore.store import acceptances, catalogue, customers, offer_instances, orders
+from encore.store import acceptances, catalogue, customers, offer_instances, orders, subscriptions
 from encore.store import payments as payment_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
@@ -28,6 +29,8 @@ def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
         quantity=checkout.quantity,
         language=checkout.language,
     )
+    if payment.subscription_id is not None:
+        subscriptions.mark_order(shop.store, payment.subscription_id, order_id=order.id)
     _send_receipt(shop, order, payment, number=order.number, ref=checkout.ref)
     return order
 
@@ -53,6 +56,71 @@ def grant_acceptance(
     )
     _send_receipt(shop, order, payment, number=first.number, ref=bookkeeping.ref_of(shop, first))
     return order
+
+
+def grant_plan_change(
+    shop: Shop, acceptance: Acceptance, attempt: Attempt, instance: OfferInstance, *, payment: Payment | None
+) -> Order:
+    """Write the order of a plan change that is done, and tell its buyer, once; `payment` None: nothing was charged.
+
+    It gives no access of its own: what a customer has follows the subscription, when that is read.
+    """
+    subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
+    quote = thaw_change(instance.quote_json)
+    product = catalogue.get_product(shop.store, acceptance.product_id)
+    order = Order(
+        id=new_id("ord"),
+        number=orders.next_number(shop.store),
+        checkout_id=None,
+        acceptance_id=acceptance.id,
+        attempt_id=attempt.id,
+        payment_id=payment.payment_id if payment else None,
+        first_order_id=subscription.order_id if subscription else None,
+        customer_id=acceptance.customer_id,
+        buyer_key=instance.buyer_key,
+        product_id=acceptance.product_id,
+        product_name=product.name if product else acceptance.product_id,
+        quantity=acceptance.quantity,
+        amount=payment.total_amount if payment else 0,
+        currency=payment.currency if payment else quote.due.currency,
+        language=instance.language,
+        country=payment.billing.country if payment and payment.billing else None,
+        created_at=shop.now(),
+        state="granted",
+    )
+    orders.insert_order(shop.store, order)
+    bookkeeping.record(
+        shop,
+        "order.granted",
+        order_id=order.id,
+        payment_id=order.payment_id,
+        amount=order.amount,
+        currency=order.currency,
+    )
+    subscriptions.mark_order(shop.store, str(attempt.subscription_id), order_id=order.id)
+    subscriptions.insert_to_read(shop.store, str(attempt.subscription_id), due_at=shop.now())
+    bookkeeping.tell_buyer(
+        shop,
+        "plan_scheduled" if quote.is_scheduled else "plan_changed",
+        dedup=order.id,
+        customer_id=order.customer_id,
+        language=order.language,
+        facts=message_facts(
+            product_name=order.product_name,
+            amount=order.amount,
+            currency=order.currency,
+            card=card_of(payment) if payment else None,
+            order_number=order.number,
+            url=subscription_url(shop, subscription.id if subscription else ""),
+            at=quote.effective_at if quote.is_scheduled else shop.now(),
+        ),
+    )
+    return order
+
+
+def subscription_url(shop: Shop, subscription_id: str) -> str:
+    """Return the address of a subscription's page; it asks for a sign-in."""
+    return f"{shop.settings.public_url}/account/subscriptions/{subscription_id}"
 
 
 def _grant(
@@ -212,8 +280,13 @@ def message_about_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str)
 def message_about_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: str) -> None:
     """Queue a message about a yes that left no payment: what was not charged, and that the order is complete."""
     instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
-    first = orders.get_order(shop.store, instance.source_ref) if instance else None
-    if instance is None or first is None or acceptance.amount is None:
+    if instance is None or acceptance.amount is None:
+        return
+    if instance.kind == "plan_change":
+        _message_about_change(shop, kind, acceptance, instance, dedup=dedup)
+        return
+    first = orders.get_order(shop.store, instance.source_ref)
+    if first is None:
         return
     product = catalogue.get_product(shop.store, acceptance.product_id)
     bookkeeping.tell_buyer(
@@ -229,6 +302,30 @@ def message_about_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: s
             card=None,
             order_number=first.number,
             url=order_url(shop, bookkeeping.order_ref(shop, first.id)),
+            at=shop.now(),
+        ),
+    )
+
+
+def _message_about_change(
+    shop: Shop, kind: str, acceptance: Acceptance, instance: OfferInstance, *, dedup: str
+) -> None:
+    quote = thaw_change(instance.quote_json)
+    subscription = subscriptions.get_by_provider_id(shop.store, quote.wish.subscription_id)
+    product = catalogue.get_product(shop.store, acceptance.product_id)
+    bookkeeping.tell_buyer(
+        shop,
+        kind,
+        dedup=dedup,
+        customer_id=acceptance.customer_id,
+        language=instance.language,
+        facts=message_facts(
+            product_name=product.name if product else acceptance.product_id,
+            amount=quote.due.minor,
+            currency=quote.due.currency,
+            card=None,
+            order_number=None,
+            url=subscription_url(shop, subscription.id if subscription else ""),
             at=shop.now(),
         ),
     )

@@ -7,16 +7,17 @@ as seen, its owner is found by proof, and the change is one transaction that nam
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from encore import tokens
 from encore.crash_point import crash_point
 from encore.dodo import Budget
 from encore.dodo.models import Payment, PaymentListItem
 from encore.errors import ProviderError
-from encore.rules.attempts import Sighting, sight, whose_payment
+from encore.rules.attempts import CHARGE_TYPES_OF, AttemptKind, Sighting, sight, whose_payment
 from encore.services import fulfilment, refunds, settling
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, checkouts
+from encore.store import acceptances, attempts, checkouts, subscriptions
 from encore.store import payments as payment_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
@@ -118,6 +119,9 @@ def settle_payment(shop: Shop, payment: Payment) -> bool:
                 settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
         refunds.observe_refunds(shop, payment)
         refunds.observe_disputes(shop, payment)
+        if payment.subscription_id is not None:
+            # What was paid for it shows only in the subscription itself, which the worker reads.
+            subscriptions.insert_to_read(shop.store, payment.subscription_id, due_at=shop.now())
         crash_point("observe.uncommitted")
     crash_point("observe.committed")
     return True
@@ -149,10 +153,16 @@ def _marked_attempt(shop: Shop, payment: Payment) -> _Owner | None:
         stored_session_id=attempt.provider_session_id if attempt else None,
         paid_session_id=payment.checkout_session_id,
         charge_type=payment.charge_type,
+        kind=cast(AttemptKind, attempt.kind) if attempt else _kind_paid_by(payment),
     )
     if whose != "ours":
         return _Renewal() if whose == "renewal" else None
     return _AttemptOwner(attempt, acceptance) if attempt and acceptance else _LostRow(attempt_id)
+
+
+def _kind_paid_by(payment: Payment) -> AttemptKind:
+    """Return the kind of attempt that makes such a payment, where the attempt's own row is lost."""
+    return "plan_change" if payment.charge_type in CHARGE_TYPES_OF["plan_change"] else "one_click"
 
 
 def _owner_of_session(shop: Shop, payment: Payment) -> _Owner | None:

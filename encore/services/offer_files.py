@@ -1,4 +1,4 @@
-"""Offers and funnels as text: a TOML file is read, checked as a whole, and published all of it or nothing.
+"""Offers, funnels and plan groups as text: a TOML file is read, checked as a whole, and published all of it or nothing.
 
 A published version never changes: the same text again changes nothing, other text is a new version.
 """
@@ -15,12 +15,14 @@ from encore.errors import NotExecuted
 from encore.rules.funnels import Funnel, check_version, read_funnel, write_funnel
 from encore.rules.kinds import Fault, Offer, read_offer, write_offer
 from encore.rules.money import Money
-from encore.services import funnels
+from encore.rules.plan_groups import PlanGroup, read_plan_group, write_plan_group
+from encore.services import funnels, plan_groups
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
 from encore.store import catalogue
 from encore.store import funnels as funnel_rows
 from encore.store import offers as offer_rows
+from encore.store import plan_groups as group_rows
 from encore.store.catalogue import Product
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
@@ -38,9 +40,9 @@ class LocatedFault:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What an import makes of one offer or funnel."""
+    """What an import makes of one offer, funnel or plan group."""
 
-    noun: funnels.Noun
+    noun: Literal["offer", "funnel", "plan_group"]
     id: str
     version: int
     what: Literal["new", "changed", "unchanged"]
@@ -67,11 +69,15 @@ class _Draft:
 
     offers: dict[str, Offer] = field(default_factory=dict)
     funnels: dict[str, Funnel] = field(default_factory=dict)
+    groups: dict[str, PlanGroup] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
 
 def import_text(shop: Shop, text: str) -> Imported | Refused:
-    """Publish every offer and funnel of a TOML text, or none. Raises Unavailable if a discount cannot be checked."""
+    """Publish every offer, funnel and plan group of a TOML text, or none.
+
+    Raises Unavailable if a discount cannot be checked.
+    """
     draft, refused = _check(shop, text)
     if refused is not None:
         return refused
@@ -79,6 +85,7 @@ def import_text(shop: Shop, text: str) -> Imported | Refused:
         changes = [
             *(_publish_offer(shop, offer) for offer in draft.offers.values()),
             *(_publish_funnel(shop, funnel) for funnel in draft.funnels.values()),
+            *(_publish_group(shop, group) for group in draft.groups.values()),
         ]
     return Imported(tuple(changes))
 
@@ -91,6 +98,7 @@ def check_text(shop: Shop, text: str) -> Imported | Refused:
     changes = [
         *(_change_of_offer(shop, offer) for offer in draft.offers.values()),
         *(_change_of_funnel(shop, funnel) for funnel in draft.funnels.values()),
+        *(_change_of_group(shop, group) for group in draft.groups.values()),
     ]
     return Imported(tuple(changes))
 
@@ -129,7 +137,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 def _read(shop: Shop, tables: Mapping[str, Any]) -> _Draft:
     draft = _Draft()
-    unknown = [name for name in tables if name not in ("offers", "funnels")]
+    unknown = [name for name in tables if name not in ("offers", "funnels", "plan_groups")]
     draft.faults.extend(Fault(where=name, key="fault.unknown_field") for name in unknown)
     for table in _tables(tables, "offers", faults=draft.faults):
         read = read_offer(_with_product_id(shop, table), version=0)
@@ -144,9 +152,28 @@ def _read(shop: Shop, tables: Mapping[str, Any]) -> _Draft:
             draft.faults.extend(funnel)
         elif _has_good_id(funnel.id, noun="funnels", taken=draft.funnels, faults=draft.faults):
             draft.funnels[funnel.id] = funnel
-    if not draft.offers and not draft.funnels and not draft.faults:
+    _read_groups(shop, tables, draft)
+    if not draft.offers and not draft.funnels and not draft.groups and not draft.faults:
         draft.faults.append(Fault(where="file", key="fault.nothing_in_it"))
     return draft
+
+
+def _read_groups(shop: Shop, tables: Mapping[str, Any], draft: _Draft) -> None:
+    for table in _tables(tables, "plan_groups", faults=draft.faults):
+        group = read_plan_group(_with_plan_ids(shop, table), version=0)
+        if not isinstance(group, PlanGroup):
+            draft.faults.extend(group)
+        elif _has_good_id(group.id, noun="plan_groups", taken=draft.groups, faults=draft.faults):
+            draft.groups[group.id] = group
+    for group in draft.groups.values():
+        draft.faults.extend(_plan_faults(shop, group, others=_other_groups(shop, draft, group)))
+
+
+def _with_plan_ids(shop: Shop, table: dict[str, Any]) -> dict[str, Any]:
+    plans = table.get("plans")
+    if not isinstance(plans, list) or not all(isinstance(plan, dict) for plan in plans):
+        return table
+    return {**table, "plans": [_with_product_id(shop, plan) for plan in plans]}
 
 
 def _tables(tables: Mapping[str, Any], name: str, *, faults: list[Fault] | None = None) -> list[dict[str, Any]]:
@@ -221,6 +248,41 @@ def _product_faults(shop: Shop, offer: Offer) -> list[Fault]:
         faults.append(Fault(where=where, key="fault.product_without_price", values=named))
     if offer.deadline_at is not None and offer.deadline_at <= shop.now():
         faults.append(Fault(where=f"offers.{offer.id}.deadline", key="fault.deadline_past"))
+    return faults
+
+
+def _other_groups(shop: Shop, draft: _Draft, group: PlanGroup) -> list[PlanGroup]:
+    """Return the groups there will be beside this one: the file's, and the stored ones it does not name."""
+    stored = [
+        plan_groups.read_group_row(row.definition_json, version=row.version)
+        for row in group_rows.list_plan_groups(shop.store)
+    ]
+    beside = [other for other in stored if other.id not in draft.groups] + list(draft.groups.values())
+    return [other for other in beside if other.id != group.id]
+
+
+def _plan_faults(shop: Shop, group: PlanGroup, *, others: list[PlanGroup]) -> list[Fault]:
+    """Check that every plan can be changed to: recurring, of one currency, and in no other group."""
+    where = f"plan_groups.{group.id}.plans"
+    faults = []
+    currencies = set()
+    for plan in group.plans:
+        product = catalogue.get_product(shop.store, plan.product_id)
+        named = (("product", plan.product_id),)
+        if product is None:
+            faults.append(Fault(where=where, key="fault.unknown_product", values=named))
+            continue
+        currencies.add(product.currency)
+        if not product.is_recurring:
+            faults.append(Fault(where=where, key="fault.product_once", values=named))
+        if product.archived_at is not None:
+            faults.append(Fault(where=where, key="fault.product_archived", values=named))
+        other = next((beside for beside in others if beside.place_of(plan.product_id) is not None), None)
+        if other is not None:
+            faults.append(Fault(where=where, key="fault.plan_elsewhere", values=(*named, ("group", other.id))))
+    if len(currencies) > 1:
+        mixed = (("currencies", ", ".join(sorted(currencies))),)
+        faults.append(Fault(where=where, key="fault.currency_mixed", values=mixed))
     return faults
 
 
@@ -344,15 +406,32 @@ def _change_of_funnel(shop: Shop, funnel: Funnel) -> Change:
     return change if is_same else replace(change, version=row.version + 1, what="changed")
 
 
+def _publish_group(shop: Shop, group: PlanGroup) -> Change:
+    change = _change_of_group(shop, group)
+    if change.what != "unchanged":
+        definition_json = _canonical(write_plan_group(group))
+        group_rows.upsert_plan_group(shop.store, group.id, definition_json=definition_json, now=shop.now())
+    return change
+
+
+def _change_of_group(shop: Shop, group: PlanGroup) -> Change:
+    row = group_rows.get_plan_group(shop.store, group.id)
+    change = Change(noun="plan_group", id=group.id, version=1, what="new", state=funnels.LIVE)
+    if row is None:
+        return change
+    is_same = row.definition_json == _canonical(write_plan_group(group))
+    return replace(change, version=row.version + (not is_same), what="unchanged" if is_same else "changed")
+
+
 def _canonical(table: dict[str, Any]) -> str:
     return json.dumps(table, sort_keys=True, ensure_ascii=False)
 
 
 # ---- Places ----------------------------------------------------------------------------------------------------
 
-_HEADER = re.compile(r"\s*\[\[\s*(?P<noun>offers|funnels)\s*\]\]")
+_HEADER = re.compile(r"\s*\[\[\s*(?P<noun>offers|funnels|plan_groups)\s*\]\]")
 _VALUE = re.compile(r"\s*(?P<name>[A-Za-z0-9_]+)\s*[.=]")
-_TABLE = re.compile(r"\s*\[+\s*(offers|funnels)\s*\.\s*(?P<name>[A-Za-z0-9_]+)")
+_TABLE = re.compile(r"\s*\[+\s*(offers|funnels|plan_groups)\s*\.\s*(?P<name>[A-Za-z0-9_]+)")
 
 
 def _line_in(message: str) -> int | None:

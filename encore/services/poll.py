@@ -12,7 +12,7 @@ from encore.errors import NotExecuted, ProviderError, RateLimited
 from encore.rules.disputes import OPEN
 from encore.services import budgets, observe, refunds
 from encore.services.shop import Shop
-from encore.store import attempts, checkouts, meta, payments
+from encore.store import attempts, checkouts, meta, payments, subscriptions
 
 T = TypeVar("T")
 
@@ -21,6 +21,8 @@ _POLL_BACK_MS = 48 * 3_600_000
 _SWEEP_BACK_MS = 35 * 24 * 3_600_000
 # Disputes take weeks; a merchant with more of them open has them read in turn.
 _MOST_UNFINISHED = 50
+# Read in turn by the worker, the oldest reading first.
+_MOST_SUBSCRIPTIONS, _SUBSCRIPTIONS_FRESH_MS = 50, 5 * 60_000
 _BUDGET_S = 60.0
 
 
@@ -61,6 +63,8 @@ class _Poll:
         ]
         to_read += payments.list_unfinished(self._shop.store, open_disputes=OPEN, limit=_MOST_UNFINISHED)
         read = sum(self._observe(payment_id) for payment_id in dict.fromkeys(to_read))
+        # Last, so that what the payments have settled is in what the subscriptions then are.
+        self._read_subscriptions()
         if self._fault is not None:
             raise self._fault
         if self._is_whole:
@@ -87,6 +91,13 @@ class _Poll:
             if not isinstance(error, NotExecuted) or isinstance(error, RateLimited):
                 self._note(error)
             return False
+
+    def _read_subscriptions(self) -> None:
+        """Ask for every subscription that was not read for a while: no list names those that have changed."""
+        before = self._shop.now() - _SUBSCRIPTIONS_FRESH_MS
+        with self._shop.store.write():
+            for name in subscriptions.list_unread_since(self._shop.store, before=before, limit=_MOST_SUBSCRIPTIONS):
+                subscriptions.insert_to_read(self._shop.store, name, due_at=self._shop.now())
 
     def _may_call(self) -> bool:
         """Take a call of the shared budget: a charge comes before all of this, and the next poll goes on."""

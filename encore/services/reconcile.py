@@ -12,9 +12,9 @@ from encore.dodo import Budget
 from encore.dodo.models import PaymentListItem
 from encore.errors import NotExecuted, ProviderError
 from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after
-from encore.services import bookkeeping, budgets, fallback, fulfilment, observe
+from encore.services import bookkeeping, budgets, fallback, fulfilment, observe, settling, subscriptions
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, payments
+from encore.store import acceptances, attempts, offer_instances, payments
 from encore.store.attempts import Attempt
 
 _LEASE_MS = 30_000
@@ -97,7 +97,7 @@ def _look_at_hosted(shop: Shop, attempt: Attempt) -> None:
 
 def _look_at_direct(shop: Shop, attempt: Attempt, quarantine: Quarantine | None) -> None:
     _note_sender(shop, attempt)
-    is_clean = _find(shop, attempt)
+    is_clean = _find_change(shop, attempt) if attempt.kind == "plan_change" else _find(shop, attempt)
     current = attempts.get_attempt(shop.store, attempt.id) or attempt
     if current.state not in LIVE_DIRECT:
         if quarantine is not None:
@@ -128,8 +128,36 @@ def _note_sender(shop: Shop, attempt: Attempt) -> None:
             bookkeeping.apply_event(shop, attempt, event, reason=event, next_check_at=attempt.next_check_at)
 
 
-def _find(shop: Shop, attempt: Attempt) -> bool:
-    """Look for the attempt's payment and settle by it; True if the look was clean and found nothing."""
+def _find_change(shop: Shop, attempt: Attempt) -> bool:
+    """Look for a plan change and its payment and settle by them; True if a clean look found neither.
+
+    A change that is there without a payment for as long as a quarantine has cost nothing, and is kept as that.
+    """
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
+    if acceptance is None or instance is None:
+        return False
+    try:
+        row = subscriptions.observe_subscription(
+            shop, str(attempt.subscription_id), budget=shop.dodo.budget(_LOOK_BUDGET_S)
+        )
+    except ProviderError:
+        return False
+    has_no_payment = _find(shop, attempt, among=("sending", "unknown", "pending"))
+    if row is None or not subscriptions.has_become(row, instance.quote_json):
+        current = attempts.get_attempt(shop.store, attempt.id)
+        return has_no_payment and current is not None and current.state in ("sending", "unknown")
+    if has_no_payment and shop.now() - (attempt.claimed_at or 0) >= shop.settings.quarantine_s * 1000:
+        with shop.store.write():
+            settling.keep_without_payment(shop, attempt, acceptance, instance)
+    return False
+
+
+def _find(shop: Shop, attempt: Attempt, *, among: tuple[str, ...] = ("sending", "unknown")) -> bool:
+    """Look for the attempt's payment and settle by it; True if the look was clean and found nothing.
+
+    `among` are the states in which finding nothing means something.
+    """
     budget = shop.dodo.budget(_LOOK_BUDGET_S)
     acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
     if acceptance is None:
@@ -150,7 +178,7 @@ def _find(shop: Shop, attempt: Attempt) -> bool:
     except ProviderError:
         return False
     current = attempts.get_attempt(shop.store, attempt.id)
-    if current is None or current.state not in ("sending", "unknown"):
+    if current is None or current.state not in among:
         return False
     listed = {item.payment_id for item in found.items}
     is_whole = found.is_clean and (known is None or known.id in listed)
@@ -238,7 +266,8 @@ def _call_absent(shop: Shop, attempt: Attempt) -> None:
 def _tell_not_charged(shop: Shop, attempt: Attempt) -> None:
     acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
     if acceptance is not None:
-        fulfilment.message_about_yes(shop, "outcome_not_charged", acceptance, dedup=attempt.id)
+        kind = "plan_not_changed" if attempt.kind == "plan_change" else "outcome_not_charged"
+        fulfilment.message_about_yes(shop, kind, acceptance, dedup=attempt.id)
 
 
 def _drop_old_action(shop: Shop, attempt: Attempt) -> None:

@@ -6,6 +6,7 @@ from typing import assert_never
 from encore.dodo.models import Payment
 from encore.rules.attempts import AttemptEvent, Keep, KeepAndRefund, LeaveToPerson, Return, Sighting, judge_success
 from encore.rules.money import Money
+from encore.rules.plan_changes import thaw_change
 from encore.services import bookkeeping, fulfilment, refunds
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, checkouts, offer_instances, orders
@@ -13,6 +14,10 @@ from encore.store import payments as payment_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.checkouts import Checkout
+from encore.store.offer_instances import OfferInstance
+
+# Within the one request that sends, the page itself says what came of it.
+_TOLD_ON_THE_PAGE_MS = 20_000
 
 
 def settle_checkout(shop: Shop, checkout: Checkout, payment: Payment, *, sighting: Sighting) -> None:
@@ -63,7 +68,7 @@ def settle_attempt(
         case "requires_action":
             _settle_action(shop, attempt, payment)
         case "failed":
-            _settle_failure(shop, attempt, payment)
+            _settle_failure(shop, attempt, acceptance, payment)
         case _:
             assert_never(sighting)
 
@@ -103,7 +108,7 @@ def _settle_action(shop: Shop, attempt: Attempt, payment: Payment) -> None:
         bookkeeping.apply_event(shop, attempt, "seen_action_without_link", reason="no_payment_link")
 
 
-def _settle_failure(shop: Shop, attempt: Attempt, payment: Payment) -> None:
+def _settle_failure(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:
     code = payment.error_code or "UNKNOWN_ERROR"
     if attempt.kind == "hosted":
         # The session may still be payable: its page lets the buyer try another card.
@@ -117,7 +122,11 @@ def _settle_failure(shop: Shop, attempt: Attempt, payment: Payment) -> None:
             )
         return
     moved = bookkeeping.apply_event(shop, attempt, "seen_failed", decline_code=code)
-    if moved and attempt.state == "unknown":
+    if attempt.kind == "plan_change":
+        # Its answer is empty as a rule, so it is unknown for a moment; only who was left waiting is told by e-mail.
+        if moved and shop.now() - (attempt.claimed_at or 0) > _TOLD_ON_THE_PAGE_MS:
+            fulfilment.message_about_yes(shop, "plan_not_changed", acceptance, dedup=attempt.id)
+    elif moved and attempt.state == "unknown":
         fulfilment.message_about_payment(shop, "outcome_not_charged", payment.payment_id, dedup=attempt.id)
 
 
@@ -128,6 +137,13 @@ def _next_look(shop: Shop, attempt: Attempt) -> int:
 def _settle_success(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:
     row = payment_rows.get_payment(shop.store, payment.payment_id)
     if row is None or row.disposition != "seen":
+        return
+    if _is_scheduled_renewal(shop, attempt, acceptance):
+        payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="renewal", leaving=("seen",))
+        return
+    if _is_payment_of_nothing(shop, attempt, acceptance, payment):
+        payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="kept", leaving=("seen",))
+        orders.mark_payment(shop.store, attempt_id=attempt.id, payment_id=payment.payment_id)
         return
     verdict = judge_success(
         kind=attempt.kind,
@@ -141,7 +157,7 @@ def _settle_success(shop: Shop, attempt: Attempt, acceptance: Acceptance, paymen
     )
     match verdict:
         case Keep():
-            _keep(shop, attempt, acceptance, payment, is_less=verdict.is_less)
+            _keep(shop, attempt, acceptance, payment, meaning=verdict)
         case KeepAndRefund(reason=reason):
             _keep_and_refund(shop, attempt, acceptance, payment, reason=reason)
         case Return(reason=reason):
@@ -163,16 +179,49 @@ def _is_right_cart(payment: Payment, acceptance: Acceptance) -> bool:
     ]
 
 
-def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, is_less: bool) -> None:
+def _is_scheduled_renewal(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> bool:
+    """Tell whether a payment is the renewal at which a scheduled change takes effect: it takes a renewal's place."""
+    if attempt.kind != "plan_change" or acceptance.outcome != "charged":
+        return False
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
+    return instance is not None and thaw_change(instance.quote_json).is_scheduled
+
+
+def _is_payment_of_nothing(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> bool:
+    """Tell whether this is the payment of zero for a plan change that credit has paid, settled by its plan before."""
+    is_settled = attempt.kind == "plan_change" and acceptance.outcome == "charged"
+    return is_settled and payment.total_amount == 0 and payment_rows.get_kept(shop.store, acceptance.id) is None
+
+
+def keep_without_payment(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: OfferInstance) -> None:
+    """Settle a plan change that is done and charges nothing now: the subscription itself is the proof."""
+    if not bookkeeping.apply_event(shop, attempt, "success_kept", reason="nothing_due"):
+        return
+    fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=None)
+    offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
+
+
+def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, meaning: Keep) -> None:
     instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
     if instance is None:
         raise ValueError(f"{acceptance.id} has no offer instance")
     _settle_paid(shop, attempt, acceptance, payment, event="success_kept")
-    fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
+    if attempt.kind == "plan_change":
+        fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=payment)
+    else:
+        fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
-    if attempt.state == "unknown":
+    if meaning.is_more:
+        # Prorated lines cannot be refunded through the API, so a person gives back what is too much.
+        bookkeeping.raise_alarm(
+            shop,
+            "plan_change_overcharged",
+            object_id=payment.payment_id,
+            detail=f"agreed {acceptance.amount} {acceptance.currency}, paid {payment.total_amount} {payment.currency}",
+        )
+    if attempt.state == "unknown" and attempt.kind != "plan_change":
         fulfilment.message_about_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
-    if is_less:
+    if meaning.is_less:
         bookkeeping.record(shop, "payment.less_than_agreed", payment_id=payment.payment_id)
 
 

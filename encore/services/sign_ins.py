@@ -30,7 +30,7 @@ _KEPT_MS = 24 * 3_600_000
 
 _ADDRESS = re.compile(r"[^@\s<>\"(),:;\\]{1,64}@[^@\s<>\"(),:;\\]+\.[^@\s<>\"(),:;\\]+")
 _LONGEST_ADDRESS = 254
-_PLACE = re.compile(r"/(account|orders)(/[A-Za-z0-9_-]+)*")
+_PLACE = re.compile(r"/(account|orders|quotes)(/[A-Za-z0-9_-]+)*")
 _HOME = "/account"
 
 
@@ -63,7 +63,7 @@ def read_address(text: str) -> str | None:
 
 
 def read_place(text: str | None) -> str:
-    """Return where a sign-in leads to: a page of accounts or orders, whatever else was asked for."""
+    """Return where a sign-in leads to: a page of accounts, orders or quotes, whatever else was asked for."""
     return text if text and len(text) <= 200 and _PLACE.fullmatch(text) else _HOME
 
 

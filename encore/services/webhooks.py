@@ -16,7 +16,7 @@ from encore.crash_point import crash_point
 from encore.dodo.models import WebhookEnvelope
 from encore.dodo.webhooks import parse, verify
 from encore.errors import BadSignature, NotExecuted, ProviderError, RateLimited, UnreadableEvent
-from encore.services import bookkeeping, budgets, observe, offers
+from encore.services import bookkeeping, budgets, observe, offers, subscriptions
 from encore.services.shop import Shop
 from encore.store import StoreFull, attempts, meta, webhook_events
 from encore.store.webhook_events import WebhookEvent
@@ -42,8 +42,9 @@ KNOWN_TYPES = frozenset(
     }.items()
     for word in words.split()
 )
-# These name a payment, whose refunds and disputes are part of it: reading it again tells everything.
-ACTED_ON = ("payment.", "refund.", "dispute.")
+_OF_SUBSCRIPTIONS = "subscription."
+# These name a subscription, or a payment, whose refunds and disputes are part of it: reading that again tells all.
+ACTED_ON = ("payment.", "refund.", "dispute.", _OF_SUBSCRIPTIONS)
 UNREADABLE = "unreadable"
 
 _REJECTED = "webhook.rejected."
@@ -201,6 +202,8 @@ def _act(shop: Shop, event: WebhookEvent) -> _Outcome:
         return _Done("another business")
     if not event.event_type.startswith(ACTED_ON):
         return _Done("not acted on in this version")
+    if event.event_type.startswith(_OF_SUBSCRIPTIONS):
+        return _act_on_subscription(shop, envelope)
     if envelope.payment_id is None:
         return _Later("names no payment")
     if not budgets.take(shop, "reconcile"):
@@ -211,6 +214,17 @@ def _act(shop: Shop, event: WebhookEvent) -> _Outcome:
     if event.event_type == "payment.succeeded":
         # The buyer is on the way back: what their page needs is fetched before it is asked for.
         offers.prepare(shop, envelope.payment_id)
+    return _Done()
+
+
+def _act_on_subscription(shop: Shop, envelope: WebhookEnvelope) -> _Outcome:
+    if envelope.subscription_id is None:
+        return _Later("names no subscription")
+    if not budgets.take(shop, "reconcile"):
+        return _NoBudget()
+    budget = shop.dodo.budget(_OBSERVE_S)
+    if subscriptions.observe_subscription(shop, envelope.subscription_id, budget=budget) is None:
+        return _Later("unknown customer", is_ours=_names_us(envelope))
     return _Done()
 
 

@@ -73,6 +73,18 @@ def list_of_acceptance(store: Store, acceptance_id: str) -> list[Attempt]:
     )
 
 
+def get_live_of_subscription(store: Store, provider_subscription_id: str) -> Attempt | None:
+    """Return the one charge of a subscription that is under way."""
+    return one(
+        Attempt,
+        store.row(
+            f"SELECT {_COLUMNS} FROM attempts WHERE subscription_id = :id"
+            " AND state IN ('queued','sending','unknown','pending','action_required')",
+            id=provider_subscription_id,
+        ),
+    )
+
+
 def list_attempts(store: Store, *, state: str | None, limit: int) -> list[Attempt]:
     """Return the newest attempts, of one state if given."""
     return many(

@@ -21,6 +21,18 @@ _GIVEN_BACK = (
     " AND refunds.reason <> 'external' AND refunds.state IN ('due','sending','unknown','pending','done')))"
 )
 
+# A plan change that charged nothing, or nothing yet: its order has no payment.
+_COST_NOTHING = (
+    "(orders.payment_id IS NULL AND orders.amount = 0 AND EXISTS (SELECT changes.id FROM attempts AS changes"
+    " WHERE changes.id = orders.attempt_id AND changes.kind = 'plan_change'))"
+)
+# An order that a subscription's access hangs on, or one of a plan change, gives what the subscription gives.
+_OF_SUBSCRIPTION = (
+    "(EXISTS (SELECT subscriptions.id FROM subscriptions WHERE subscriptions.order_id = orders.id)"
+    " OR EXISTS (SELECT changes.id FROM attempts AS changes"
+    " WHERE changes.id = orders.attempt_id AND changes.kind = 'plan_change'))"
+)
+
 
 def _found(store: Store, sql: str, /, **params: object) -> list[Objects]:
     return [tuple(str(value) for value in row.values() if value is not None) for row in store.rows(sql, **params)]
@@ -95,7 +107,10 @@ def list_booked_payments(store: Store) -> list[BookedPayment]:
 def list_expected_payments(store: Store) -> dict[str, int]:
     """Return how many payments must stand (0 or 1) for each acceptance, and each checkout with an order."""
     found = store.rows(
-        "SELECT id, (CASE WHEN outcome = 'charged' THEN 1 ELSE 0 END) AS n FROM acceptances UNION ALL"
+        # A plan change that charges nothing has an order and no payment.
+        "SELECT acceptances.id, (CASE WHEN acceptances.outcome = 'charged' AND NOT EXISTS (SELECT orders.id FROM orders"
+        f" WHERE orders.acceptance_id = acceptances.id AND {_COST_NOTHING}) THEN 1 ELSE 0 END) AS n"
+        " FROM acceptances UNION ALL"
         " SELECT checkout_id AS id, (CASE WHEN state = 'granted' THEN 1 ELSE 0 END) AS n FROM orders"
         " WHERE checkout_id IS NOT NULL"
     )
@@ -117,7 +132,8 @@ def list_paid_attempts_without_payment(store: Store) -> list[Objects]:
     return _found(
         store,
         "SELECT attempts.id FROM attempts LEFT JOIN payments ON payments.attempt_id = attempts.id"
-        " AND payments.disposition = 'kept' WHERE attempts.state = 'paid' AND payments.id IS NULL",
+        " AND payments.disposition = 'kept' LEFT JOIN orders ON orders.attempt_id = attempts.id"
+        f" WHERE attempts.state = 'paid' AND payments.id IS NULL AND (orders.id IS NULL OR NOT {_COST_NOTHING})",
     )
 
 
@@ -148,7 +164,7 @@ def list_charged_without_order(store: Store) -> list[Objects]:
         " AND attempts.acceptance_id = acceptances.id AND attempts.state = 'paid'"
         " LEFT JOIN payments ON payments.id = orders.payment_id AND payments.acceptance_id = acceptances.id"
         " AND payments.disposition = 'kept' WHERE acceptances.outcome = 'charged'"
-        " AND (orders.id IS NULL OR attempts.id IS NULL OR payments.id IS NULL)",
+        f" AND (orders.id IS NULL OR attempts.id IS NULL OR (payments.id IS NULL AND NOT {_COST_NOTHING}))",
     )
 
 
@@ -190,7 +206,8 @@ def list_orders_without_entitlement(store: Store) -> list[Objects]:
         store,
         "SELECT orders.id FROM orders LEFT JOIN entitlements ON entitlements.order_id = orders.id"
         " AND entitlements.product_id = orders.product_id AND entitlements.customer_id = orders.customer_id"
-        " AND entitlements.revoked_at IS NULL WHERE orders.state = 'granted' AND entitlements.order_id IS NULL",
+        " AND entitlements.revoked_at IS NULL WHERE orders.state = 'granted' AND entitlements.order_id IS NULL"
+        f" AND NOT {_OF_SUBSCRIPTION}",
     )
 
 
@@ -200,8 +217,26 @@ def list_stray_entitlements(store: Store) -> list[Objects]:
         store,
         "SELECT entitlements.order_id, entitlements.product_id FROM entitlements"
         " JOIN orders ON orders.id = entitlements.order_id WHERE entitlements.revoked_at IS NULL"
-        " AND (orders.state = 'reversed' OR orders.product_id <> entitlements.product_id"
+        f" AND (orders.state = 'reversed' OR (orders.product_id <> entitlements.product_id AND NOT {_OF_SUBSCRIPTION})"
         " OR orders.customer_id <> entitlements.customer_id)",
+    )
+
+
+def list_access_unlike_subscription(store: Store, *, statuses: tuple[str, ...]) -> list[Objects]:
+    """Return subscriptions whose order gives other access than its own product, in the `statuses` that give any."""
+    names = {f"status_{number}": status for number, status in enumerate(statuses)}
+    gives = f"subscriptions.status IN ({', '.join(':' + name for name in names)})"
+    standing = (
+        "SELECT entitlements.order_id FROM entitlements WHERE entitlements.order_id = subscriptions.order_id"
+        " AND entitlements.revoked_at IS NULL AND entitlements.product_id"
+    )
+    return _found(
+        store,
+        "SELECT subscriptions.id FROM subscriptions JOIN orders ON orders.id = subscriptions.order_id"
+        f" WHERE orders.state = 'granted' AND (({gives} AND NOT EXISTS ({standing} = subscriptions.product_id))"
+        f" OR (NOT {gives} AND EXISTS ({standing} = subscriptions.product_id))"
+        f" OR EXISTS ({standing} <> subscriptions.product_id))",
+        **names,
     )
 
 
@@ -280,7 +315,8 @@ def list_kept_after_no(store: Store) -> list[Objects]:
         "SELECT payments.id, acceptances.id AS acceptance_id FROM payments"
         " JOIN acceptances ON acceptances.id = payments.acceptance_id"
         " JOIN attempts ON attempts.id = payments.attempt_id WHERE payments.disposition = 'kept'"
-        " AND acceptances.closed_at IS NOT NULL"
+        # A plan change is honoured however late: the provider has made it, and refunds no proration.
+        " AND acceptances.closed_at IS NOT NULL AND attempts.kind <> 'plan_change'"
         " AND (attempts.kind <> 'hosted' OR payments.created_at <= acceptances.closed_at)",
     )
 
@@ -314,8 +350,9 @@ def list_offers_after_no(store: Store) -> list[Row]:
         " FROM suppressions JOIN offer_instances AS declined ON declined.id = suppressions.offer_instance_id"
         " JOIN offer_instances AS later ON later.customer_id = suppressions.customer_id"
         " AND later.product_id = suppressions.product_id AND later.id <> declined.id"
-        " WHERE later.created_at > suppressions.created_at"
-        " OR (later.state = 'accepted' AND later.answered_at > suppressions.created_at) ORDER BY later.id"
+        # What a buyer asks for on their own account is no offer of ours.
+        " WHERE later.offer_id <> '@plan_change' AND (later.created_at > suppressions.created_at"
+        " OR (later.state = 'accepted' AND later.answered_at > suppressions.created_at)) ORDER BY later.id"
     )
 
 
@@ -454,7 +491,8 @@ def list_orders_without_receipt(store: Store) -> list[Objects]:
     return _found(
         store,
         "SELECT orders.id FROM orders JOIN customers ON customers.id = orders.customer_id"
-        " LEFT JOIN outbox ON outbox.dedup_key = 'receipt:' || orders.id"
+        " LEFT JOIN outbox ON outbox.dedup_key IN"
+        " ('receipt:' || orders.id, 'plan_changed:' || orders.id, 'plan_scheduled:' || orders.id)"
         " WHERE coalesce(customers.email, '') <> '' AND outbox.id IS NULL",
     )
 

@@ -53,6 +53,14 @@ def get_by_session(store: Store, session_id: str) -> Checkout | None:
     return one(Checkout, store.row(f"SELECT {_COLUMNS} FROM checkouts WHERE provider_session_id = :s", s=session_id))
 
 
+def get_by_subscription(store: Store, provider_subscription_id: str) -> Checkout | None:
+    """Return the checkout that sold a subscription."""
+    return one(
+        Checkout,
+        store.row(f"SELECT {_COLUMNS} FROM checkouts WHERE subscription_id = :id", id=provider_subscription_id),
+    )
+
+
 def get_payable(
     store: Store, *, buyer_key: str, product_id: str, quantity: int, language: str, since: int
 ) -> Checkout | None:

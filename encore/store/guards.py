@@ -31,6 +31,8 @@ UNIQUES = (
     ("orders", "acceptance_id"),
     ("orders", "attempt_id"),
     ("orders", "payment_id"),
+    ("subscriptions", "provider_subscription_id"),
+    ("subscriptions", "order_id"),
     ("refunds", "provider_refund_id"),
     ("outbox", "dedup_key"),
     ("ledger", "prev_hash"),

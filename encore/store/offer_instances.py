@@ -8,7 +8,11 @@ from encore.store.records import columns, many, one, placeholders, values
 
 @dataclass(frozen=True, kw_only=True)
 class OfferInstance:
-    """One offer, one buyer, one occasion. `source_ref` is the order it follows; times are epoch milliseconds."""
+    """One offer, one buyer, one occasion. `source_ref` is the order it follows; times are epoch milliseconds.
+
+    A buyer's own change of plan follows no order and no offer: its `source_ref` is its own id, and `alternative_id` the
+    same change in the other way, now or at the renewal.
+    """
 
     id: str
     offer_id: str
@@ -30,6 +34,8 @@ class OfferInstance:
     expires_at: int
     answered_at: int | None
     state: str
+    kind: str = "one_time"
+    alternative_id: str | None = None
 
 
 _COLUMNS = columns(OfferInstance)
@@ -71,6 +77,11 @@ def list_of_customer(store: Store, customer_id: str) -> list[OfferInstance]:
             customer_id=customer_id,
         ),
     )
+
+
+def mark_alternative(store: Store, instance_id: str, *, alternative_id: str) -> None:
+    """Note the other way to make the same change of plan."""
+    store.run("UPDATE offer_instances SET alternative_id = :other WHERE id = :id", id=instance_id, other=alternative_id)
 
 
 def claim_instance(store: Store, instance_id: str, *, quote_hash: str | None, now: int) -> bool:

@@ -94,6 +94,27 @@ def count_of_customer(store: Store, customer_id: str) -> int:
     return 0 if found is None else int(found["n"])
 
 
+def mark_payment(store: Store, *, attempt_id: str, payment_id: str) -> None:
+    """Name the payment of an order that was written before it was seen, unless it has one."""
+    store.run(
+        "UPDATE orders SET payment_id = coalesce(payment_id, :payment_id) WHERE attempt_id = :attempt_id",
+        attempt_id=attempt_id,
+        payment_id=payment_id,
+    )
+
+
+def count_by_product(store: Store, product_ids: list[str], *, since: int) -> dict[str, int]:
+    """Return how often each of these products was ordered since `since` (epoch milliseconds), granted orders only."""
+    names = {f"product_{number}": product_id for number, product_id in enumerate(product_ids)}
+    found = store.rows(
+        "SELECT product_id, count(*) AS n FROM orders WHERE state = 'granted' AND created_at >= :since"
+        f" AND product_id IN ({', '.join(':' + name for name in names)}) GROUP BY product_id",
+        since=since,
+        **names,
+    )
+    return {row["product_id"]: int(row["n"]) for row in found}
+
+
 def mark_reversed(store: Store, order_id: str) -> bool:
     """Reverse an order, once."""
     return bool(
@@ -122,6 +143,26 @@ def mark_revoked(store: Store, order_id: str, *, now: int) -> None:
         "UPDATE entitlements SET revoked_at = :now WHERE order_id = :order_id AND revoked_at IS NULL",
         order_id=order_id,
         now=now,
+    )
+
+
+def list_access(store: Store, order_id: str) -> dict[str, int | None]:
+    """Return the products an order gives or gave access to, each with when it was revoked, None if it stands."""
+    found = store.rows("SELECT product_id, revoked_at FROM entitlements WHERE order_id = :id", id=order_id)
+    return {row["product_id"]: row["revoked_at"] for row in found}
+
+
+def mark_access(store: Store, order_id: str, *, customer_id: str, product_id: str, now: int, gives: bool) -> None:
+    """Give or take one product's access through an order; a product it never gave is added."""
+    store.run(
+        "INSERT INTO entitlements (order_id, product_id, customer_id, granted_at, revoked_at)"
+        " VALUES (:order_id, :product_id, :customer_id, :now, :revoked_at)"
+        " ON CONFLICT (order_id, product_id) DO UPDATE SET revoked_at = excluded.revoked_at",
+        order_id=order_id,
+        product_id=product_id,
+        customer_id=customer_id,
+        now=now,
+        revoked_at=None if gives else now,
     )
 
 

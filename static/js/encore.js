@@ -40,7 +40,7 @@
   document.addEventListener("htmx:after:swap", settle);
   document.addEventListener("htmx:error", (event) => {
     const path = event.detail?.ctx?.request?.action;
-    const instance = path?.match(/^\/o\/[^/]+/)?.[0];
+    const instance = path?.match(/^\/(o|quotes)\/[^/]+/)?.[0];
     if (live()) live().textContent = live().dataset.lost;
     live()?.classList.remove("unseen");
     ask(instance ? `${instance}/status` : location.pathname, STATUS_TRIES);

@@ -43,6 +43,7 @@ def everybody(status: int, to: str | None = None) -> Line:
 
 
 NOT_FOUND = Seen(404)
+SIGN_IN = "/account/sign-in?to="
 TABLE = {
     ("GET", "/"): everybody(200),
     ("GET", "/p/<slug>"): everybody(200),
@@ -73,6 +74,19 @@ TABLE = {
     ("GET", "/account/orders/before/<int:number>"): everybody(303, "/account/sign-in?to=/account/orders/before/1"),
     ("GET", "/account/methods"): everybody(303, "/account/sign-in?to=/account/methods"),
     ("POST", "/account/methods/remove"): everybody(303, "/account/sign-in?to=/account/methods"),
+    ("GET", "/account/subscriptions/<subscription_id>"): everybody(303, f"{SIGN_IN}/account/subscriptions/sbs_1"),
+    ("POST", "/account/subscriptions/<subscription_id>/preview"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
+    ("POST", "/account/subscriptions/<subscription_id>/scheduled/cancel"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
+    ("GET", "/quotes/<quote_id>"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
+    ("GET", "/quotes/<quote_id>/status"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
+    ("POST", "/quotes/<quote_id>/confirm"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
+    ("POST", "/quotes/<quote_id>/refresh"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
+    ("POST", "/quotes/<quote_id>/bank"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
+    ("POST", "/quotes/<quote_id>/leave"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("GET", "/account/sign-in"): everybody(200),
     ("POST", "/account/sign-in"): everybody(422),
     ("GET", "/account/sign-in/sent"): everybody(200),
@@ -168,6 +182,8 @@ def path_of(rule: str, browser: Browser) -> str:
         "<slug>": "starter-course",
         "<int:check>": "1",
         "<int:number>": "1",
+        "<subscription_id>": "sbs_1",
+        "<quote_id>": "quo_1",
         "<message_id>": "msg_1",
         "<token>": "t" * 43,
         "<path:filename>": "css/encore.css",

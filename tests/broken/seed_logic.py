@@ -26,7 +26,8 @@ def _accept(
     if instance.state != "shown":
         return "taken"
     now = shop.now()
-    acceptance = charging._new_acceptance(instance, thaw(instance.quote_json), consent=consent, now=now)
+    charge = charging._one_click(shop, instance, thaw(instance.quote_json), buy_again=buy_again)
+    acceptance = charging._new_acceptance(instance, charge, consent=consent, now=now)
     attempt = Attempt(
         id=f"att_{instance.id}",
         acceptance_id=acceptance.id,

@@ -67,6 +67,10 @@ STATES = {
     "sign-in-link": "open",
     "account": "ready",
     "account-methods": "list",
+    "plan": "active",
+    "plan-upgrade": "preview",
+    "plan-downgrade": "preview",
+    "plan-scheduled": "scheduled",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
 DONG_NAME = "Khuôn cắt bao bì"
@@ -214,6 +218,7 @@ class _Maker:
         self._make_charges()
         self._make_fallbacks()
         self._make_accounts()
+        self._make_plans()
         self._withdraw()
         return self._made
 
@@ -341,6 +346,26 @@ class _Maker:
         buyer.sign_in()
         self._add("account", "/account", buyer)
         self._add("account-methods", "/account/methods", buyer)
+
+    def _make_plans(self) -> None:
+        for slug, plan, chosen in (("basic-plan", "plan", "plan-upgrade"), ("pro-plan", None, "plan-downgrade")):
+            buyer, path = self._subscribed(slug)
+            if plan:
+                self._add(plan, path, buyer)
+            answer = buyer.post_form(buyer.get(path), "choose-plan")
+            self._add(chosen, answer.headers["location"], buyer)
+        buyer, path = self._subscribed("pro-plan")
+        answer = buyer.post_form(buyer.get(path), "choose-plan")
+        buyer.post_form(buyer.get(answer.headers["location"]), "confirm-change")
+        self._add("plan-scheduled", path, buyer)
+
+    def _subscribed(self, slug: str) -> tuple[_Walker, str]:
+        """Return a signed-in subscriber and the path of their plan's page."""
+        buyer = _Walker(self._shop, new_email())
+        buyer.buy(slug)
+        found = re.search(r'href="(/account/subscriptions/\w+)"', buyer.sign_in())
+        assert found is not None
+        return buyer, found[1]
 
     def _withdraw(self) -> None:
         buyer = self._offered("basic-plan")

@@ -172,3 +172,13 @@ CASES: dict[str, Case] = {
     ),
 }
 ACCEPT_PATH = tuple(point for point in CASES if point.split(".")[0] in ("claim", "send", "settle", "observe"))
+
+# What a change of plan passes on its way, once or, with #2, for the second time: its subscription is read before the
+# claim and again after the send. Played by `test_plan_crashes`.
+PLAN_POINTS = (
+    *("claim.checked", "claim.begun", "claim.uncommitted", "claim.committed", "claim.before_reply"),
+    *("send.connected", "send.window_checked", "send.written", "send.answered"),
+    *("settle.uncommitted", "settle.committed", "reconcile.leased", "reconcile.page_read"),
+    *("subscription.uncommitted", "subscription.uncommitted#2", "subscription.committed", "subscription.committed#2"),
+    *("observe.uncommitted", "observe.committed", "change.looked", "change.unscheduled"),
+)

@@ -24,6 +24,7 @@ from encore.rules.attempts import (
 
 ENDS = ("paid", "unwanted", "failed", "rejected", "absent", "not_sent", "dropped", "hosted_closed")
 _DIRECT = "queued sending unknown pending action_required"
+_CHANGING = "sending unknown pending action_required"
 _FALLEN = "failed rejected absent not_sent dropped"
 
 # Written out by hand from the document, not from the code: kind, event, states left ("-": none is live), state
@@ -51,6 +52,22 @@ EXPECTED: tuple[tuple[AttemptKind, str, str, str | None, str | None], ...] = (
     ("one_click", "success_kept", f"{_DIRECT} {_FALLEN} unwanted", "paid", "charged"),
     ("one_click", "success_kept_to_refund", f"{_DIRECT} {_FALLEN} unwanted", "paid", "refunded"),
     ("one_click", "success_returned", f"{_DIRECT} {_FALLEN}", "unwanted", None),
+    ("plan_change", "claimed", "-", "sending", "open"),
+    ("plan_change", "not_written", "sending unknown", "not_sent", "closed"),
+    ("plan_change", "refused", "sending unknown", "rejected", "closed"),
+    ("plan_change", "accepted", "sending unknown", "pending", None),
+    ("plan_change", "answer_unclear", "sending", "unknown", None),
+    ("plan_change", "answer_disproved", "pending", "unknown", None),
+    ("plan_change", "sender_ended", "sending", "unknown", None),
+    ("plan_change", "sender_silent", "sending", "unknown", None),
+    ("plan_change", "found_absent", "unknown", "absent", "closed"),
+    ("plan_change", "seen_processing", _CHANGING, "pending", None),
+    ("plan_change", "seen_action", _CHANGING, "action_required", None),
+    ("plan_change", "seen_action_without_link", _CHANGING, "dropped", "closed"),
+    ("plan_change", "seen_failed", _CHANGING, "failed", "closed"),
+    ("plan_change", "day_passed", "action_required", "dropped", "closed"),
+    ("plan_change", "buyer_declined", "action_required", "dropped", "closed"),
+    ("plan_change", "success_kept", f"{_CHANGING} {_FALLEN}", "paid", "charged"),
     ("hosted", "checkout_asked", "-", "opening", None),
     ("hosted", "buyer_declined", "-", None, "closed"),
     ("hosted", "day_passed", "-", None, "closed"),
@@ -98,7 +115,7 @@ def test_conditional_update_names_exactly_the_allowed_states(kind: AttemptKind, 
 
 
 def test_every_kind_state_and_event_is_in_the_table() -> None:
-    assert (len(STATES), len(OUTCOMES), len(KINDS)) == (15, 5, 2)
+    assert (len(STATES), len(OUTCOMES), len(KINDS)) == (15, 5, 3)
     assert {move.event for move in MOVES} == set(EVENTS)
     for kind in KINDS:
         named = {state for move in MOVES if move.kind == kind for state in (*move.leaving, move.to) if state}
@@ -128,7 +145,9 @@ def test_nothing_new_starts_while_an_attempt_is_live() -> None:
 
 
 def test_unknown_never_offers_another_way_before_absent_or_seen() -> None:
-    freeing = {event for _, state, event in ALLOWED if state == "unknown" and _leads_to(state, event)}
+    freeing = {
+        event for kind, state, event in ALLOWED if (kind, state) == ("one_click", "unknown") and _leads_to(state, event)
+    }
 
     assert freeing == {"not_written", "refused", "found_absent", "seen_failed", "seen_action_without_link"}
 
@@ -139,6 +158,10 @@ def _leads_to(state: str | None, event: str) -> bool:
 
 def test_pending_and_action_are_never_found_absent() -> None:
     assert leaving("one_click", "found_absent") == ("unknown",)
+
+
+def test_a_plan_change_never_leads_to_a_second_checkout() -> None:
+    assert {move.outcome for move in MOVES if move.kind == "plan_change"} == {"open", "closed", "charged", None}
 
 
 def test_a_hosted_payment_under_way_cannot_be_called_off() -> None:

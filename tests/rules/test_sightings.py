@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from encore.rules.attempts import (
     MIN_CLEAN_MISSES,
     UNCLEAN_RETRY_MS,
+    AttemptKind,
     is_absent,
     next_look_after,
     sight,
@@ -51,6 +52,7 @@ def whose(
     stored: str | None = "cks_1",
     paid: str | None = "cks_1",
     charge_type: str | None = None,
+    kind: AttemptKind = "one_click",
 ) -> str:
     return whose_payment(
         is_mark_true=is_mark_true,
@@ -59,6 +61,7 @@ def whose(
         stored_session_id=stored,
         paid_session_id=paid,
         charge_type=charge_type,
+        kind=kind,
     )
 
 
@@ -76,14 +79,21 @@ def test_a_true_mark_on_another_customers_payment_is_nobodys() -> None:
     assert whose(paying="cus_2") == "nobody"
 
 
-@pytest.mark.parametrize("charge_type", ["renewal", "on_demand"])
+@pytest.mark.parametrize("charge_type", ["renewal", "on_demand", "plan_change"])
 def test_a_renewal_with_inherited_metadata_is_never_a_duplicate(charge_type: str) -> None:
     assert whose(charge_type=charge_type) == "renewal"
 
 
-@pytest.mark.parametrize("charge_type", ["plan_change", "a_new_type", ""])
+@pytest.mark.parametrize("charge_type", ["a_new_type", ""])
 def test_other_charge_types_are_ignored(charge_type: str) -> None:
     assert whose(charge_type=charge_type) == "nobody"
+
+
+def test_a_plan_change_is_paid_by_its_own_type_of_payment_only() -> None:
+    assert whose(kind="plan_change", charge_type="plan_change") == "ours"
+    assert whose(kind="plan_change", charge_type="renewal") == "renewal"
+    assert whose(kind="plan_change", charge_type=None) == "nobody"
+    assert whose(kind="plan_change", charge_type="plan_change", paying="cus_2") == "nobody"
 
 
 def test_hosted_without_customer_needs_its_own_session() -> None:

@@ -135,3 +135,21 @@ def test_nothing_kept_exceeds_what_was_agreed_or_follows_a_no(paid: Money, outco
             assert facts["begun_at"] > facts["closed_at"]
     if isinstance(meaning, Return | KeepAndRefund):
         assert paid.minor > 0
+
+
+@pytest.mark.parametrize("outcome", ["open", "closed"])
+@pytest.mark.parametrize(
+    ("paid", "expected"),
+    [
+        (usd(2320), Keep()),
+        (usd(2319), Keep(is_less=True)),
+        (usd(2321), Keep(is_more=True)),
+        (Money(2320, "EUR"), Keep(is_more=True)),
+    ],
+)
+def test_a_plan_change_is_kept_however_late(outcome: str, paid: Money, expected: Keep) -> None:
+    assert judge(kind="plan_change", outcome=outcome, closed_at=CLOSED_AT, amount_paid=paid) == expected
+
+
+def test_a_plan_change_paid_twice_is_left_to_a_person() -> None:
+    assert judge(kind="plan_change", outcome="charged") == LeaveToPerson("paid_twice")

@@ -267,10 +267,10 @@ def test_every_recipe_is_accepted_once_its_products_exist(stocked: Shop, sandbox
 
 def test_every_fault_has_words() -> None:
     sources = [Path("encore/rules/kinds.py"), Path("encore/rules/funnels.py"), Path("encore/rules/conditions.py")]
-    sources.append(Path("encore/services/offer_files.py"))
+    sources += [Path("encore/services/offer_files.py"), Path("encore/rules/plan_groups.py")]
     keys = {key for source in sources for key in re.findall(r'"(fault\.[a-z_]+)"', source.read_text("utf-8"))}
     named = ("detail", "kind", "product", "code", "reason", "edge", "target", "cap", "offer", "offers", "declined")
-    values = tuple((name, "x") for name in (*named, "language", "currencies", "offered", "bought"))
+    values = tuple((name, "x") for name in (*named, "language", "currencies", "offered", "bought", "group"))
 
     unspoken = {key for key in keys if sentence(Fault(where="w", key=key, values=values)) == key}
 

@@ -32,7 +32,10 @@ FACTS: dict[str, Any] = {
     "order_url": "http://127.0.0.1:5000/orders/abc",
     "at": 1_767_225_600_000,
 }
-KINDS = ("receipt", "outcome_paid", "outcome_not_charged", "outcome_returned", "refund_done")
+KINDS = (
+    *("receipt", "outcome_paid", "outcome_not_charged", "outcome_returned", "refund_done"),
+    *("plan_changed", "plan_scheduled", "plan_not_changed"),
+)
 
 
 @pytest.fixture

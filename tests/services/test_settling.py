@@ -76,7 +76,7 @@ def test_true_mark_of_another_customer_is_not_believed(world: World) -> None:
     assert world.outcome(page) == "open"
 
 
-@pytest.mark.parametrize("charge_type", ["renewal", "on_demand"])
+@pytest.mark.parametrize("charge_type", ["renewal", "on_demand", "plan_change"])
 def test_renewal_with_a_true_mark_is_nobodys_duplicate(world: World, charge_type: str) -> None:
     """I11: it is stored as what it is, and not refunded."""
     page = world.offer()
@@ -93,7 +93,7 @@ def test_renewal_with_a_true_mark_is_nobodys_duplicate(world: World, charge_type
 def test_other_charge_types_are_ignored(world: World) -> None:
     page = pending_yes(world)
 
-    assert not forge(world, page, charge_type="plan_change")
+    assert not forge(world, page, charge_type="a_new_type")
 
     assert world.outcome(page) == "open"
 

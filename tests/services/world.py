@@ -24,20 +24,26 @@ from encore.services import (
     offer_files,
     offer_pages,
     offers,
+    plan_changes,
+    plan_pages,
     poll,
     quoting,
     reconcile,
     refunds,
     return_page,
+    subscriptions,
 )
 from encore.services.consent import Consent
 from encore.services.pages import OfferPage, ReturnPage
+from encore.services.plan_pages import QuotePage
 from encore.services.shop import Shop, open_shop
 from encore.settings import Settings, load_settings
 from encore.store import acceptances, attempts, budgets, offer_instances, outbox, processes, schema
+from encore.store import subscriptions as subscription_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
+from encore.store.subscriptions import Subscription
 from tests.sandbox_process import SandboxProcess
 
 LAN = "a" * 64
@@ -136,6 +142,70 @@ class World:
         found = self.shop.store.row("SELECT ref FROM checkouts WHERE checkout_url = :url", url=started.url)
         assert found is not None
         return str(found["ref"])
+
+    def subscribe(
+        self, slug: str = "basic-plan", *, email: str = "lan@example.com", key: str = LAN, **form: str
+    ) -> Subscription:
+        """Buy a plan in the shop, come back, and let the worker read what was sold; returns the subscription's row."""
+        ref = self.buy(email=email, key=key, slug=slug, **form)
+        self.come_back(ref, key=key)
+        self.read_subscriptions()
+        found = self.shop.store.row(
+            "SELECT subscriptions.id FROM subscriptions JOIN checkouts"
+            " ON checkouts.subscription_id = subscriptions.provider_subscription_id WHERE checkouts.ref = :ref",
+            ref=ref,
+        )
+        assert found is not None
+        return self.subscription(found["id"])
+
+    def subscription(self, subscription_id: str) -> Subscription:
+        """Return a subscription as the rows have it."""
+        found = subscription_rows.get_subscription(self.shop.store, subscription_id)
+        assert found is not None
+        return found
+
+    def read_subscriptions(self) -> None:
+        """Read the subscriptions that something has happened to, as the worker does."""
+        while subscriptions.read_due(self.shop):
+            pass
+
+    def preview(self, row: Subscription, slug: str = "pro-plan", *, quantity: int | None = None) -> QuotePage:
+        """Choose a plan on the plan page, which must be quoted."""
+        result = self.try_preview(row, slug, quantity=quantity)
+        assert isinstance(result, plan_changes.Quoted), result
+        return self.quote(result.instance_id)
+
+    def try_preview(
+        self, row: Subscription, slug: str = "pro-plan", *, quantity: int | None = None
+    ) -> plan_changes.Quoted | plan_changes.NotQuoted:
+        """Choose a plan on the plan page."""
+        product = catalogue.get_product(self.shop, slug)
+        return plan_changes.preview(
+            self.shop,
+            row,
+            product_id=product.id if product else slug,
+            quantity=quantity,
+            buyer_key=LAN,
+            language="en",
+        )
+
+    def quote(self, quote_id: str) -> QuotePage:
+        """Open a quote's page as the rows have it."""
+        instance = offer_instances.get_instance(self.shop.store, quote_id)
+        assert instance is not None
+        return plan_pages.quote_page(self.shop, instance, language="en")
+
+    def confirm(self, page: QuotePage) -> QuotePage:
+        """Press the confirm button of a quote as it was shown; returns the page that follows."""
+        result = self.try_confirm(page)
+        assert not isinstance(result, plan_changes.NotQuoted), result
+        return self.quote(result.instance_id if isinstance(result, plan_changes.Quoted) else page.quote_id)
+
+    def try_confirm(self, page: QuotePage) -> plan_changes.Confirmed | plan_changes.Quoted | plan_changes.NotQuoted:
+        """Press the confirm button of a quote as it was shown."""
+        instance = offer_instances.get_instance(self.shop.store, page.quote_id)
+        assert instance is not None
+        return plan_changes.confirm(self.shop, instance, quote_hash=page.quote_hash, consent=CONSENT)
 
     def come_back(self, ref: str, *, key: str = LAN) -> ReturnPage:
         """Open the return page."""

@@ -33,7 +33,8 @@ SECOND: dict[str, dict[str, object]] = {
     "suppressions": {"product_id": "pdt_2"},
     "sign_in_links": {"id": "link_2"},
     "sign_ins": {"buyer_key": "other", "link_id": "link_2"},
-    "subscriptions": {"id": "sub_2"},
+    "subscriptions": {"id": "sbs_2", "provider_subscription_id": "sub_2", "order_id": None},
+    "plan_groups": {"id": "other"},
     "rate_budget": {},
 }
 
@@ -92,6 +93,8 @@ BREACHES: list[tuple[str, str, dict[str, object]]] = [
     ("a browser has one account", "sign_ins", {"buyer_key": "buyer"}),
     ("a link is used only if it was mailed", "sign_in_links", {"used_at": 2}),
     ("a link runs out only if its request was handled", "sign_in_links", {"expires_at": 2}),
+    ("a subscription is one row", "subscriptions", {"provider_subscription_id": "sub_1"}),
+    ("an order gives one subscription's access", "subscriptions", {"order_id": "ord_1"}),
     ("a subscription costs no less than nothing", "subscriptions", {"amount": -1}),
     # Words and references.
     ("an attempt's state is one of fifteen", "attempts", {"state": "lost"}),

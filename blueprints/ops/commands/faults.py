@@ -1,12 +1,14 @@
-"""What is wrong with an offer or a funnel, in words for the person who wrote the file."""
+"""What is wrong with an offer, a funnel or a plan group, in words for the person who wrote the file."""
 
 from encore.rules.kinds import EXPIRY_MIN, LANGUAGES, MAX_QUANTITY, ROLES, Fault
+from encore.rules.plan_changes import MODES
+from encore.rules.plan_groups import MOST_PLANS
 
 _LANGUAGES = " and ".join(LANGUAGES)
 _SENTENCES = {
     "fault.not_toml": "not TOML: {detail}",
-    "fault.nothing_in_it": "there is no [[offers]] and no [[funnels]] in it",
-    "fault.tables_expected": "write it as [[offers]] or [[funnels]]",
+    "fault.nothing_in_it": "there is no [[offers]], no [[funnels]] and no [[plan_groups]] in it",
+    "fault.tables_expected": "write it as [[offers]], [[funnels]] or [[plan_groups]]",
     "fault.unknown_field": "there is no such field",
     "fault.field_missing": "is missing",
     "fault.id_missing": "an id is missing",
@@ -18,15 +20,23 @@ _SENTENCES = {
     "fault.number_expected": (
         f"not a number that is allowed here (quantity 1 to {MAX_QUANTITY}, minutes {EXPIRY_MIN[0]} to {EXPIRY_MIN[1]})"
     ),
-    "fault.word_not_allowed": f"not a word that is allowed here (roles: {', '.join(ROLES)})",
+    "fault.word_not_allowed": (
+        f"not a word that is allowed here (roles: {', '.join(ROLES)}; modes: {', '.join(MODES)})"
+    ),
     "fault.words_expected": f"write the words per language: {_LANGUAGES}",
     "fault.words_missing": "offer {offer} has words without {language}",
-    "fault.points_expected": "write at most six points, each with its words per language",
+    "fault.points_expected": (
+        "write points as a list (at most six for an offer, twenty for a plan), each with its words per language"
+    ),
     "fault.moment_expected": "write a date with time and zone, such as 2026-12-24T18:00:00+07:00",
     "fault.deadline_past": "lies in the past",
     "fault.unknown_product": "the catalogue has no product {product}: run dodo sync, or write its id or address name",
     "fault.product_archived": "product {product} is no longer sold",
     "fault.product_recurring": "product {product} is a subscription: kind one_time sells things bought once",
+    "fault.product_once": "product {product} is bought once: a plan is a subscription",
+    "fault.plans_expected": f"write 2 to {MOST_PLANS} [[plan_groups.plans]], each with its product",
+    "fault.plan_twice": "a plan stands twice in the group",
+    "fault.plan_elsewhere": "product {product} is a plan of group {group} already",
     "fault.product_without_price": "product {product} has no fixed price: the buyer would have to name one",
     "fault.discount_refused": "the provider refuses code {code}: {reason}",
     "fault.condition_expected": "a condition is {{field, operator, value}}",
@@ -48,7 +58,7 @@ _SENTENCES = {
     "fault.downsell_not_cheaper": (
         "does not cost less than {declined}, after which it comes: dearer_confirmed = true if that is meant"
     ),
-    "fault.currency_mixed": "its offers have several currencies ({currencies}): an order has one",
+    "fault.currency_mixed": "there are several currencies ({currencies}) in it: an order or a subscription has one",
     "fault.currency_never": "offers cost {offered}, but what is bought costs {bought}: it would never be shown",
 }
 

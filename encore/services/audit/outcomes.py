@@ -2,6 +2,7 @@
 
 import json
 
+from encore.rules.plan_changes import STATUSES_WITH_ACCESS, thaw_change
 from encore.rules.quotes import QuoteUnreadable, thaw
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.services.consent import hosted_consent
@@ -29,6 +30,10 @@ def check_orders(store: Store) -> Finding:
             ),
             *breaches_of(rows.list_orders_without_entitlement(store), "is granted, but gives no access."),
             *breaches_of(rows.list_stray_entitlements(store), "does not give the access that stands for it."),
+            *breaches_of(
+                rows.list_access_unlike_subscription(store, statuses=STATUSES_WITH_ACCESS),
+                "gives other access than it stands for.",
+            ),
         ),
     )
 
@@ -113,7 +118,7 @@ def _fault_of_direct(booked: BookedConsent, *, less: frozenset[str]) -> str | No
 
 def _is_as_shown(booked: BookedConsent) -> bool:
     try:
-        shown = thaw(booked.quote_json).total
+        shown = thaw_change(booked.quote_json).due if booked.kind == "plan_change" else thaw(booked.quote_json).total
     except QuoteUnreadable:
         return False
     return (shown.minor, shown.currency) == (booked.amount, booked.currency)

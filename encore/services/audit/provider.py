@@ -30,6 +30,9 @@ _READS_S = 60.0
 _MOST_CARTS = 200
 # A look or poll may come this much later than planned.
 _SLACK_MS = 120_000
+# What the provider calls a sale, and a plan change; written down here anew, like everything under audit.
+_SALES: tuple[str | None, ...] = (None, "new")
+_CHARGE_TYPES: dict[str, tuple[str | None, ...]] = {"plan_change": ("plan_change",)}
 _NO_ANSWER = "the provider gave no whole list of its payments"
 
 
@@ -180,7 +183,7 @@ class _Comparison:
                 booked.attempt_id,
                 customer_id=booked.consent_customer_id,
                 session_id=booked.attempt_session_id if booked.kind == "hosted" else None,
-                is_hosted=booked.kind == "hosted",
+                kind=booked.kind,
             )
         return booked.checkout_id is not None and self._is_of_checkout(
             payment, booked.checkout_id, session_id=booked.checkout_session_id
@@ -193,14 +196,14 @@ class _Comparison:
         *,
         customer_id: str | None,
         session_id: str | None,
-        is_hosted: bool,
+        kind: str | None,
     ) -> bool:
-        if payment.charge_type not in (None, "new") or customer_id is None:
+        if payment.charge_type not in _CHARGE_TYPES.get(kind or "", _SALES) or customer_id is None:
             return False
         has_mark = payment.mark("attempt_id") == attempt_id and tokens.is_mark(
             self._keys, payment.mark("attempt_sig"), attempt_id, customer_id
         )
-        if not is_hosted:
+        if kind != "hosted":
             return has_mark and payment.customer.customer_id == customer_id
         # A hosted session has no customer of ours; that the session is the one we made proves as much.
         return payment.checkout_session_id == session_id if session_id is not None else has_mark
@@ -250,13 +253,15 @@ class _Comparison:
             attempt.id,
             customer_id=acceptance.customer_id,
             session_id=attempt.provider_session_id if attempt.kind == "hosted" else None,
-            is_hosted=attempt.kind == "hosted",
+            kind=attempt.kind,
         )
         return _Owner(attempt.acceptance_id, attempt.state in LIVE) if is_ours else None
 
     def _owner_lost(self, payment: PaymentListItem | Payment, attempt_id: str) -> _Owner | None:
-        is_ours = self._is_of_attempt(
-            payment, attempt_id, customer_id=payment.customer.customer_id, session_id=None, is_hosted=False
+        customer_id = payment.customer.customer_id
+        is_ours = any(
+            self._is_of_attempt(payment, attempt_id, customer_id=customer_id, session_id=None, kind=kind)
+            for kind in ("one_click", "plan_change")
         )
         return _Owner(None, is_live=False) if is_ours else None
 

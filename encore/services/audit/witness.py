@@ -135,7 +135,17 @@ def _checkouts(requests: Iterable[_Item]) -> Iterable[_Item]:
 
 
 def _charging(requests: Iterable[_Item]) -> Iterable[_Item]:
-    return (request for request in _checkouts(requests) if _body(request).get("confirm") is True)
+    return (request for request in requests if _is_confirmed_checkout(request) or _is_plan_change(request))
+
+
+def _is_confirmed_checkout(request: _Item) -> bool:
+    return (request.get("method"), request.get("path")) == ("POST", "/checkouts") and _body(request).get(
+        "confirm"
+    ) is True
+
+
+def _is_plan_change(request: _Item) -> bool:
+    return request.get("method") == "POST" and str(request.get("path")).endswith("/change-plan")
 
 
 def _body(request: _Item) -> _Item:

@@ -1,0 +1,376 @@
+"""The plan page and a quote's pages over real parts: the application, its store and the sandbox as a process.
+
+Every page passes the lint, in both languages, as a whole and as what htmx is given.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from werkzeug.test import TestResponse
+
+from encore.services import subscriptions
+from tests.attacks.stage import Stage, open_stage, state_of
+from tests.html import Element, form_fields, read
+from tests.sandbox_process import BASIC, PRO
+
+UNTAXED = {"country": "US", "zipcode": "97201"}
+# ux.md, section 8.
+OUTCOMES = {
+    "quote_changed": "moved",
+    "quote_expired": "expired",
+    "pending_change": "processing",
+    "processing": "processing",
+    "checking": "checking",
+    "action_required": "needs-authentication",
+    "changed": "paid",
+    "scheduled": "answered",
+    "failed": "card-declined",
+    "not_charged": "needs-checkout",
+    "limited": "needs-checkout",
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with open_stage(tmp_path_factory.mktemp("plans")) as opened:
+        yield opened
+
+
+class Subscriber:
+    """A signed-in browser with a plan."""
+
+    def __init__(self, stage: Stage, slug: str = "basic-plan") -> None:
+        self.stage = stage
+        self.browser = stage.browser()
+        started = self.browser.send(self.browser.page(f"/p/{slug}"), "buy")
+        session = urlsplit(started.location).path.rpartition("/")[2]
+        back = stage.sandbox.pay(session, email=self.browser.email, **UNTAXED)
+        self.browser.page(urlsplit(back.headers["location"]).path)
+        while subscriptions.read_due(stage.shop):
+            pass
+        self.browser.sign_in()
+        (link,) = self.browser.page("/account").all(data_testid="subscription")
+        self.path = str(next(a for a in link.all("a")).attributes["href"])
+
+    @property
+    def provider_id(self) -> str:
+        row = self.stage.one("SELECT * FROM subscriptions WHERE id = :id", id=self.path.rpartition("/")[2])
+        return str(row["provider_subscription_id"])
+
+    def plan(self) -> Element:
+        return self.browser.page(self.path)
+
+    def choose(self, product_id: str = PRO, **options: Any) -> TestResponse:
+        """Press "See the price" of a plan."""
+        return self.browser.post(f"{self.path}/preview", {"product": product_id}, **options)
+
+    def quote(self, product_id: str = PRO) -> Element:
+        chosen = self.choose(product_id)
+        assert chosen.status_code == 303, chosen.get_data(as_text=True)
+        return self.browser.page(chosen.location)
+
+    def confirm(self, page: Element, number: int = 0, **options: Any) -> TestResponse:
+        """Press a confirm button of a quote's page."""
+        form = page.all(data_testid="confirm-change")[number]
+        return self.browser.open("POST", form.attributes["action"], data=form_fields(form), **options)
+
+    def changes(self) -> list[Any]:
+        return self.stage.sandbox.requests("POST", f"/subscriptions/{self.provider_id}/change-plan")
+
+
+def outcomes(page: Element) -> list[str]:
+    return [str(element.attributes["data-state"]) for element in page.all(data_testid="outcome")]
+
+
+def minor(page: Element) -> list[str]:
+    return [str(element.attributes["data-minor"]) for element in page.all(data_testid="amount-due")]
+
+
+@pytest.mark.criterion("R32")
+def test_the_plan_page_shows_the_plans_side_by_side(stage: Stage) -> None:
+    page = Subscriber(stage).plan()
+
+    plans = page.all(data_testid="plan")
+    assert [(plan.attributes["data-product"], plan.attributes["data-current"]) for plan in plans] == [
+        (BASIC, "true"),
+        (PRO, "false"),
+    ]
+    assert state_of(page) == "active"
+    assert len(page.all(data_testid="choose-plan")) == 1
+    assert "Most chosen" not in page.text
+
+
+@pytest.mark.criterion("R16c", "R33")
+def test_an_upgrade_by_plain_forms(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+
+    page = buyer.quote()
+    assert (state_of(page), minor(page)) == ("preview", ["5000"])
+    assert "You pay only the difference." in page.text
+    for hook in ("preview", "next-billing", "effective", "confirm-change", "keep-plan"):
+        assert page.has_test_id(hook), hook
+    done = buyer.confirm(page)
+
+    assert done.status_code == 303
+    after = buyer.browser.page(done.location)
+    assert (state_of(after), outcomes(after)) == ("changed", ["paid"])
+    assert "$50.00" in after.text
+    assert buyer.plan().all(data_testid="plan")[1].attributes["data-current"] == "true"
+
+
+def test_an_upgrade_by_htmx(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+
+    chosen = buyer.choose(is_htmx=True)
+    assert (chosen.status_code, chosen.mimetype) == (200, "text/html")
+    done = buyer.confirm(read(chosen.get_data(as_text=True)), is_htmx=True)
+
+    assert done.status_code == 200
+    assert 'id="subscriptions-changed"' in done.get_data(as_text=True)
+
+
+def test_a_downgrade_offers_both_ways_and_keeping(stage: Stage) -> None:
+    """R17b R17c R18b"""
+    buyer = Subscriber(stage, "pro-plan")
+
+    page = buyer.quote(BASIC)
+
+    buttons = [form.text.strip() for form in page.all(data_testid="confirm-change")]
+    assert len(buttons) == 2
+    assert re.fullmatch(r"Change on \w+ \d+, \d+", buttons[0])
+    assert buttons[1] == "Change now"
+    assert page.test_id("credit").attributes["data-minor"] == "5000"
+    assert "You will lose" in page.text
+    assert "It is not cash." in page.text
+    assert len(page.all(data_testid="keep-plan")) == 1
+
+
+def test_a_scheduled_downgrade_is_seen_and_cancelled(stage: Stage) -> None:
+    """R17d"""
+    buyer = Subscriber(stage, "pro-plan")
+    done = buyer.confirm(buyer.quote(BASIC))
+    assert state_of(buyer.browser.page(done.location)) == "scheduled"
+
+    plan = buyer.plan()
+    assert (state_of(plan), plan.has_test_id("scheduled-change")) == ("scheduled", True)
+    assert plan.all(data_testid="choose-plan") == []
+    buyer.browser.send(plan, "cancel-scheduled")
+
+    assert state_of(buyer.plan()) == "active"
+    assert not buyer.plan().has_test_id("scheduled-change")
+
+
+# ---- Every state -----------------------------------------------------------------------------------------------
+
+
+def quote_changed(buyer: Subscriber) -> str:
+    page = buyer.quote()
+    reprice(buyer.stage, 9000)
+    try:
+        return str(buyer.confirm(page).location)
+    finally:
+        reprice(buyer.stage, 8000)
+
+
+def reprice(stage: Stage, price: int) -> None:
+    current = stage.sandbox.get(f"/products/{PRO}")["price"]
+    stage.sandbox.call("PATCH", f"/products/{PRO}", {"price": {**current, "price": price}})
+
+
+def quote_expired(buyer: Subscriber) -> str:
+    page = buyer.quote()
+    buyer.stage.clock.wall_s += 601
+    return str(buyer.confirm(page).location)
+
+
+def pending_change(buyer: Subscriber) -> str:
+    other = str(buyer.choose().location)
+    processing(buyer)
+    return other
+
+
+def processing(buyer: Subscriber) -> str:
+    buyer.stage.sandbox.next_payment("processing")
+    return str(buyer.confirm(buyer.quote()).location)
+
+
+def checking(buyer: Subscriber) -> str:
+    page = buyer.quote()
+    buyer.stage.sandbox.fault("POST /subscriptions/{id}/change-plan", "reset", effect="none")
+    return str(buyer.confirm(page).location)
+
+
+def action_required(buyer: Subscriber) -> str:
+    page = buyer.quote()
+    buyer.stage.sandbox.next_payment("requires_customer_action")
+    return str(buyer.confirm(page).location)
+
+
+def failed(buyer: Subscriber) -> str:
+    page = buyer.quote()
+    buyer.stage.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
+    return str(buyer.confirm(page).location)
+
+
+def not_charged(buyer: Subscriber) -> str:
+    page = buyer.quote()
+    buyer.stage.sandbox.fault("POST /subscriptions/{id}/change-plan", "status:422")
+    return str(buyer.confirm(page).location)
+
+
+def changed(buyer: Subscriber) -> str:
+    return str(buyer.confirm(buyer.quote()).location)
+
+
+STATES: tuple[Callable[[Subscriber], str], ...] = (
+    *(quote_changed, quote_expired, pending_change, processing, checking),
+    *(action_required, failed, not_charged, changed),
+)
+
+
+@pytest.mark.criterion("P18")
+@pytest.mark.parametrize("reach", STATES, ids=lambda reach: reach.__name__)
+def test_each_state_says_its_outcome_in_both_languages(stage: Stage, reach: Callable[[Subscriber], str]) -> None:
+    buyer = Subscriber(stage)
+    path = reach(buyer)
+
+    for language in ("en", "vi"):
+        page = read(buyer.browser.get(f"{path}?lang={language}").get_data(as_text=True))
+        assert state_of(page) == reach.__name__
+        assert outcomes(page) == [OUTCOMES[reach.__name__]]
+        assert page.one("html").attributes["lang"] == language
+        fragment = buyer.browser.get(path, is_htmx=True)
+        assert f'id="subscriptions-{reach.__name__}"' in fragment.get_data(as_text=True)
+
+
+def test_a_state_without_certainty_has_no_button_that_pays(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+    page = buyer.browser.page(checking(buyer))
+
+    assert page.all(data_testid="confirm-change") == []
+    assert page.all(data_testid="refresh-quote") == []
+    assert page.has_test_id("check-again")
+
+
+def test_a_declined_change_leads_back_to_the_same_step(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+    page = buyer.browser.page(failed(buyer))
+    assert "Your plan is still Basic plan." in page.text
+
+    again = buyer.browser.send(page, "refresh-quote")
+
+    assert minor(buyer.browser.page(again.location)) == ["5000"]
+
+
+def test_the_bank_step_leads_to_the_bank(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+    page = buyer.browser.page(action_required(buyer))
+
+    gone = buyer.browser.send(page, "go-to-bank")
+
+    assert gone.status_code == 303
+    assert gone.location.startswith(stage.sandbox.url)
+
+
+# ---- Bad input and strangers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "sentence"),
+    [
+        ({"product": "pdt_none"}, 422, "This is not one of the plans you can change to."),
+        ({}, 422, "This is not one of the plans you can change to."),
+        ({"product": BASIC}, 422, "This is the plan you have."),
+        ({"product": PRO, "quantity": "0"}, 422, "Please enter a number of seats from 1 to 10,000."),
+        ({"product": PRO, "quantity": "99999999999"}, 422, "Please enter a number of seats from 1 to 10,000."),
+        ({"product": PRO, "quantity": "two"}, 422, "Please enter a number of seats from 1 to 10,000."),
+    ],
+)
+def test_each_wrong_wish_has_its_own_sentence(stage: Stage, form: dict[str, str], status: int, sentence: str) -> None:
+    buyer = Subscriber(stage)
+
+    for is_htmx in (False, True):
+        answer = buyer.browser.post(f"{buyer.path}/preview", form, is_htmx=is_htmx)
+        assert answer.status_code == status
+        assert sentence in answer.get_data(as_text=True)
+    assert buyer.changes() == []
+
+
+@pytest.mark.parametrize("more", [{"proration_billing_mode": "for_free"}, {"amount": "1"}, {"addons": ""}])
+def test_a_form_that_names_what_the_row_decides_is_refused(stage: Stage, more: dict[str, str]) -> None:
+    buyer = Subscriber(stage)
+    page = buyer.quote()
+
+    assert buyer.browser.post(f"{buyer.path}/preview", {"product": PRO, **more}).status_code == 400
+    form = page.test_id("confirm-change")
+    answer = buyer.browser.open("POST", form.attributes["action"], data={**form_fields(form), **more})
+    assert answer.status_code == 400
+    assert buyer.changes() == []
+
+
+def test_a_preview_that_fails_says_so_and_gives_no_button(stage: Stage) -> None:
+    """R14d"""
+    buyer = Subscriber(stage)
+    stage.sandbox.fault("POST /subscriptions/{id}/change-plan/preview", "status:500", times=1)
+
+    answer = buyer.choose()
+
+    page = read(answer.get_data(as_text=True))
+    assert (answer.status_code, state_of(page)) == (503, "preview_failed")
+    assert "The price cannot be shown now, so nothing can be changed." in page.text
+    assert page.all(data_testid="confirm-change") == []
+
+
+def test_a_strangers_subscription_and_quote_are_unknown(stage: Stage) -> None:
+    buyer, stranger = Subscriber(stage), Subscriber(stage)
+    quote = str(urlsplit(buyer.choose().location).path)
+    with stage.unchanged(but=("sign_ins", "subscriptions", "ledger")):
+        for path in (buyer.path, quote, "/account/subscriptions/sbs_none", "/quotes/quo_none"):
+            assert stranger.browser.get(path).status_code == 404
+        for path in (f"{buyer.path}/preview", f"{buyer.path}/scheduled/cancel"):
+            assert stranger.browser.post(path).status_code == 404
+        for act in ("confirm", "refresh", "bank", "leave"):
+            assert stranger.browser.post(f"{quote}/{act}").status_code == 404
+
+
+def test_who_has_only_paid_is_asked_to_sign_in(stage: Stage) -> None:
+    """A thief's browser: a typed address proves nothing."""
+    buyer = Subscriber(stage)
+    thief = stage.buyer(email=buyer.browser.email)
+    quote = str(urlsplit(buyer.choose().location).path)
+    with stage.unchanged(but=("sign_ins",)):
+        for path in (buyer.path, quote):
+            answer = thief.get(path)
+            assert (answer.status_code, "/account/sign-in" in answer.location) == (303, True)
+        for path in (f"{buyer.path}/preview", f"{quote}/confirm"):
+            answer = thief.post(path)
+            assert (answer.status_code, "/account/sign-in" in answer.location) == (303, True)
+
+
+def test_a_change_wants_a_recent_sign_in(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+    page = buyer.quote()
+    stage.clock.wall_s += 1500
+    buyer.plan()
+    stage.clock.wall_s += 400
+
+    answer = buyer.confirm(page)
+
+    assert answer.status_code == 303
+    assert answer.location.startswith("/account/sign-in?to=/quotes/")
+    assert buyer.changes() == []
+
+
+def test_reading_changes_nothing_and_posts_only_post(stage: Stage) -> None:
+    """R10e"""
+    buyer = Subscriber(stage)
+    quote = str(urlsplit(buyer.choose().location).path)
+
+    for path in (f"{quote}/confirm", f"{buyer.path}/preview", f"{buyer.path}/scheduled/cancel"):
+        assert buyer.browser.get(path).status_code == 405
+    buyer.browser.get(quote)
+    buyer.browser.get(buyer.path)
+    assert buyer.changes() == []
