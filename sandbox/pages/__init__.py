@@ -1,1 +1,1 @@
-"""The pages of the twin: hosted checkout, authentication and the home of a QA person."""
+"""The pages of the twin: checkout, authentication, payment links, the customer portal, and the home of a QA person."""

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from tests.browser.axe import faults_of
 from tests.browser.conftest import LANGUAGES, NewShopper
 from tests.browser.gallery import STATES, Gallery, open_gallery
-from tests.browser.shopper import AUTHENTICATES_LATER, BUNDLE, FAILS_LATER, TEMPLATES
+from tests.browser.shopper import FAILS_LATER, TEMPLATES
 from tests.installation import Installation
 
 STATE_NAMES = list(STATES)
@@ -88,18 +88,6 @@ def test_checkout_that_cannot_be_reached_is_told_without_a_finding(
 
     shop.sandbox.clear_faults()
     expect(shopper.page.get_by_role("alert")).to_be_visible()
-    assert faults_of(shopper.page) == []
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_hosted_pages_of_the_sandbox_are_without_a_finding(new_shopper: NewShopper, *, language: str) -> None:
-    shopper = new_shopper(language=language).open("/p/starter-course").press("buy")
-    expect(shopper.by("pay")).to_be_visible()
-    assert faults_of(shopper.page) == []
-
-    shopper.pay(card=AUTHENTICATES_LATER).sees_offer(BUNDLE).press("offer-accept").sees("action_required")
-    shopper.press("go-to-checkout")
-    expect(shopper.by("authenticate-approve")).to_be_visible()
     assert faults_of(shopper.page) == []
 
 

@@ -104,6 +104,7 @@ def test_checkout_follows_country_code_and_card_button(sandbox: SandboxProcess, 
     window.locator("[name=country]").select_option("DE")
     expect(window.get_by_test_id("checkout-total")).to_have_attribute("data-minor", "5831")
     expect(window.get_by_test_id("pay")).to_have_text("Pay $58.31")
+    expect(window.get_by_role("status")).to_contain_text("$58.31")
     window.get_by_text("I have a discount code").click()
     window.locator("[name=discount_code]").fill("half")
     window.keyboard.press("Tab")

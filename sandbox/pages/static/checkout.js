@@ -26,13 +26,21 @@ form.card_number.addEventListener("input", () => {
 // What the total depends on.
 const PRICED = [...form.elements].filter((control) => /^(country|zipcode|discount_code|currency|amount_.*|addon_.*)$/.test(control.name));
 
+let asked = 0;
+
 async function updateTotal() {
+  const mine = ++asked;
   const query = new URLSearchParams(PRICED.map((control) => [control.name, control.value]));
   const answer = await fetch(form.dataset.totalUrl + "&" + query);
-  if (!answer.ok) return;
-  document.getElementById("summary").outerHTML = await answer.text();
-  const total = document.querySelector("[data-testid=checkout-total]").textContent;
-  payButton.textContent = form.dataset.payText.replace("{total}", total);
+  const summary = await answer.text();
+  // A later question has been asked meanwhile: its answer counts.
+  if (!answer.ok || mine !== asked) return;
+  const isOpen = document.querySelector(".order").open;
+  document.getElementById("summary").outerHTML = summary;
+  document.querySelector(".order").open = isOpen;
+  const total = document.querySelector("[data-testid=checkout-total]");
+  payButton.textContent = form.dataset.payText.replace("{total}", total.textContent);
+  document.getElementById("announced").textContent = total.parentElement.innerText;
 }
 
 // With this script the total follows by itself; a payment link has nothing to work out.
