@@ -130,6 +130,14 @@ DECIDED = {
         "Số tiền đã đổi từ %(old)s thành %(new)s. Bạn chưa bị trừ tiền. Vui lòng xem lại.",
     ),
     "W24": ("This offer is no longer available.", "Ưu đãi này không còn nữa."),
+    "W36": (
+        "This card pays for %(plan)s, so it cannot be removed.",
+        "Thẻ này đang trả cho %(plan)s nên chưa thể xóa.",
+    ),
+    "W37": (
+        "If we know this address, a sign-in link is on its way.",
+        "Nếu địa chỉ này có trong hệ thống, liên kết đăng nhập đang được gửi đến bạn.",
+    ),
     "W39": (
         "Something went wrong. We are checking whether a payment was made; please do not pay again.",
         "Đã có lỗi. Chúng tôi đang kiểm tra khoản thanh toán; vui lòng đừng thanh toán lần nữa.",
@@ -145,6 +153,7 @@ DECIDED = {
         "Please use the device you paid on, or sign in.",
         "Vui lòng dùng thiết bị bạn đã thanh toán, hoặc đăng nhập.",
     ),
+    "W53": ("Sign in to use another saved card.", "Đăng nhập để dùng thẻ khác đã lưu."),
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import charging, fallback, offers, return_page
+from encore.services import card_choice, charging, fallback, offers, return_page
 from encore.services.pages import OfferPage, OfferState
 
 from ..errors import answer
@@ -120,6 +120,40 @@ def cancel(instance_id: str) -> Response:
     after = _page(instance_id)
     # What the buyer asked for is done, so the answer is no error, whatever state that leaves.
     return _render(after) if after is not None and wants_partial() else _result(after)
+
+
+@bp.get("/cards")
+def show_cards(instance_id: str) -> Response:
+    retry_at = limits().count("status", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    found = card_choice.page(current_shop(), instance_id, buyer_key=buyer_key(), language=language())
+    if found is None:
+        return _neutral()
+    if found.state == "choose_card":
+        return _render(found)
+    is_open = found.state in UNANSWERED and not found.can_choose
+    return go(f"/account/sign-in?to={found.next_url}" if is_open else f"/o/{instance_id}")
+
+
+@bp.post("/card")
+def choose_card(instance_id: str) -> Response:
+    found, key = _page(instance_id), buyer_key()
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    _demand_token(instance_id, "card")
+    if found.state not in UNANSWERED:
+        return _result(found)
+    if not found.can_choose:
+        return go(f"/account/sign-in?to={found.next_url}")
+    result = card_choice.choose(current_shop(), instance_id, buyer_key=key, name=request.form.get("method", ""))
+    if result == "chosen":
+        after = _page(instance_id)
+        return _render(after) if after is not None and wants_partial() else go(f"/o/{instance_id}")
+    cards = card_choice.page(current_shop(), instance_id, buyer_key=key, language=language())
+    if cards is None:
+        return _neutral()
+    return _render(cards, status=503 if result == "provider_down" else 409, notice="card_not_usable")
 
 
 @bp.post("/checkout")

@@ -199,7 +199,7 @@ def list_methods(shop: Shop, account: Account) -> MethodList:
     paid = _plans_by_method(shop, account)
     rows = tuple(
         MethodRow(
-            name=_name(shop, customer, method),
+            name=method_name(shop, customer, method),
             method=method.as_quoted(),
             expiry=expiry_state(method, now=shop.now()),
             pays_for=paid.get(method.payment_method_id, ()),
@@ -219,7 +219,7 @@ def remove_method(shop: Shop, account: Account, name: str) -> Removal:
     found = _methods(shop, account, budget=budget, read=_fresh_methods)
     if found is None:
         return Removal(result="provider_down")
-    meant = next((pair for pair in found if _name(shop, *pair) == name), None)
+    meant = next((pair for pair in found if method_name(shop, *pair) == name), None)
     if meant is None:
         return Removal(result="gone")
     customer_id, method = meant
@@ -273,7 +273,8 @@ def _fresh_methods(shop: Shop, customer_id: str, budget: Budget) -> list[SavedMe
         return [] if isinstance(error, NotExecuted) and error.status == 404 else None
 
 
-def _name(shop: Shop, customer_id: str, method: SavedMethod) -> str:
+def method_name(shop: Shop, customer_id: str, method: SavedMethod) -> str:
+    """Return what a form calls a saved method: a name of ours, which only this shop can make and only for this list."""
     return tokens.name_in_secret(shop.settings.secret_keys, "method", customer_id, method.payment_method_id)
 
 

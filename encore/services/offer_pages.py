@@ -9,7 +9,7 @@ from encore.rules.card_declines import read_card_decline
 from encore.rules.disputes import is_lost
 from encore.rules.money import Money
 from encore.rules.quotes import thaw
-from encore.services import catalogue, funnels, order_pages
+from encore.services import catalogue, funnels, order_pages, quoting
 from encore.services.pages import OfferPage, OfferState, ReturnOfMoney
 from encore.services.shop import Shop
 from encore.services.standing import standing_of
@@ -86,6 +86,7 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPa
         return replace(base, state="answered")
     if _has_yes_elsewhere(shop, instance):
         return replace(base, state="withdrawn")
+    base = replace(base, can_choose=quoting.may_choose(shop, instance))
     if base.quote.method is None:
         return replace(base, state="no_method", reason=instance.no_method_reason)
     return replace(base, state="quote_changed" if base.moved_from else "offer")

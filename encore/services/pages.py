@@ -26,6 +26,7 @@ OfferState = Literal[
     "withdrawn",
     "owned",
     "limited",
+    "choose_card",
 ]
 # What is true of money that goes back: owed or on its way, there, or given back by the buyer's bank after a dispute.
 ReturnOfMoney = Literal["due", "done", "by_bank"]
@@ -85,6 +86,16 @@ class OrderSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CardChoice:
+    """A saved method to choose; `name` is ours, `reason` a message key of why it cannot pay, None if it can."""
+
+    name: str
+    method: QuotedMethod
+    reason: str | None
+    is_chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class OfferPage:
     """One offer instance in one of the states of `ux.md` section 4.
 
@@ -92,6 +103,7 @@ class OfferPage:
     are in. `sum_with_order` is the quote's total plus today's earlier payments, None if currencies differ.
     `reason` is a message key (why there is no one-click, why the card was declined), else None.
     `poll_after_s` is None when nothing is to be polled; `can_cancel` is true only while nothing was sent.
+    `can_choose`: the buyer has proven their address; `cards` are what they choose from (`choose_card`).
     `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
     """
 
@@ -117,6 +129,8 @@ class OfferPage:
     returned: Money | None = None
     return_state: ReturnOfMoney = "done"
     next_url: str = ""
+    can_choose: bool = False
+    cards: tuple[CardChoice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from encore.rules.methods import (
     read_network,
 )
 from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, compare, freeze, is_stale, quote_hash, thaw
-from encore.services import funnels
+from encore.services import funnels, sign_ins
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
 from encore.store import customers, offer_instances, orders, payments
@@ -166,7 +166,7 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
     # Not kept: a charge may change them, and a commit here would make the buyer wait for the disk once more.
     methods = aside(shop, lambda: _ask_methods(shop, instance.customer_id, budget=budget))
     fresh = preview(shop, offer, order, budget=budget)
-    check = check_method(shop, order, methods.result(), currency=fresh.currency)
+    check = _check_again(shop, instance, order, methods.result(), currency=fresh.currency)
     if isinstance(compare(shown, fresh), Moved):
         _requote(shop, instance, with_method(fresh, check), moved_from=instance.quote_json, check=check)
         return "moved"
@@ -176,12 +176,30 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
     return "same"
 
 
+def may_choose(shop: Shop, instance: OfferInstance) -> bool:
+    """Tell whether an instance's browser has proven the address of its customer, and so may use all their methods."""
+    return sign_ins.has_account(shop, instance.buyer_key, customer_id=instance.customer_id)
+
+
+def _check_again(
+    shop: Shop, instance: OfferInstance, order: Order, methods: list[SavedMethod], *, currency: str
+) -> MethodCheck:
+    """Check the method a signed-in buyer has chosen; without one, or if it cannot pay any more, the one that paid."""
+    if instance.chosen_method_id is not None and may_choose(shop, instance):
+        chosen = next((m for m in methods if m.payment_method_id == instance.chosen_method_id), None)
+        check = pre_check(chosen, currency=currency, now=shop.now())
+        if isinstance(check, Usable):
+            return check
+    return check_method(shop, order, methods, currency=currency)
+
+
 def with_method(quote: Quote, check: MethodCheck) -> Quote:
     """Return the quote paid by the checked method, or by none."""
     return replace(quote, method=check.method.as_quoted() if isinstance(check, Usable) else None)
 
 
 def _requote(shop: Shop, instance: OfferInstance, quote: Quote, *, moved_from: str | None, check: MethodCheck) -> None:
+    is_chosen = isinstance(check, Usable) and check.method.payment_method_id == instance.chosen_method_id
     with shop.store.write():
         offer_instances.mark_requoted(
             shop.store,
@@ -191,6 +209,7 @@ def _requote(shop: Shop, instance: OfferInstance, quote: Quote, *, moved_from: s
             quote_hash=quote_hash(quote),
             moved_from_json=moved_from,
             no_method_reason=check.reason if isinstance(check, Unusable) else None,
+            chosen_method_id=instance.chosen_method_id if is_chosen else None,
         )
 
 

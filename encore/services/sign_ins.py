@@ -13,7 +13,7 @@ from encore import tokens
 from encore.ids import new_id
 from encore.services import order_pages
 from encore.services.shop import Shop
-from encore.store import StoreFull, customers, outbox, sign_ins
+from encore.store import StoreFull, checkouts, customers, outbox, sign_ins
 from encore.store.sign_ins import Link, SignIn
 
 # How long a link works, and an account without and with its buyer there. Source: security.md, section 4.
@@ -30,7 +30,7 @@ _KEPT_MS = 24 * 3_600_000
 
 _ADDRESS = re.compile(r"[^@\s<>\"(),:;\\]{1,64}@[^@\s<>\"(),:;\\]+\.[^@\s<>\"(),:;\\]+")
 _LONGEST_ADDRESS = 254
-_PLACE = re.compile(r"/(account|orders|quotes)(/[A-Za-z0-9_-]+)*")
+_PLACE = re.compile(r"/(account|orders|quotes|r)(/[A-Za-z0-9_-]+)*")
 _HOME = "/account"
 
 
@@ -54,16 +54,18 @@ class Account:
 
 
 def read_address(text: str) -> str | None:
-    """Return a typed e-mail address as addresses are compared, or None if it cannot be one.
-
-    Only A to Z are made small: other alphabets have letters that would then be taken for each other.
-    """
-    address = "".join(letter.lower() if letter.isascii() else letter for letter in text.strip())
+    """Return a typed e-mail address as addresses are compared, or None if it cannot be one."""
+    address = fold(text.strip())
     return address if len(address) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(address) else None
 
 
+def fold(address: str) -> str:
+    """Make A to Z small, and nothing else: other alphabets have letters that would then be taken for each other."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in address)
+
+
 def read_place(text: str | None) -> str:
-    """Return where a sign-in leads to: a page of accounts, orders or quotes, whatever else was asked for."""
+    """Return where a sign-in leads to: a page of accounts, orders, quotes or offers, whatever else was asked for."""
     return text if text and len(text) <= 200 and _PLACE.fullmatch(text) else _HOME
 
 
@@ -164,26 +166,48 @@ def sign_in(shop: Shop, link_id: str, *, old_key: str | None, new_key: str) -> s
             shop.store,
             SignIn(buyer_key=new_key, address=link.address, link_id=link.id, signed_in_at=now, seen_at=now),
         )
-    return link.leads_to
+        return _place_of(shop, link, new_key)
+
+
+def _place_of(shop: Shop, link: Link, buyer_key: str) -> str:
+    """Return where a link leads to in this browser: an order's offers stay with the browser that paid."""
+    if not link.leads_to.startswith("/r/"):
+        return link.leads_to
+    checkout = checkouts.get_by_ref(shop.store, link.leads_to.removeprefix("/r/"))
+    return link.leads_to if checkout is not None and checkout.buyer_key == buyer_key else _HOME
 
 
 def current_account(shop: Shop, buyer_key: str | None) -> Account | None:
-    """Return the account of a browser, None without one or when its time is over."""
-    row = sign_ins.get_sign_in(shop.store, buyer_key) if buyer_key else None
+    """Return the account of a browser, None without one or when its time is over; being asked for keeps it alive."""
+    row = _standing(shop, buyer_key)
     if row is None:
         return None
-    age_ms, idle_ms = shop.now() - row.signed_in_at, shop.now() - row.seen_at
-    # A clock that was set back says nothing of how long it has been.
-    if not 0 <= age_ms < _LIFE_MS or not 0 <= idle_ms < _IDLE_MS:
-        return None
-    if idle_ms >= _SEEN_EVERY_MS:
+    now = shop.now()
+    if now - row.seen_at >= _SEEN_EVERY_MS:
         _note_seen(shop, row)
     found = customers.list_of_address(shop.store, row.address)
     return Account(
         address=row.address,
         customer_ids=tuple(customer.id for customer in found),
-        is_recent=age_ms < _RECENT_MS,
+        is_recent=now - row.signed_in_at < _RECENT_MS,
     )
+
+
+def has_account(shop: Shop, buyer_key: str, *, customer_id: str) -> bool:
+    """Tell whether a browser is signed in to the account that a customer belongs to; nothing is written."""
+    row = _standing(shop, buyer_key)
+    customer = customers.get_customer(shop.store, customer_id) if row else None
+    return row is not None and customer is not None and fold(customer.email or "") == row.address
+
+
+def _standing(shop: Shop, buyer_key: str | None) -> SignIn | None:
+    row = sign_ins.get_sign_in(shop.store, buyer_key) if buyer_key else None
+    if row is None:
+        return None
+    now = shop.now()
+    # A clock that was set back says nothing of how long it has been.
+    is_standing = 0 <= now - row.signed_in_at < _LIFE_MS and 0 <= now - row.seen_at < _IDLE_MS
+    return row if is_standing else None
 
 
 def _note_seen(shop: Shop, row: SignIn) -> None:

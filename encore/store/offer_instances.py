@@ -36,6 +36,7 @@ class OfferInstance:
     state: str
     kind: str = "one_time"
     alternative_id: str | None = None
+    chosen_method_id: str | None = None
 
 
 _COLUMNS = columns(OfferInstance)
@@ -134,12 +135,14 @@ def mark_requoted(
     quote_hash: str,
     moved_from_json: str | None,
     no_method_reason: str | None,
+    chosen_method_id: str | None,
 ) -> bool:
     """Replace the quote of a shown instance, if it still is the one that was compared."""
     return bool(
         store.rows(
             "UPDATE offer_instances SET quote_json = :quote_json, quote_hash = :quote_hash,"
-            " moved_from_json = :moved_from_json, no_method_reason = :no_method_reason"
+            " moved_from_json = :moved_from_json, no_method_reason = :no_method_reason,"
+            " chosen_method_id = :chosen_method_id"
             " WHERE id = :id AND state = 'shown' AND quote_hash = :old_hash RETURNING id",
             id=instance_id,
             old_hash=old_hash,
@@ -147,6 +150,7 @@ def mark_requoted(
             quote_hash=quote_hash,
             moved_from_json=moved_from_json,
             no_method_reason=no_method_reason,
+            chosen_method_id=chosen_method_id,
         )
     )
 

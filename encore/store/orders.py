@@ -169,7 +169,7 @@ def mark_access(store: Store, order_id: str, *, customer_id: str, product_id: st
 def list_owned_products(store: Store, customer_id: str) -> frozenset[str]:
     """Return the products a customer has access to."""
     found = store.rows(
-        "SELECT product_id FROM entitlements WHERE customer_id = :id AND revoked_at IS NULL", id=customer_id
+        "SELECT DISTINCT product_id FROM entitlements WHERE customer_id = :id AND revoked_at IS NULL", id=customer_id
     )
     return frozenset(row["product_id"] for row in found)
 

@@ -50,7 +50,7 @@ def wreck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wreck]:
         shop.start_worker()
         buyer = Buyer(shop, email=EMAIL, card=CARD)
         planted = buy_with_canaries(shop, buyer)
-        answers = [*attack(shop, buyer), *break_the_store(shop, buyer)]
+        answers = [*attack(shop, buyer), *break_the_store(shop, buyer, link=planted["sign-in link"])]
         for name in ("web.log", "worker.log"):
             wait_for(
                 lambda name=name: '"level": "error"' in (folder / name).read_text("utf-8"), what=f"an error in {name}"
@@ -71,6 +71,8 @@ def buy_with_canaries(shop: Installation, buyer: Buyer) -> dict[str, str]:
     offer = buyer.get(f"/r/{buyer.ref}")
     _, fields = read_form(offer, "offer-accept")
     buyer.post_form(offer, "offer-accept")
+    visitor = Buyer(shop, email=EMAIL)
+    visitor.open_link()
     made = json.loads((shop.folder / "sandbox-keys.json").read_text("utf-8"))
     cookies = {f"cookie {cookie.name}": str(cookie.value) for cookie in buyer.session.cookies}
     return {
@@ -85,6 +87,8 @@ def buy_with_canaries(shop: Installation, buyer: Buyer) -> dict[str, str]:
         "reference": buyer.ref,
         "offer token": fields["offer_token"],
         "csrf token": fields["csrf_token"],
+        "sign-in link": shop.wait_link(EMAIL),
+        "signature of the link": shop.wait_link(EMAIL).rpartition(".")[2],
     }
 
 
@@ -105,17 +109,21 @@ def attack(shop: Installation, buyer: Buyer) -> list[requests.Response]:
     ]
 
 
-def break_the_store(shop: Installation, buyer: Buyer) -> list[requests.Response]:
+def break_the_store(shop: Installation, buyer: Buyer, *, link: str) -> list[requests.Response]:
     """Take tables away under the running processes: every request and every lane of the worker meets our own fault."""
+    form = buyer.get("/account/sign-in")
     with closing(sqlite3.connect(shop.folder / "encore.sqlite3")) as knife, knife:
         knife.execute("ALTER TABLE offer_instances RENAME TO gone_instances")
         knife.execute("ALTER TABLE products RENAME TO gone_products")
+        knife.execute("ALTER TABLE sign_in_links RENAME TO gone_links")
     fetch = buyer.session.get
     return [
         fetch(f"{shop.url}/r/{buyer.ref}?lang=vi", timeout=20),
         fetch(f"{shop.url}/", timeout=20),
         fetch(f"{shop.url}/o/oi_1", headers={"HX-Request": "true", "HX-Request-Type": "partial"}, timeout=20),
         fetch(f"{shop.url}/p/starter-course", headers={"Accept": "application/json"}, timeout=20),
+        fetch(f"{shop.url}{link}", timeout=20),
+        buyer.post_form(form, "sign-in", email=EMAIL),
     ]
 
 

@@ -13,7 +13,7 @@ from tests.attacks.stage import DAY_S, Browser, Stage
 from tests.html import read
 
 REF, INSTANCE = "<ref>", "<instance_id>"
-ACTS = ("accept", "decline", "continue", "cancel", "checkout")
+ACTS = ("accept", "decline", "continue", "cancel", "checkout", "card")
 PUBLIC = "/p/complete-bundle"
 OTHER_SHOP = ("key-of-a-shop-somewhere-else-000000",)
 
@@ -67,6 +67,9 @@ TABLE = {
     ("POST", "/o/<instance_id>/continue"): Line(Seen(303, "/r/<ref>"), Seen(303, PUBLIC), NOT_FOUND),
     ("POST", "/o/<instance_id>/cancel"): Line(Seen(303, "/o/<instance_id>"), Seen(303, PUBLIC), NOT_FOUND),
     ("POST", "/o/<instance_id>/checkout"): Line(Seen(303, "checkout host"), Seen(303, PUBLIC), NOT_FOUND),
+    # Having paid shows one card; the others want the address proven.
+    ("GET", "/o/<instance_id>/cards"): Line(Seen(303, "/account/sign-in?to=/r/<ref>"), NOT_FOUND),
+    ("POST", "/o/<instance_id>/card"): Line(Seen(303, "/account/sign-in?to=/r/<ref>"), Seen(303, PUBLIC), NOT_FOUND),
     ("POST", "/sign-out"): everybody(303, "/"),
     # Nobody here has used a link: what those see who have is in test_accounts.py.
     ("GET", "/account"): everybody(303, "/account/sign-in"),

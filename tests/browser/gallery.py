@@ -65,6 +65,7 @@ STATES = {
     "order": "order",
     "sign-in": "ready",
     "sign-in-link": "open",
+    "choose-card": "choose_card",
     "account": "ready",
     "account-methods": "list",
     "plan": "active",
@@ -344,6 +345,9 @@ class _Maker:
         buyer.press("offer-accept")
         order_again(self._shop.store, buyer.ref, times=4)
         buyer.sign_in()
+        choosing = self._offered("sach-bao-bi", email=member.email)
+        choosing.sign_in()
+        self._add("choose-card", f"/o/{choosing.instance}/cards", choosing)
         self._add("account", "/account", buyer)
         self._add("account-methods", "/account/methods", buyer)
 

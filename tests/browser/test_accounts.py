@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.axe import faults_of
 from tests.browser.conftest import NewShopper
-from tests.browser.shopper import Shopper
+from tests.browser.shopper import BUNDLE, OTHER_CARD, Shopper
 from tests.installation import Installation
 
 SPEAKS = {"scripts": (True, "en"), "no scripts": (False, "vi")}
@@ -120,3 +120,24 @@ def test_card_of_a_subscription_bought_meanwhile_stays(person: Shopper, shop: In
     # Now the page knows, and offers no button that cannot help.
     person.open("/account/methods").sees("list").sees_words("Basic plan")
     expect(person.by("remove-method")).to_have_count(0)
+
+
+@pytest.mark.criterion("P4")
+def test_signs_in_at_an_offer_and_pays_with_another_card(person: Shopper, shop: Installation) -> None:
+    shop.sandbox.buy(email=person.email, card=OTHER_CARD)
+    person.bought().sees_offer(BUNDLE).page.get_by_role(
+        "link", name=re.compile("another saved card|thẻ khác đã lưu")
+    ).click()
+    person.page.locator("[name=email]").fill(person.email)
+    person.press("sign-in").sees("sent")
+    person.open(shop.wait_link(person.email)).press("sign-in-confirm").sees_offer(BUNDLE)
+
+    person.by("method-choice").get_by_role("link").click()
+    person.sees("choose_card")
+    look(person)
+    person.page.get_by_label(re.compile("Mastercard")).check()
+    person.press("method-choice").sees("offer").sees_words("Mastercard •••• 4444")
+    look(person)
+    person.press("offer-accept").sees_in_the_end("receipt").sees_words("Mastercard •••• 4444")
+
+    assert len(person.charges()) == 1

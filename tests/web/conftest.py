@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from encore.ids import random_ref
-from encore.services import catalogue, charging, checkout, fallback, offers, return_page
+from encore.services import card_choice, catalogue, charging, checkout, fallback, offers, return_page
 from encore.services.pages import OfferPage, ProductCard, ReturnPage
 from encore.settings import Settings, load_settings
 from encore.store import open_store, schema
@@ -99,6 +99,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     replace(catalogue, "is_stale", lambda shop: made.is_stale)
     replace(catalogue, "is_owned", owned)
     replace(offers, "page", offer)
+    replace(card_choice, "page", offer)
+    replace(card_choice, "choose", lambda shop, oid, **facts: made.act("card", "chosen", **facts))
     replace(offers, "public_product", public)
     replace(offers, "decline", lambda shop, oid, **facts: made.act("decline", None, **facts))
     replace(fallback, "continue_without", lambda shop, oid, **facts: made.act("continue", None, **facts))

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, QuotedMethod, QuoteLine, quote_hash
 from encore.services.pages import (
+    CardChoice,
     OfferPage,
     OfferState,
     OrderSummary,
@@ -131,6 +132,13 @@ _OF_STATE: dict[str, dict[str, Any]] = {
     "checkout_open": {"reason": "card_decline.expired"},
     "returned": {"returned": usd(2320)},
     "limited": {"retry_at": NOW + 60_000},
+    "choose_card": {
+        "can_choose": True,
+        "cards": (
+            CardChoice(name="n" * 43, method=visa(), reason=None, is_chosen=True),
+            CardChoice(name="m" * 43, method=visa(), reason="method.expired", is_chosen=False),
+        ),
+    },
 }
 
 

@@ -32,6 +32,8 @@ ROUTES = {
     "/o/<instance_id>/continue": ACT,
     "/o/<instance_id>/cancel": ACT,
     "/o/<instance_id>/checkout": ACT,
+    "/o/<instance_id>/card": ACT,
+    "/o/<instance_id>/cards": READ,
     "/orders/<ref>": READ,
     "/orders/<ref>/payments/<int:number>/invoice": READ,
     "/account": READ,
