@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from ..core.places import SUPPORTED_COUNTRIES
 from ..core.store import Doc
 from ..core.twin import Twin
-from ..http.call import WireError, refuse_body, whole
+from ..http.call import WireError, refuse_body, unsupported_country, whole
 from ..money.currency import minimum_charge
 from ..money.tax import rate_bp, tax_of
 from .addons import find_addons, read_addons
@@ -152,7 +152,7 @@ def price_cart(
     The last two are the wire's `billing_currency` and `adaptive_currency_fees_inclusive`.
     """
     if country not in SUPPORTED_COUNTRIES:
-        raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a supported country")
+        raise unsupported_country(country)
     wanted = buyer_currency(twin, country, billing_currency)
     listed = [_chosen(_sellable(twin, item["product_id"]), item["amount"]) for item in cart]
     products = [localise(twin, product, wanted, fees_inclusive=fees_inclusive) for product in listed]

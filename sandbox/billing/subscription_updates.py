@@ -4,7 +4,7 @@ from ..core.clock import parse_rfc3339
 from ..core.places import COUNTRIES
 from ..core.store import Doc
 from ..core.twin import Twin
-from ..http.call import WireError, flag, metadata, refuse_body, required_text, text, whole
+from ..http.call import WireError, flag, metadata, refuse_body, required_text, text, unsupported_country, whole
 from ..money.calendar import INTERVALS, next_date
 from ..resources import subscriptions
 
@@ -147,5 +147,5 @@ def _read_billing(body: Doc) -> Doc:
         raise refuse_body("billing", "must be an object")
     country = required_text(address, "country", limit=2)
     if country not in COUNTRIES:
-        raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a country")
+        raise unsupported_country(country)
     return {"country": country, **{name: text(address, name, limit=250) for name in ADDRESS_FIELDS}}

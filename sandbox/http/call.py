@@ -123,6 +123,11 @@ def refuse_body(field: str, what: str) -> WireError:
     return WireError(422, "INVALID_REQUEST_BODY", f"{field}: {what}")
 
 
+def unsupported_country(country: str) -> WireError:
+    """Return the 422 for a country where nothing is sold."""
+    return WireError(422, "UNSUPPORTED_COUNTRY", f"Country {country[:60]} currently not supported")
+
+
 def read_body(call: Call) -> Doc:
     """Return the request's JSON object; 422 for anything else."""
     try:

@@ -29,6 +29,7 @@ from ..http.call import (
     refuse_body,
     required_text,
     text,
+    unsupported_country,
 )
 from ..http.server import Response
 from ..money.calendar import DAY_MS, next_date
@@ -215,7 +216,7 @@ def _read_billing(body: Doc) -> Doc | None:
         raise refuse_body("billing_address", "must be an object")
     country = required_text(address, "country", limit=2)
     if country not in COUNTRIES:
-        raise WireError(422, "UNSUPPORTED_COUNTRY", f"{country} is not a country")
+        raise unsupported_country(country)
     return {"country": country, **{name: text(address, name, limit=250) for name in ADDRESS_FIELDS}}
 
 
