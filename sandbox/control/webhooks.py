@@ -32,6 +32,11 @@ OBJECT_FIELDS = {
     "refund_id": "refunds",
     "dispute_id": "disputes",
     "subscription_id": "subscriptions",
+    "license_key_id": "license_keys",
+    "payout_id": "payouts",
+    "entitlement_grant_id": "entitlement_grants",
+    "abandoned_checkout_id": "abandoned_checkouts",
+    "dunning_attempt_id": "dunning_attempts",
 }
 
 

@@ -170,9 +170,12 @@ def _note_failure(twin: Twin, event: Doc) -> None:
 
 def _note(twin: Twin, event: Doc, *, state: str, due_at: int) -> None:
     twin.store.run(
-        "UPDATE events SET state = :state, tries = :tries, due_at = :due_at WHERE seq = :seq",
+        # By its own ids: after a reset or a restore, its number may be another event's.
+        "UPDATE events SET state = :state, tries = :tries, due_at = :due_at"
+        " WHERE webhook_id = :webhook_id AND endpoint_id = :endpoint_id",
         state=state,
         tries=event["tries"] + (state != "untargeted"),
         due_at=due_at,
-        seq=event["seq"],
+        webhook_id=event["webhook_id"],
+        endpoint_id=event["endpoint_id"],
     )

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from sandbox.core.event_types import EVENT_TYPES
 from tests.contract.schema import assert_answer, assert_webhook, webhook_examples
-from tests.listener import Listener
+from tests.listener import SECRET, Listener
 from tests.sandbox_process import BASIC, SandboxProcess, wait_for
 
 
@@ -199,3 +199,44 @@ def test_a_wrong_webhook_would_be_noticed(sandbox: SandboxProcess, listener: Lis
 
     with pytest.raises(AssertionError, match="fee"):
         assert_webhook(body)
+
+
+def test_sdk_takes_either_secret_for_a_day_after_a_rotation(
+    sandbox: SandboxProcess, listener: Listener, client: DodoPayments
+) -> None:
+    fresh = "whsec_ZnJlc2gtc2VjcmV0LW9mLWEtcm90YXRpb24="
+    sandbox.webhooks(rotate=fresh)
+    try:
+        sandbox.buy()
+        wait_for(lambda: listener.arrivals, what="the webhook")
+        arrival = listener.arrivals[0]
+
+        for secret in (SECRET, fresh):
+            event = client.webhooks.unwrap(arrival.body.decode(), headers=arrival.headers, key=secret)
+            assert event.type == "payment.succeeded"
+    finally:
+        sandbox.webhooks(secret=SECRET)
+
+
+def test_every_endpoint_answer_fits_the_schema(sandbox: SandboxProcess, client: DodoPayments) -> None:
+    made = sandbox.post("/webhooks", {"url": "http://127.0.0.1:9/", "filter_types": ["payment.failed"]})
+    place = f"/webhooks/{made['id']}"
+
+    assert_answer("POST /webhooks", made)
+    assert_answer("GET /webhooks", sandbox.get("/webhooks"))
+    assert_answer("GET /webhooks/{id}", sandbox.get(place))
+    assert_answer("PATCH /webhooks/{id}", sandbox.call("PATCH", place, {"description": "shop"}).json())
+    assert_answer("GET /webhooks/{id}/secret", sandbox.get(f"{place}/secret"))
+    client.webhooks.headers.update(made["id"], headers={"x-shop": "one"})
+    assert_answer("GET /webhooks/{id}/headers", sandbox.get(f"{place}/headers"))
+    assert client.webhooks.headers.retrieve(made["id"]).headers == {"x-shop": "one"}
+    client.webhooks.delete(made["id"])
+    assert made["id"] not in [endpoint.id for endpoint in client.webhooks.list()]
+
+
+def test_sdk_walks_all_endpoints(sandbox: SandboxProcess, client: DodoPayments) -> None:
+    made = [client.webhooks.create(url=f"http://127.0.0.1:9/{number}").id for number in range(5)]
+
+    walked = [endpoint.id for endpoint in client.webhooks.list(limit=2)]
+
+    assert walked[1:] == made, "the first is the address the sandbox was started with"

@@ -218,6 +218,16 @@ def test_any_event_can_be_sent_for_an_object(sandbox: SandboxProcess, listener: 
     assert listener.types() == ["payment.succeeded", "payment.brand_new"]
 
 
+def test_event_of_an_object_known_by_webhooks_only_can_be_sent(sandbox: SandboxProcess, listener: Listener) -> None:
+    payout_id = sandbox.control("triggers", {"type": "payout.created"})["object_id"]
+
+    sandbox.webhooks(send={"type": "payout.on_hold", "payout_id": payout_id})
+    wait_for_arrivals(listener, 2)
+
+    assert listener.types() == ["payout.created", "payout.on_hold"]
+    assert listener.events()[1]["data"]["payout_id"] == payout_id
+
+
 def test_delivered_event_can_be_sent_again(sandbox: SandboxProcess, listener: Listener) -> None:
     sandbox.buy()
     wait_for(lambda: states(sandbox) == ["delivered"], what="the delivery")
