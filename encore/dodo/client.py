@@ -30,6 +30,9 @@ _GET_RETRIES = 3
 _FIRST_RETRY_DELAY_S = 0.2
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
+# How much later than the watchdog a charge's socket gives up by itself, should the watchdog ever fail.
+_SECOND_LIMIT_S = 1.0
+
 _JSON = "application/json"
 _SAFE_ID = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,254}")
 
@@ -248,7 +251,8 @@ class Client:
         wire = Wire(gate=before_first_byte, is_charge=is_charge)
         reply, fault = None, ""
         with _timed(), _Session() as session:
-            limits = (self._timeouts.connect_s, self._timeouts.charge_s)
+            # The watchdog comes first: its word is the one that the fault is known by.
+            limits = (self._timeouts.connect_s, self._timeouts.charge_s + _SECOND_LIMIT_S)
             try:
                 reply, fault = self._exchange(
                     session, wire, "POST", path, body=body, limits=limits, total_s=self._timeouts.charge_s
