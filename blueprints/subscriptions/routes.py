@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import plan_changes, plan_pages, subscriptions
+from encore.services import plan_changes, plan_ends, plan_pages, subscriptions
 from encore.services.plan_changes import Confirmed, NotQuoted, Quoted
 from encore.services.plan_pages import QuotePage, QuoteState
 from encore.store import subscriptions as rows
@@ -93,6 +93,36 @@ def cancel_scheduled(subscription_id: str) -> Response:
     if isinstance(row, Response):
         return row
     if not plan_changes.cancel_scheduled(current_shop(), row):
+        return answer(503)
+    return go(f"/account/subscriptions/{row.id}")
+
+
+@bp.get("/account/subscriptions/<subscription_id>/cancel")
+def show_cancel(subscription_id: str) -> Response:
+    if current_account() is None:
+        return _sign_in(clean_address())
+    found = plan_pages.plan_page(current_shop(), _subscription(subscription_id), language=language())
+    if found is None or not found.can_end:
+        return go(f"/account/subscriptions/{subscription_id}")
+    return page("subscriptions/cancel.html", state="cancel", page=found)
+
+
+@bp.post("/account/subscriptions/<subscription_id>/cancel")
+def cancel(subscription_id: str) -> Response:
+    return _set_end(subscription_id, ends=True)
+
+
+@bp.post("/account/subscriptions/<subscription_id>/resume")
+def resume(subscription_id: str) -> Response:
+    return _set_end(subscription_id, ends=False)
+
+
+def _set_end(subscription_id: str, *, ends: bool) -> Response:
+    _demand_fields(frozenset({"csrf_token"}))
+    row = _subscription_to_change(subscription_id)
+    if isinstance(row, Response):
+        return row
+    if not plan_ends.set_end(current_shop(), row, ends=ends):
         return answer(503)
     return go(f"/account/subscriptions/{row.id}")
 

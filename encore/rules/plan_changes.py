@@ -56,7 +56,10 @@ class Addon:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a buyer asks a subscription to become; `addons` is the whole set afterwards, not the difference."""
+    """What a buyer asks a subscription to become; `addons` is the whole set afterwards, not the difference.
+
+    `resumes`: it is set to end, and the change lets it go on.
+    """
 
     subscription_id: str
     product_id: str
@@ -65,6 +68,7 @@ class Wish:
     mode: Mode
     when: When
     keeps_discounts: bool = True
+    resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +239,7 @@ def _agreed(quote: PlanQuote) -> dict[str, Any]:
         "mode": wish.mode,
         "when": wish.when,
         "keeps_discounts": wish.keeps_discounts,
+        "resumes": wish.resumes,
         "from_product_id": quote.from_product_id,
         "from_quantity": quote.from_quantity,
         "state": quote.state,
@@ -274,6 +279,7 @@ def _quote_of(table: dict[str, Any]) -> PlanQuote:
             mode=table["mode"],
             when=table["when"],
             keeps_discounts=table["keeps_discounts"],
+            resumes=table["resumes"],
         ),
         from_product_id=table["from_product_id"],
         from_quantity=table["from_quantity"],

@@ -4,6 +4,8 @@ Every amount is the provider's, stored as a quote before it is shown; a confirm 
 other, after the provider has said once more that it still holds. The charge itself is `charging`'s.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,7 +29,17 @@ from encore.rules.plan_changes import (
 )
 from encore.rules.plan_groups import PlanGroup
 from encore.rules.quotes import QuotedMethod
-from encore.services import bookkeeping, budgets, charging, fallback, plan_groups, quoting, reconcile, subscriptions
+from encore.services import (
+    bookkeeping,
+    budgets,
+    charging,
+    fallback,
+    plan_ends,
+    plan_groups,
+    quoting,
+    reconcile,
+    subscriptions,
+)
 from encore.services.consent import Consent
 from encore.services.kinds import plan_change
 from encore.services.kinds.plan_change import addons_of
@@ -40,6 +52,7 @@ from encore.store.subscriptions import Subscription
 # What a buyer's own change is booked under; no offer of the merchant can be called so.
 OWN_CHANGE = "@plan_change"
 _PREVIEW_S = 8.0
+_NOT_BEFORE_RENEWAL_MS = 10 * 60_000
 
 Refusal = Literal[
     "not_a_plan",
@@ -131,17 +144,52 @@ def preview(
         current = _read(shop, subscription)
         wishes = _wishes(shop, current, product_id=product_id, quantity=quantity)
         method = _method_of(shop, current)
-        quotes, refusal = [], None
-        for wish in wishes:
-            try:
-                quotes.append(_ask(shop, current, wish, method=method))
-            except _Refused as refused:
-                refusal = refusal or refused
-        if refusal and not quotes:
-            raise refusal
+        with _kept_running(shop, current, wishes[0]) as running:
+            quotes = _ask_all(shop, running, wishes, method=method)
     except _Refused as refused:
         return NotQuoted(refused.reason)
     return _store(shop, subscription, quotes, buyer_key=buyer_key, language=language)
+
+
+@contextmanager
+def _kept_running(shop: Shop, current: ProviderSubscription, wish: Wish) -> Iterator[ProviderSubscription]:
+    """Let a subscription that is set to end go on inside: the provider tells no price for one that ends."""
+    if not wish.resumes:
+        yield current
+        return
+    running = _withdraw_end(shop, current)
+    try:
+        yield running
+    finally:
+        plan_ends.put_back(shop, current.subscription_id)
+
+
+def _withdraw_end(shop: Shop, current: ProviderSubscription) -> ProviderSubscription:
+    # So near to its end it might be renewed, and charged, before the end is put back.
+    if current.next_billing_at is None or current.next_billing_at - shop.now() < _NOT_BEFORE_RENEWAL_MS:
+        raise _Refused("ending")
+    try:
+        return plan_ends.withdraw(shop, current.subscription_id)
+    except ProviderError as error:
+        budgets.heed(shop, error)
+        plan_ends.put_back(shop, current.subscription_id)
+        raise _Refused("no_price") from error
+
+
+def _ask_all(
+    shop: Shop, current: ProviderSubscription, wishes: list[Wish], *, method: QuotedMethod | None
+) -> list[PlanQuote]:
+    """Return the quotes of the wishes that have one; raises what the first was refused for if none has."""
+    quotes: list[PlanQuote] = []
+    refusal: _Refused | None = None
+    for wish in wishes:
+        try:
+            quotes.append(_ask(shop, current, wish, method=method))
+        except _Refused as refused:
+            refusal = refusal or refused
+    if refusal is not None and not quotes:
+        raise refusal
+    return quotes
 
 
 def _read(shop: Shop, subscription: Subscription) -> ProviderSubscription:
@@ -162,8 +210,6 @@ def _read(shop: Shop, subscription: Subscription) -> ProviderSubscription:
         raise _Refused("pending_change")
     if current.scheduled_change is not None:
         raise _Refused("scheduled_change")
-    if current.cancel_at_next_billing_date:
-        raise _Refused("ending")
     return current
 
 
@@ -195,6 +241,7 @@ def _wishes(shop: Shop, current: ProviderSubscription, *, product_id: str, quant
         addons=addons_of(current.addons),
         mode=group.upgrade_mode if direction == "up" else group.downgrade_mode,
         when=NOW,
+        resumes=plan_ends.is_to_end(shop, current),
     )
     return [now] if direction == "up" else _ways_down(group, now)
 
@@ -297,9 +344,33 @@ def confirm(
         return Confirmed("moved")
     try:
         current = _read(shop, subscription)
-        fresh = _ask(shop, current, shown.wish, method=shown.method)
+        is_ending = plan_ends.is_to_end(shop, current)
+        if is_ending and not shown.wish.resumes:
+            raise _Refused("ending")
+        if is_ending:
+            current = _withdraw_end(shop, current)
     except _Refused as refused:
         # Another tab's change may be the one under way: then its page is the answer, and nothing of ours was sent.
+        return NotQuoted(refused.reason)
+    try:
+        return _confirm_running(shop, instance, subscription, current, shown, consent=consent)
+    finally:
+        # Whatever came of it: a withdrawn end is put back unless the change went through or is under way.
+        plan_ends.put_back(shop, current.subscription_id)
+
+
+def _confirm_running(
+    shop: Shop,
+    instance: OfferInstance,
+    subscription: Subscription,
+    current: ProviderSubscription,
+    shown: PlanQuote,
+    *,
+    consent: Consent,
+) -> Confirmed | Quoted | NotQuoted:
+    try:
+        fresh = _ask(shop, current, shown.wish, method=shown.method)
+    except _Refused as refused:
         return NotQuoted(refused.reason)
     if shop.now() >= instance.expires_at or may_confirm(shown, fresh) != "go":
         return _store(

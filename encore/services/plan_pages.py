@@ -115,6 +115,7 @@ class PlanPage:
     scheduled: Scheduled | None
     plans: tuple[PlanCard, ...]
     can_change: bool
+    can_end: bool
     pending_quote_id: str | None
     is_stale: bool = False
 
@@ -176,7 +177,8 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         trial_ends_at=row.next_billing_at if state == "trial" else None,
         scheduled=_scheduled(shop, row),
         plans=_plan_cards(shop, group, row, language=language) if group else (),
-        can_change=state in ("active", "trial", "past_due") and pending is None and not row.is_on_demand,
+        can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,
+        can_end=state in ("active", "trial", "past_due") and pending is None,
         pending_quote_id=_quote_of(shop, pending),
         is_stale=is_stale,
     )

@@ -19,6 +19,7 @@ from encore.services import (
     fallback,
     mail,
     offers,
+    plan_ends,
     poll,
     reconcile,
     refunds,
@@ -165,7 +166,7 @@ def _lanes(shop: Shop) -> list[list[Job]]:
         [
             Job("inbox", lambda: _drain(lambda: webhooks.process_next(shop))),
             Job("attempts", lambda: reconcile.look_due(shop, quarantine)),
-            Job("subscriptions", lambda: subscriptions.read_due(shop)),
+            Job("subscriptions", lambda: subscriptions.read_due(shop) + plan_ends.put_back_due(shop)),
             Job("checkouts", lambda: checkout.look_due(shop)),
             Job("refunds", lambda: refunds.send_due(shop)),
             Job("expiry", lambda: offers.expire_due(shop) + fallback.close_due(shop), every_s=_EXPIRY_EVERY_S),

@@ -257,6 +257,10 @@ def list_overdue(store: Store, *, now: int, quarantine_ms: int) -> list[tuple[st
         " OR (state = 'action_required' AND changed_at < :now - :day_ms)"
         " UNION ALL SELECT id, 'restore_cancel' AS what FROM attempts WHERE restore_cancel = 1"
         f" AND state NOT IN {_LIVE} AND changed_at < :now - 300000"
+        " UNION ALL SELECT provider_subscription_id AS id, 'end to put back' AS what FROM ends_to_put_back"
+        " WHERE noted_at < :now - 300000 AND NOT EXISTS (SELECT attempts.id FROM attempts"
+        " WHERE attempts.subscription_id = ends_to_put_back.provider_subscription_id"
+        f" AND attempts.state IN {_LIVE})"
         # A payment under way at the hosted checkout is waited for, however long it takes.
         " UNION ALL SELECT id, outcome AS what FROM acceptances WHERE outcome = 'needs_checkout'"
         " AND created_at < :now - :day_ms AND NOT EXISTS (SELECT attempts.id FROM attempts"

@@ -84,6 +84,15 @@ TABLE = {
     ("POST", "/account/subscriptions/<subscription_id>/scheduled/cancel"): everybody(
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
     ),
+    ("GET", "/account/subscriptions/<subscription_id>/cancel"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1/cancel"
+    ),
+    ("POST", "/account/subscriptions/<subscription_id>/cancel"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
+    ("POST", "/account/subscriptions/<subscription_id>/resume"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
     ("GET", "/quotes/<quote_id>"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("GET", "/quotes/<quote_id>/status"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("POST", "/quotes/<quote_id>/confirm"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),

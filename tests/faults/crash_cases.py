@@ -181,4 +181,6 @@ PLAN_POINTS = (
     *("settle.uncommitted", "settle.committed", "reconcile.leased", "reconcile.page_read"),
     *("subscription.uncommitted", "subscription.uncommitted#2", "subscription.committed", "subscription.committed#2"),
     *("observe.uncommitted", "observe.committed", "change.looked", "change.unscheduled"),
+    # Of a subscription that is set to end.
+    *("end.noted", "end.withdrawn", "end.put_back"),
 )

@@ -554,7 +554,6 @@ def test_each_wrong_wish_has_its_own_answer(world: World, slug: str, quantity: i
     [
         ({"status": "paused"}, "paused"),
         ({"status": "cancelled"}, "ended"),
-        ({"cancel_at_next_billing_date": True}, "ending"),
     ],
 )
 def test_each_state_that_bars_a_change_has_its_own_answer(world: World, body: dict[str, Any], reason: str) -> None:

@@ -176,6 +176,7 @@ ROWS: dict[str, Row] = {
         "state_hash": "a",
         "observed_at": 1,
     },
+    "ends_to_put_back": {"provider_subscription_id": "sub_1", "noted_at": 1, "due_at": 1},
     "plan_groups": {"id": "plans", "version": 1, "definition_json": "{}", "changed_at": 1},
     "rate_budget": {"id": 1, "tokens_milli": 1, "refilled_at": 1, "blocked_until": 0},
 }

@@ -34,6 +34,7 @@ SECOND: dict[str, dict[str, object]] = {
     "sign_in_links": {"id": "link_2"},
     "sign_ins": {"buyer_key": "other", "link_id": "link_2"},
     "subscriptions": {"id": "sbs_2", "provider_subscription_id": "sub_2", "order_id": None},
+    "ends_to_put_back": {"provider_subscription_id": "sub_2"},
     "plan_groups": {"id": "other"},
     "rate_budget": {},
 }

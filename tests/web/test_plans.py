@@ -163,6 +163,34 @@ def test_a_scheduled_downgrade_is_seen_and_cancelled(stage: Stage) -> None:
     assert not buyer.plan().has_test_id("scheduled-change")
 
 
+def test_a_subscription_is_cancelled_and_kept_in_two_clicks_each(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+
+    asked = buyer.browser.page(str(buyer.plan().test_id("cancel-subscription").attributes["href"]))
+    assert "Nothing is charged after that." in asked.text
+    assert asked.has_test_id("keep-plan")
+    buyer.browser.send(asked, "confirm-cancel")
+
+    plan = buyer.plan()
+    assert state_of(plan) == "cancelling"
+    assert not plan.has_test_id("cancel-subscription")
+    buyer.browser.send(plan, "keep-subscription")
+    assert state_of(buyer.plan()) == "active"
+
+
+def test_an_upgrade_of_an_ending_plan_says_that_it_goes_on(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+    buyer.browser.post(f"{buyer.path}/cancel")
+
+    page = buyer.quote()
+    assert "With this change it goes on." in page.text
+    stage.sandbox.next_payment("failed", "GENERIC_DECLINE")
+    declined = buyer.browser.page(buyer.confirm(page).location)
+
+    assert "Your plan still ends on" in declined.text
+    assert state_of(buyer.plan()) == "cancelling"
+
+
 # ---- Every state -----------------------------------------------------------------------------------------------
 
 
@@ -330,7 +358,8 @@ def test_a_strangers_subscription_and_quote_are_unknown(stage: Stage) -> None:
     with stage.unchanged(but=("sign_ins", "subscriptions", "ledger")):
         for path in (buyer.path, quote, "/account/subscriptions/sbs_none", "/quotes/quo_none"):
             assert stranger.browser.get(path).status_code == 404
-        for path in (f"{buyer.path}/preview", f"{buyer.path}/scheduled/cancel"):
+        for act in ("preview", "scheduled/cancel", "cancel", "resume"):
+            path = f"{buyer.path}/{act}"
             assert stranger.browser.post(path).status_code == 404
         for act in ("confirm", "refresh", "bank", "leave"):
             assert stranger.browser.post(f"{quote}/{act}").status_code == 404
@@ -369,7 +398,7 @@ def test_reading_changes_nothing_and_posts_only_post(stage: Stage) -> None:
     buyer = Subscriber(stage)
     quote = str(urlsplit(buyer.choose().location).path)
 
-    for path in (f"{quote}/confirm", f"{buyer.path}/preview", f"{buyer.path}/scheduled/cancel"):
+    for path in (f"{quote}/confirm", f"{buyer.path}/preview", f"{buyer.path}/scheduled/cancel", f"{buyer.path}/resume"):
         assert buyer.browser.get(path).status_code == 405
     buyer.browser.get(quote)
     buyer.browser.get(buyer.path)

@@ -48,6 +48,8 @@ ROUTES = {
     "/account/subscriptions/<subscription_id>": READ,
     "/account/subscriptions/<subscription_id>/preview": ACT,
     "/account/subscriptions/<subscription_id>/scheduled/cancel": ACT,
+    "/account/subscriptions/<subscription_id>/cancel": READ | ACT,
+    "/account/subscriptions/<subscription_id>/resume": ACT,
     "/quotes/<quote_id>": READ,
     "/quotes/<quote_id>/status": READ,
     "/quotes/<quote_id>/confirm": ACT,

@@ -106,7 +106,10 @@ def _line(item: ChangeLineItem) -> ChangeLine:
 
 
 def state_of(subscription: ProviderSubscription) -> str:
-    """Return a hash of everything about a subscription that a quote of a change depends on."""
+    """Return a hash of everything about a subscription that a quote of a change depends on.
+
+    Not of whether it is set to end: no figure depends on that, and a quote says itself whether it takes that back.
+    """
     scheduled = subscription.scheduled_change
     return subscription_state(
         {
@@ -117,7 +120,6 @@ def state_of(subscription: ProviderSubscription) -> str:
             "currency": subscription.currency,
             "recurring": subscription.recurring_pre_tax_amount,
             "payment_method_id": subscription.payment_method_id,
-            "ends_at_renewal": bool(subscription.cancel_at_next_billing_date),
             "previous_billing_at": subscription.previous_billing_at,
             "next_billing_at": subscription.next_billing_at,
             "scheduled": [scheduled.product_id, scheduled.effective_at] if scheduled else None,
