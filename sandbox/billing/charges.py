@@ -4,7 +4,7 @@ Nothing here looks for an earlier payment like this one. The provider takes no i
 requests are two charges, and a shop that sends twice must see it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.cards import AUTHENTICATE, BY_FINGERPRINT, PROCESS, SUCCEED, Card, decline_message, fingerprint
@@ -79,6 +79,10 @@ class Source:
             },
             card.first,
         )
+
+    def forced(self) -> "Source":
+        """Return the same source for a checkout with `force_3ds`: a card that would simply pay asks first."""
+        return replace(self, behaviour=AUTHENTICATE) if self.behaviour == SUCCEED else self
 
 
 @dataclass(frozen=True)

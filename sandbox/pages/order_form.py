@@ -137,7 +137,9 @@ def read_payment(call: Call, session: Doc, values: Values) -> tuple[charges.Orde
         business_name=values["business_name"] or None,
         fees_inclusive=session["fees_inclusive"],
     )
-    return order, source if shown["payment_method_required"] else charges.NO_SOURCE
+    if not shown["payment_method_required"]:
+        return order, charges.NO_SOURCE
+    return order, source.forced() if session["force_3ds"] else source
 
 
 def prepared(call: Call, session: Doc) -> Doc | None:

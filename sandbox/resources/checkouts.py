@@ -140,7 +140,8 @@ def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[s
         check_minimum(order.priced)
         payment, url = charges.begin(twin, order, charges.NO_SOURCE), twin.url(f"/session/{session['id']}")
     else:
-        payment, url = charges.charge(twin, order, charges.Source.saved(twin, method)), None
+        source = charges.Source.saved(twin, method)
+        payment, url = charges.charge(twin, order, source.forced() if session["force_3ds"] else source), None
         twin.store.put("payment_methods", {**method, "last_used_at": twin.clock.now()})
     session |= {"payment_id": payment["id"], "one_click": method is not None}
     twin.store.put("sessions", session)
@@ -179,6 +180,7 @@ def new_session(twin: Twin, body: Doc, *, prefix: str = "cks_", most_lines: int 
         "cancel_url": _address(body, "cancel_url"),
         **read_page(body),
         **_read_business(body),
+        "force_3ds": flag(body, "force_3ds"),
         **_read_currency(body),
         "payment_id": None,
         # What the buyer typed for the last try, so that another card is all a second try needs.

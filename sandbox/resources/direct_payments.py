@@ -25,6 +25,7 @@ SAME_AS_CHECKOUT = (
     "discount_codes",
     "tax_id",
     "customer_business_name",
+    "force_3ds",
     "billing_currency",
     "adaptive_currency_fees_inclusive",
     "show_saved_payment_methods",

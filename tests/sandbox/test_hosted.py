@@ -55,6 +55,38 @@ def test_plan_redirects_with_its_subscription(sandbox: SandboxProcess) -> None:
     assert "payment_id" not in query
 
 
+def test_mixed_cart_returns_with_payment_and_subscription(sandbox: SandboxProcess) -> None:
+    cart = [{"product_id": product_id, "quantity": 1} for product_id in (COURSE, BASIC)]
+    session_id = sandbox.post("/checkouts", {"product_cart": cart, **AT_ONCE})["session_id"]
+
+    query = parse_qs(urlsplit(sandbox.pay(session_id).headers["location"]).query)
+
+    payment = sandbox.get(f"/payments/{query['payment_id'][0]}")
+    assert query["subscription_id"] == [payment["subscription_id"]]
+    assert query["status"] == ["succeeded"]
+
+
+def test_licence_keys_stand_in_the_return_address(sandbox: SandboxProcess) -> None:
+    tool = {"name": "Tool", "tax_category": "saas", "license_key_enabled": True,
+            "price": {"type": "one_time_price", "currency": "USD", "price": 900, "discount": 0,
+                      "purchasing_power_parity": False}}  # fmt: skip
+    cart = [{"product_id": sandbox.post("/products", tool)["product_id"], "quantity": 2}]
+    session_id = sandbox.post("/checkouts", {"product_cart": cart, **AT_ONCE})["session_id"]
+
+    query = parse_qs(urlsplit(sandbox.pay(session_id).headers["location"]).query)
+
+    keys = [item["key"] for item in sandbox.get("/license_keys")["items"]]
+    assert len(keys) == 2
+    assert sorted(query["license_key"][0].split(",")) == sorted(keys)
+
+
+@pytest.mark.parametrize(("asked", "leads_to"), [(True, "/authenticate/"), (False, "/session/")])
+def test_shop_may_force_the_authentication(sandbox: SandboxProcess, asked: bool, leads_to: str) -> None:
+    session_id = open_session(sandbox, return_url=BACK, force_3ds=asked)
+
+    assert sandbox.pay(session_id).headers["location"].startswith(leads_to)
+
+
 def test_without_the_flag_a_result_page_links_back(sandbox: SandboxProcess) -> None:
     session_id = open_session(sandbox, return_url=BACK)
 
