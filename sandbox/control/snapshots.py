@@ -5,6 +5,7 @@ when a snapshot comes back: where webhooks go, as after a reset, and the numbers
 """
 
 import re
+import sqlite3
 from pathlib import Path
 
 from ..core.clock import rfc3339
@@ -62,7 +63,10 @@ def restore(twin: Twin, name: str) -> Doc:
     path = _known(twin, name)
     with deliveries_at_rest(twin):
         stays = [endpoint for endpoint in endpoints(twin) if endpoint["kept"]]
-        twin.store.load_copy(path, numbered=NUMBERED)
+        try:
+            twin.store.load_copy(path, numbered=NUMBERED)
+        except sqlite3.DatabaseError as error:
+            raise refuse_body("restore", f"{path.name} is no snapshot: {error}") from None
         with twin.store.write():
             made = [endpoint for endpoint in endpoints(twin) if not endpoint["kept"]]
             twin.store.set_setting("endpoints", [*stays, *made])

@@ -33,7 +33,7 @@ from ..http.call import (
 )
 from ..http.server import Response
 from ..money.calendar import DAY_MS, next_date
-from . import customers
+from . import abandoned_checkouts, customers
 from .checkout_page import read_page
 
 routes = Routes()
@@ -139,6 +139,7 @@ def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[s
     if method is None:
         check_minimum(order.priced)
         payment, url = charges.begin(twin, order, charges.NO_SOURCE), twin.url(f"/session/{session['id']}")
+        abandoned_checkouts.follow(twin, payment)
     else:
         source = charges.Source.saved(twin, method)
         payment, url = charges.charge(twin, order, source.forced() if session["force_3ds"] else source), None

@@ -44,6 +44,23 @@ def test_unfinished_authentication_is_an_incomplete_checkout(sandbox: SandboxPro
     assert sandbox.control("objects/abandoned_checkouts")["items"][0]["reason"] == "checkout_incomplete"
 
 
+def test_confirmed_checkout_that_nobody_paid_is_incomplete(sandbox: SandboxProcess) -> None:
+    order = {
+        "product_cart": [{"product_id": COURSE, "quantity": 1}],
+        "customer": {"email": "lan@example.com", "name": "Lan"},
+        "billing_address": {"country": "US", "zipcode": "10001"},
+        "minimal_address": True,
+        "confirm": True,
+    }
+    payment_id = sandbox.post("/checkouts", order)["payment_id"]
+
+    sandbox.clock(HOUR_S)
+    wait_for(lambda: announced(sandbox), what="the event")
+
+    abandoned = sandbox.control("objects/abandoned_checkouts")["items"][0]
+    assert (abandoned["payment_id"], abandoned["reason"]) == (payment_id, "checkout_incomplete")
+
+
 def test_checkout_paid_at_the_second_try_was_not_abandoned(sandbox: SandboxProcess) -> None:
     cart = [{"product_id": COURSE, "quantity": 1}]
     session_id = sandbox.post("/checkouts", {"product_cart": cart})["session_id"]

@@ -130,6 +130,19 @@ def test_bad_snapshot_is_refused(sandbox: SandboxProcess, body: Any, field: str)
     assert refused.json()["message"].startswith(f"{field}:")
 
 
+def test_file_that_is_no_snapshot_changes_nothing(twin: SandboxProcess) -> None:
+    payment = twin.buy()
+    twin.control("snapshots", {"name": "broken"})
+    path = next(twin.db.parent.glob("*.snapshots/broken.sqlite3"))
+    path.write_bytes(b"no database at all" * 500)
+
+    refused = twin.call("POST", "/_sandbox/snapshots", {"restore": "broken"})
+
+    assert refused.status_code == 422
+    assert refused.json()["message"].startswith("restore: broken.sqlite3 is no snapshot")
+    assert twin.get(f"/payments/{payment['payment_id']}") == payment
+
+
 def test_seeded_sandbox_gives_the_same_answers_in_every_run(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):
