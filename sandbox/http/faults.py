@@ -97,7 +97,7 @@ def inflict(fault: Fault, request: Request, connection: Connection, *, answer: R
 
 def strike_early(fault: Fault, request: Request, connection: Connection) -> None:
     """Drop the connection before, or in the middle of, reading the body."""
-    if fault.word == "reset_mid_read":
+    if fault.word == "reset_mid_read" and not request.body:
         connection.read_body(max(1, request.content_length // 2))
     connection.reset()
 

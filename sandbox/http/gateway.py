@@ -88,7 +88,8 @@ class Gateway:
         answer = self._refusal(request)
         rule = self._rule_for(request) if answer is None else None
         if rule is None:
-            connection.send(answer or self._perform(request, connection), keep_alive=request.keep_alive)
+            answer = answer or self._perform(request, connection)
+            connection.send(answer, keep_alive=request.keep_alive, with_body=request.method != "HEAD")
             return
         # A request that a fault holds, loses or ends the process with is in the log before that.
         log_id = self._log(request, rule)

@@ -1,7 +1,12 @@
-"""A small threaded HTTP/1.1 server that keeps hold of the raw socket.
+"""A small HTTP/1.1 server that keeps hold of the raw socket.
 
 A WSGI server hides the connection, and the twin must be able to drop it, stall it and lie on it. So this
 module parses requests and sends answers; what to do with them is the handler's business (`gateway.py`).
+
+One thread, the loop, waits on all connections and does what is quick: sixteen threads that pass the interpreter's
+lock around cost twice the processor time of one. What may wait (an ordered fault, a page, control) gets a thread of
+its own for that one request, and its connection then returns to the loop.
+
 Cookies are removed as soon as a request is read: browsers share them between ports, and the shop's are
 none of the sandbox's business.
 """
@@ -11,15 +16,22 @@ import http.client
 import selectors
 import socket
 import struct
+import sys
 import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 MAX_HEAD_BYTES = 64 * 1024
 # No request of the wire is larger than a few kilobytes; the limit only keeps a mistake from filling memory.
 MAX_BODY_BYTES = 8 * 1024 * 1024
-# Long enough for a pooled client connection between two tests, short enough not to collect threads.
+# Long enough for a pooled client connection between two tests, short enough not to collect connections.
 KEEP_ALIVE_S = 120
+# How often idle connections are looked through.
+SWEEP_S = 30
 
 
 class BadRequest(Exception):
@@ -52,6 +64,11 @@ class Response:
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
 
+    def whole(self, *, keep_alive: bool, with_body: bool = True) -> bytes:
+        """Return the answer as bytes."""
+        head = self.head(length=len(self.body), keep_alive=keep_alive)
+        return head + self.body if with_body and self.status not in (204, 304) else head
+
     def head(self, *, length: int, keep_alive: bool) -> bytes:
         """Return status line and headers as bytes, announcing `length` bytes of body."""
         reason = http.client.responses.get(self.status, "Unknown")
@@ -64,7 +81,13 @@ class Response:
 
 
 class Handler(Protocol):
-    """What the server calls for each request."""
+    """What the server calls for each request; the first two in the loop, where nothing may wait."""
+
+    def is_quick(self, request: Request) -> bool:
+        """Look at the head and say whether the request can be answered in the loop."""
+
+    def answer(self, request: Request, connection: "Connection") -> Response | None:
+        """Answer a quick request; None if it needs a thread after all."""
 
     def begins(self, request: Request, connection: "Connection") -> bool:
         """Look at the head before the body is read; False if the connection is already done with."""
@@ -80,36 +103,65 @@ class Connection:
         self.sock = sock
         self.peer = peer
         self.open = True
+        # The request under way: its head is read.
+        self.request: Request | None = None
+        self.used_at = time.monotonic()
         self._buffer = bytearray()
 
-    def read_head(self) -> Request | None:
-        """Read up to the blank line; None when the client has gone. Raises BadRequest."""
-        while b"\r\n\r\n" not in self._buffer:
-            if len(self._buffer) > MAX_HEAD_BYTES:
-                raise BadRequest("431 Request Header Fields Too Large")
-            if not self._fill():
-                return None
-        head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
-        if len(head) > MAX_HEAD_BYTES:
+    def take_head(self) -> Request | None:
+        """Return the request whose head has arrived in full, else None. Raises BadRequest."""
+        end = self._buffer.find(b"\r\n\r\n")
+        if max(end, len(self._buffer) if end < 0 else 0) > MAX_HEAD_BYTES:
             raise BadRequest("431 Request Header Fields Too Large")
-        self._buffer = bytearray(rest)
+        if end < 0:
+            return None
+        head = bytes(self._buffer[:end])
+        del self._buffer[: end + 4]
         return _parse_head(head, self.peer)
+
+    def has_body(self, request: Request) -> bool:
+        """Take the body of `request` if it has arrived in full."""
+        if len(self._buffer) < request.content_length:
+            return False
+        request.body = self._taken(request.content_length)
+        return True
+
+    def receive(self) -> bool:
+        """Read what has arrived, without waiting for more; False when the client has gone."""
+        try:
+            chunk = self.sock.recv(65536)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.used_at = time.monotonic()
+        self._buffer += chunk
+        return bool(chunk)
 
     def read_body(self, length: int) -> bytes:
         """Read exactly `length` bytes, or fewer if the client goes."""
-        while len(self._buffer) < length and self._fill():
+        while len(self._buffer) < length and self.receive():
             pass
-        body = bytes(self._buffer[:length])
-        del self._buffer[:length]
-        return body
+        return self._taken(length)
+
+    def offer(self, data: bytes) -> bytes:
+        """Send without waiting and return what the client did not take yet."""
+        try:
+            return data[self.sock.send(data) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            self.close()
+            return b""
 
     def send(self, response: Response, *, keep_alive: bool, with_body: bool = True) -> None:
         """Send a complete, honest answer."""
-        body = response.body if with_body and response.status not in (204, 304) else b""
-        self.write(response.head(length=len(response.body), keep_alive=keep_alive) + body)
+        self.write(response.whole(keep_alive=keep_alive, with_body=with_body))
 
     def write(self, data: bytes) -> None:
         """Send raw bytes; a client that has gone is no error here."""
+        if not self.open:
+            return
         try:
             self.sock.sendall(data)
         except OSError:
@@ -117,11 +169,16 @@ class Connection:
 
     def reset(self) -> None:
         """Drop the connection so that the client sees a reset, not an end."""
+        self.doom()
+        self.close()
+
+    def doom(self) -> None:
+        """Let whoever has the connection drop it at once with a reset; for any thread."""
+        self.open = False
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            # Wakes a thread that waits for the next request: while it waits, the system keeps the connection whole.
+            # Wakes the loop, or the thread that reads or waits: they find nothing more to read.
             self.sock.shutdown(socket.SHUT_RD)
-        self.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -140,22 +197,23 @@ class Connection:
             pass
         return True
 
-    def _fill(self) -> bool:
-        try:
-            chunk = self.sock.recv(65536)
-        except OSError:
-            return False
-        self._buffer += chunk
-        return bool(chunk)
+    def _taken(self, length: int) -> bytes:
+        taken = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return taken
 
 
 class Server:
-    """Listens on one address and runs a thread for each connection."""
+    """Listens on one address and answers every connection."""
 
     def __init__(self, host: str, port: int) -> None:
         self._handler: Handler | None = None
         self._lock = threading.Lock()
         self._connections: set[Connection] = set()
+        # Connections that a thread has done its request on, for the loop to take back.
+        self._returned: deque[Connection] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._swept_at = time.monotonic()
         self._stopping = False
         self._reopening = threading.Timer(0, self.accept_connections)
         self._wake_in, self._wake_out = socket.socketpair()
@@ -187,7 +245,7 @@ class Server:
                 self._listener, self._placeholder = None, _bound(self.host, self.port)
             doomed = [connection for connection in self._connections if connection is not keep]
         for connection in doomed:
-            connection.reset()
+            connection.doom()
         self._wake_out.send(b"x")
         self._reopening.cancel()
         self._reopening = threading.Timer(for_s, self.accept_connections)
@@ -209,63 +267,150 @@ class Server:
                 sock.close()
 
     def _run(self) -> None:
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        listening: socket.socket | None = None
         while not self._stopping:
-            listener = self._listener
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._wake_in, selectors.EVENT_READ)
-                if listener is not None and listener.fileno() >= 0:
-                    selector.register(listener, selectors.EVENT_READ)
-                self._accept_while_unchanged(selector, listener)
-
-    def _accept_while_unchanged(self, selector: selectors.BaseSelector, listener: socket.socket | None) -> None:
-        while True:
-            for key, _ in selector.select():
+            listening = self._listen_on(self._listener, listening)
+            for key, _ in self._selector.select(SWEEP_S):
                 if key.fileobj is self._wake_in:
                     self._wake_in.recv(1024)
-                    return
-                self._accept(listener)
+                elif key.fileobj is listening:
+                    self._accept(listening)
+                else:
+                    self._guarded(self._read, key.data)
+            while self._returned:
+                self._guarded(self._take_back, self._returned.popleft())
+            self._close_idle()
 
-    def _accept(self, listener: socket.socket | None) -> None:
+    def _listen_on(self, listener: socket.socket | None, before: socket.socket | None) -> socket.socket | None:
+        """Follow a change of the listening socket, which any thread can have made."""
+        if listener is not before:
+            if before is not None:
+                self._selector.unregister(before)
+            if listener is not None and listener.fileno() >= 0:
+                self._selector.register(listener, selectors.EVENT_READ)
+        return listener
+
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            assert listener is not None
             sock, address = listener.accept()
         except OSError:
             return
-        sock.setblocking(True)
+        sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, str(address[0]))
         with self._lock:
             self._connections.add(connection)
-        threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        self._selector.register(sock, selectors.EVENT_READ, connection)
 
-    def _serve(self, connection: Connection) -> None:
+    def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
+        """Do a step of the loop; one broken connection must not end all others."""
         try:
-            while connection.open and self._serve_one(connection):
-                pass
-        finally:
-            connection.close()
-            with self._lock:
-                self._connections.discard(connection)
+            step(connection)
+        except Exception as error:
+            traceback.print_exception(error, file=sys.stderr)
+            self._drop(connection)
 
-    def _serve_one(self, connection: Connection) -> bool:
+    def _read(self, connection: Connection) -> None:
+        if connection.receive() and connection.open:
+            self._advance(connection)
+        else:
+            self._drop(connection)
+
+    def _take_back(self, connection: Connection) -> None:
+        if not connection.open:
+            self._drop(connection)
+            return
+        connection.sock.setblocking(False)
+        self._selector.register(connection.sock, selectors.EVENT_READ, connection)
+        self._advance(connection)
+
+    def _advance(self, connection: Connection) -> None:
+        """Do every request that has arrived in full."""
         assert self._handler is not None
+        while True:
+            try:
+                request = connection.request = connection.request or connection.take_head()
+            except BadRequest as error:
+                connection.offer(f"HTTP/1.1 {error}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                self._drop(connection)
+                return
+            if request is None:
+                return
+            if not self._handler.is_quick(request):
+                self._hand_over(connection, self._serve_slowly)
+                return
+            if not connection.has_body(request):
+                return
+            answer = self._handler.answer(request, connection)
+            if answer is None:
+                self._hand_over(connection, self._serve_slowly)
+                return
+            if not self._send(connection, request, answer):
+                return
+
+    def _send(self, connection: Connection, request: Request, answer: Response) -> bool:
+        """Send an answer from the loop; True if the next request can be looked at."""
+        with_body = request.method != "HEAD"
+        left = connection.offer(answer.whole(keep_alive=request.keep_alive, with_body=with_body))
+        connection.request = None
+        if left and connection.open:
+            self._hand_over(connection, lambda connection: self._finish(connection, request, left))
+            return False
+        if not request.keep_alive or not connection.open:
+            self._drop(connection)
+            return False
+        return True
+
+    def _hand_over(self, connection: Connection, work: Callable[[Connection], None]) -> None:
+        self._selector.unregister(connection.sock)
+        threading.Thread(target=work, args=(connection,), daemon=True).start()
+
+    def _serve_slowly(self, connection: Connection) -> None:
+        """In a thread of its own: do the request whose head is read, waiting wherever that waits."""
+        request, handler = connection.request, self._handler
+        assert request is not None
+        assert handler is not None
+        connection.request = None
+        keep = False
         try:
             connection.sock.settimeout(KEEP_ALIVE_S)
-            request = connection.read_head()
-            if request is None:
-                return False
-            if not self._handler.begins(request, connection):
-                return False
-            request.body = connection.read_body(request.content_length)
-        except (BadRequest, OSError) as error:
-            if isinstance(error, BadRequest):
-                connection.write(f"HTTP/1.1 {error}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-            return False
-        if len(request.body) < request.content_length:
-            return False
+            if handler.begins(request, connection):
+                request.body = request.body or connection.read_body(request.content_length)
+                if len(request.body) == request.content_length:
+                    connection.sock.settimeout(None)
+                    handler.handle(request, connection)
+                    keep = request.keep_alive
+        finally:
+            self._give_back(connection, keep=keep)
+
+    def _finish(self, connection: Connection, request: Request, left: bytes) -> None:
+        """In a thread of its own: send the rest of an answer to a client that takes its time."""
         connection.sock.settimeout(None)
-        self._handler.handle(request, connection)
-        return request.keep_alive and connection.open
+        connection.write(left)
+        self._give_back(connection, keep=request.keep_alive)
+
+    def _give_back(self, connection: Connection, *, keep: bool) -> None:
+        if not keep:
+            connection.close()
+        self._returned.append(connection)
+        self._wake_out.send(b"x")
+
+    def _close_idle(self) -> None:
+        now = time.monotonic()
+        if now - self._swept_at < SWEEP_S:
+            return
+        self._swept_at = now
+        for key in list(self._selector.get_map().values()):
+            if key.data is not None and now - key.data.used_at > KEEP_ALIVE_S:
+                self._drop(key.data)
+
+    def _drop(self, connection: Connection) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(connection.sock)
+        connection.close()
+        with self._lock:
+            self._connections.discard(connection)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -282,6 +427,8 @@ def _parse_head(head: bytes, peer: str) -> Request:
         method, target, version = lines[0].split(" ")
     except ValueError:
         raise BadRequest("400 Bad Request") from None
+    if not version.startswith("HTTP/1."):
+        raise BadRequest("400 Bad Request")
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
