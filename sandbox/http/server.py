@@ -111,7 +111,7 @@ class Connection:
     def take_head(self) -> Request | None:
         """Return the request whose head has arrived in full, else None. Raises BadRequest."""
         end = self._buffer.find(b"\r\n\r\n")
-        if max(end, len(self._buffer) if end < 0 else 0) > MAX_HEAD_BYTES:
+        if (len(self._buffer) if end < 0 else end) > MAX_HEAD_BYTES:
             raise BadRequest("431 Request Header Fields Too Large")
         if end < 0:
             return None
@@ -253,10 +253,10 @@ class Server:
         self._reopening.start()
 
     def start(self, handler: Handler) -> None:
-        """Listen, and accept connections in a thread of its own until `stop()`; `handler` answers them."""
+        """Listen, and serve connections in a thread of its own until `stop()`; `handler` answers them."""
         self._handler = handler
         self.accept_connections()
-        threading.Thread(target=self._run, name="accept", daemon=True).start()
+        threading.Thread(target=self._run, name="loop", daemon=True).start()
 
     def stop(self) -> None:
         """Stop accepting and close the port."""
@@ -285,10 +285,13 @@ class Server:
     def _listen_on(self, listener: socket.socket | None, before: socket.socket | None) -> socket.socket | None:
         """Follow a change of the listening socket, which any thread can have made."""
         if listener is not before:
-            if before is not None:
-                self._selector.unregister(before)
-            if listener is not None and listener.fileno() >= 0:
-                self._selector.register(listener, selectors.EVENT_READ)
+            # One of them may be closed by now; the next turn sees what came after.
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                if before is not None:
+                    self._selector.unregister(before)
+            with contextlib.suppress(ValueError, OSError):
+                if listener is not None:
+                    self._selector.register(listener, selectors.EVENT_READ)
         return listener
 
     def _accept(self, listener: socket.socket) -> None:
