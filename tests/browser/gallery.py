@@ -64,7 +64,6 @@ STATES = {
     "thanks-paid": "thanks",
     "order": "order",
     "sign-in": "ready",
-    "sign-in-link": "open",
     "choose-card": "choose_card",
     "account": "ready",
     "account-methods": "list",
@@ -336,9 +335,6 @@ class _Maker:
     def _make_accounts(self) -> None:
         self._add("sign-in", "/account/sign-in")
         member = self._offered("basic-plan", card=OTHER_CARD)
-        visitor = _Walker(self._shop, member.email)
-        visitor.open_link()
-        self._add("sign-in-link", "/account/sign-in/open", visitor)
         # A second card, which is good for this month only, paid for the course and for the bundle after it.
         buyer = _Walker(self._shop, member.email, expiry=datetime.now(UTC).strftime("%m/%y"))
         buyer.buy()

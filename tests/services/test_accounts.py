@@ -66,34 +66,32 @@ def ref_of(shop: Shop) -> str:
     return str(row["ref"])
 
 
-def count_statements(store: Store, act: Any, monkeypatch: pytest.MonkeyPatch) -> int:
-    seen: list[str] = []
+def statements(store: Store, act: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Every statement that an act runs, with its values."""
+    seen: list[tuple[str, Any]] = []
     run = store._execute
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_execute", lambda c, sql, params: (seen.append(sql), run(c, sql, params))[1])
+        patch.setattr(store, "_execute", lambda c, sql, params: (seen.append((sql, params)), run(c, sql, params))[1])
         act()
-    return len(seen)
+    return seen
 
 
 def test_thousand_orders_cost_a_page_what_thirty_do(busy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many statements, none of which looks at more rows than the page shows, on the first page as in the depths."""
+    """As many statements, and the one that finds the orders steps through an index for as many rows as it shows."""
     account, ref = LAN_ACCOUNT, ref_of(busy)
     order_again(busy.store, ref, times=30)
-    few = count_statements(busy.store, lambda: accounts.list_orders(busy, account), monkeypatch)
+    few = statements(busy.store, lambda: accounts.list_orders(busy, account), monkeypatch)
     order_again(busy.store, ref, times=970)
 
-    first = count_statements(busy.store, lambda: accounts.list_orders(busy, account), monkeypatch)
-    deep = count_statements(busy.store, lambda: accounts.list_orders(busy, account, before=1200), monkeypatch)
+    first = statements(busy.store, lambda: accounts.list_orders(busy, account), monkeypatch)
+    deep = statements(busy.store, lambda: accounts.list_orders(busy, account, before=1200), monkeypatch)
 
-    assert few == first == deep
+    assert len(few) == len(first) == len(deep)
+    sql, values = deep[0]
+    assert len(busy.store.rows(sql, **values)) == accounts.ORDERS_A_PAGE + 1
     with busy.store.write():
-        plan = busy.store.rows(
-            "EXPLAIN QUERY PLAN SELECT id FROM orders WHERE customer_id = 'cus_lan' AND number < 1200"
-            " ORDER BY number DESC LIMIT 21"
-        )
-    assert [row["detail"] for row in plan] == [
-        "SEARCH orders USING INDEX orders_of_customer_by_number (customer_id=? AND number<?)"
-    ]
+        plan = [row["detail"] for row in busy.store.rows(f"EXPLAIN QUERY PLAN {sql}", **values)]
+    assert plan == ["SEARCH orders USING INDEX orders_of_customer_by_number (customer_id=? AND number<?)"]
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(busy: Shop) -> None:
