@@ -9,7 +9,17 @@ from encore.services.pages import ProductCard
 
 from ..errors import answer
 from ..security import limits
-from ..web import buyer_key, current_shop, go, hash_cookie, language, make_buyer_cookie, page, set_buyer_cookie
+from ..web import (
+    buyer_key,
+    current_account,
+    current_shop,
+    go,
+    hash_cookie,
+    language,
+    make_buyer_cookie,
+    page,
+    set_buyer_cookie,
+)
 
 bp = Blueprint("storefront", __name__)
 
@@ -65,4 +75,7 @@ def _state_of(found: ProductCard) -> str:
     shop = current_shop()
     if found.is_archived:
         return "archived"
-    return "owned" if catalogue.is_owned(shop, found.id, buyer_key=buyer_key()) else "ready"
+    account = current_account()
+    customer_ids = account.customer_ids if account else ()
+    is_owned = catalogue.is_owned(shop, found.id, buyer_key=buyer_key(), customer_ids=customer_ids)
+    return "owned" if is_owned else "ready"

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -95,8 +96,10 @@ def is_stale(shop: Shop) -> bool:
     return synced_at is None or shop.now() - synced_at > longest_ms
 
 
-def is_owned(shop: Shop, product_id: str, *, buyer_key: str | None) -> bool:
-    """Tell whether this browser's orders give access to a product; nobody else's orders are looked at."""
+def is_owned(shop: Shop, product_id: str, *, buyer_key: str | None, customer_ids: Sequence[str] = ()) -> bool:
+    """Tell whether this browser's orders, or those of its account, give access to a product; nobody else's count."""
+    if any(product_id in orders.list_owned_products(shop.store, customer) for customer in customer_ids):
+        return True
     if buyer_key is None:
         return False
     return orders.is_owned_by_browser(shop.store, buyer_key=buyer_key, product_id=product_id)

@@ -303,6 +303,17 @@ def test_invoice_that_cannot_be_had_is_told_in_our_words(stage: Stage, victim: B
     assert state_of(read(answer.get_data(as_text=True))) == "error"
 
 
+def test_product_bought_elsewhere_is_known_after_the_sign_in_only(stage: Stage) -> None:
+    buyer, elsewhere = stage.buyer(), stage.browser()
+
+    states = [state_of(elsewhere.page("/p/starter-course"))]
+    states.append(state_of(elsewhere.sign_in(buyer.email).page("/p/starter-course")))
+    elsewhere.post("/sign-out")
+    states.append(state_of(elsewhere.page("/p/starter-course")))
+
+    assert states == ["ready", "owned", "ready"]
+
+
 # ---- The link ------------------------------------------------------------------------------------------------------
 
 

@@ -182,6 +182,27 @@ def test_link_that_ran_out_unsent_is_given_up(shop: Shop, clock: MovableClock) -
     assert [alarm.kind for alarm in alarms.list_standing(shop.store)] == ["mail_failing"]
 
 
+def test_link_pressed_in_eight_browsers_at_once_signs_one_in(shop: Shop) -> None:
+    ask(shop)
+    drain(shop)
+    link = shop.store.row("SELECT id FROM sign_in_links")
+    assert link is not None
+    start, places = Barrier(8), []
+
+    def press(number: int) -> None:
+        start.wait()
+        places.append(sign_ins.sign_in(shop, link["id"], old_key=None, new_key=str(number) * 64))
+
+    threads = [Thread(target=press, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(place or "" for place in places) == [*[""] * 7, "/account"]
+    assert len(shop.store.rows("SELECT buyer_key FROM sign_ins")) == 1
+
+
 # ---- Addresses -----------------------------------------------------------------------------------------------------
 
 

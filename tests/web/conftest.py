@@ -72,7 +72,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     def by_slug(shop: object, slug: str) -> ProductCard | None:
         return next((card for card in made.products if card.slug == slug), None)
 
-    def owned(shop: object, product_id: str, *, buyer_key: str | None) -> bool:
+    def owned(shop: object, product_id: str, *, buyer_key: str | None, **_: Any) -> bool:
         return buyer_key is not None and product_id in made.owned
 
     def offer(shop: object, instance_id: str, *, buyer_key: str | None, language: str) -> OfferPage | None:
