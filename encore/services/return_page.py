@@ -34,7 +34,8 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
     if check < MOST_CHECKS and offers.awaits_method(shop, order):
         product = catalogue.get_by_id(shop, order.product_id)
         return ReturnPage(state="waiting", ref=ref, product=product, checks_left=MOST_CHECKS - check)
-    return _paid(shop, order, ref=ref, language=language)
+    with shop.store.look():
+        return _paid(shop, order, ref=ref, language=language)
 
 
 def _unpaid(shop: Shop, found: Checkout, *, was_read: bool, check: int) -> ReturnPage:
