@@ -9,10 +9,12 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 
@@ -35,6 +37,8 @@ class SandboxProcess:
     url: str
     db: Path
     key: str = "test-key"
+    # Called with method, path, status and body of each answer that `get` and `post` take.
+    judge: Callable[[str, str, int, Any], None] | None = None
     _session: requests.Session = field(default_factory=requests.Session)
 
     def __post_init__(self) -> None:
@@ -59,15 +63,18 @@ class SandboxProcess:
 
     def get(self, path: str, **params: Any) -> Any:
         """Read a wire object that must be there."""
-        answer = self.call("GET", path, params=params)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        return self._taken(self.call("GET", path, params=params))
 
     def post(self, path: str, body: Any) -> Any:
         """Send a wire POST that must succeed."""
-        answer = self.call("POST", path, body)
+        return self._taken(self.call("POST", path, body))
+
+    def _taken(self, answer: requests.Response) -> Any:
         assert answer.status_code == 200, answer.text
-        return answer.json() if answer.content else None
+        body = answer.json() if answer.content else None
+        if self.judge is not None and body is not None:
+            self.judge(str(answer.request.method), urlsplit(str(answer.request.url)).path, answer.status_code, body)
+        return body
 
     def buy(
         self,

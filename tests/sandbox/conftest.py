@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.schema import assert_exchange
 from tests.sandbox_process import SandboxProcess, start_sandbox
 
 
@@ -12,6 +13,8 @@ from tests.sandbox_process import SandboxProcess, start_sandbox
 def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     directory: Path = tmp_path_factory.mktemp("sandbox")
     with start_sandbox(directory) as sandbox:
+        # Whatever state a test brings the sandbox into, its answers must fit the contract.
+        sandbox.judge = assert_exchange
         yield sandbox
 
 

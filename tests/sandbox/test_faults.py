@@ -155,7 +155,7 @@ def test_wrong_type_spoils_a_payments_amount_and_status(sandbox: SandboxProcess)
     payment_id = sandbox.buy()["payment_id"]
     sandbox.fault("GET /payments/{id}", "wrong_type", effect="before")
 
-    payment = sandbox.get(f"/payments/{payment_id}")
+    payment = sandbox.call("GET", f"/payments/{payment_id}").json()
 
     assert (payment["total_amount"], payment["status"]) == ("many", [17])
 
