@@ -7,7 +7,10 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
 
+from ..core.clock import parse_rfc3339
 from ..core.store import Doc
 from .server import Connection, Request, Response
 
@@ -65,7 +68,7 @@ class Fault:
         """Whether the fault spoils a real answer, so that one must be made even if nothing is to happen."""
         return (
             self.word in SPOILERS
-            or self.word in ("none", "slow", "drip", "stall_after_headers")
+            or self.word in ("none", "slow", "drip", "stall_after_headers", "lag")
             or (self.word == "status" and self.arguments[0].startswith("2") and self.arguments[0] != "204")
         )
 
@@ -178,17 +181,14 @@ def _repeated_keys(body: bytes, other_id: str) -> bytes:
     return body.replace(f'"{name}":'.encode(), f'"{name}": "{other_id}", "{name}":'.encode(), 1)
 
 
-def _without_rows(kept: slice) -> Callable[[bytes, str], bytes]:
-    def spoil(body: bytes, other_id: str) -> bytes:
-        try:
-            doc = json.loads(body)
-        except ValueError:
-            return body
-        if isinstance(doc, dict) and isinstance(doc.get("items"), list):
-            doc["items"] = doc["items"][kept]
-        return json.dumps(doc).encode()
-
-    return spoil
+def _edited_rows(body: bytes, edit: Callable[[list[Any]], list[Any]]) -> bytes:
+    try:
+        doc = json.loads(body)
+    except ValueError:
+        return body
+    if isinstance(doc, dict) and isinstance(doc.get("items"), list):
+        doc["items"] = edit(doc["items"])
+    return json.dumps(doc).encode()
 
 
 SPOILERS: dict[str, Callable[[bytes, str], bytes]] = {
@@ -201,8 +201,8 @@ SPOILERS: dict[str, Callable[[bytes, str], bytes]] = {
     "nan": _with_number("NaN"),
     "1e400": _with_number("1e400"),
     "repeated_keys": _repeated_keys,
-    "no_rows": _without_rows(slice(0)),
-    "first_row_missing": _without_rows(slice(1, None)),
+    "no_rows": lambda body, other_id: _edited_rows(body, lambda rows: []),
+    "first_row_missing": lambda body, other_id: _edited_rows(body, lambda rows: rows[1:]),
 }
 
 # Faults that are a way of behaving on the socket.
@@ -309,6 +309,20 @@ def _status(fault: Fault, request: Request, connection: Connection, answer: Resp
     return status
 
 
+def _lag(fault: Fault, request: Request, connection: Connection, answer: Response) -> int | None:
+    """Leave out of a list what is younger than so many seconds, by the provider's own clock."""
+    dated = next((value for name, value in answer.headers if name == "Date"), None)
+    if dated is not None and answer.status == 200:
+        horizon_ms = (parsedate_to_datetime(dated).timestamp() - float(fault.arguments[0])) * 1000
+        answer.body = _edited_rows(answer.body, lambda rows: [row for row in rows if not _is_after(row, horizon_ms)])
+    return _none(fault, request, connection, answer)
+
+
+def _is_after(row: object, moment_ms: float) -> bool:
+    created_at = row.get("created_at") if isinstance(row, dict) else None
+    return isinstance(created_at, str) and parse_rfc3339(created_at) > moment_ms
+
+
 def _garbage(fault: Fault, request: Request, connection: Connection, answer: Response) -> int | None:
     connection.write(b"\x15\x03\x03\x00\x02\x02\x28 this is no HTTP\r\n\r\n")
     connection.close()
@@ -328,6 +342,7 @@ ON_SOCKET: dict[str, Callable[[Fault, Request, Connection, Response], int | None
     "empty": _empty,
     "html": _html,
     "garbage": _garbage,
+    "lag": _lag,
     "huge": _huge,
     "wrong_length": _wrong_length,
     "redirect": _redirect,
@@ -360,6 +375,7 @@ def _kill_arguments(arguments: tuple[str, ...]) -> bool:
 WORDS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     **dict.fromkeys([*SPOILERS, *ON_SOCKET], _no_arguments),
     "slow": _seconds,
+    "lag": _seconds,
     "redirect": _redirect_code,
     "status": _status_arguments,
     "kill": _kill_arguments,

@@ -14,6 +14,7 @@ BAD_BODIES = [
     ("faults", {"endpoint": "POST /checkouts", "fault": "status"}, "fault"),
     ("faults", {"endpoint": "POST /checkouts", "fault": "status:99"}, "fault"),
     ("faults", {"endpoint": "POST /checkouts", "fault": "slow:soon"}, "fault"),
+    ("faults", {"endpoint": "GET /payments", "fault": "lag"}, "fault"),
     ("faults", {"endpoint": "POST /checkouts", "fault": "redirect:200"}, "fault"),
     ("faults", {"endpoint": "POST /checkouts", "fault": "reset", "effect": "maybe"}, "effect"),
     ("faults", {"endpoint": "POST /checkouts", "fault": "reset", "effect": "late:x"}, "effect"),

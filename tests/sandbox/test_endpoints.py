@@ -1,5 +1,6 @@
 """Webhook endpoints: managed over the wire, each with its own secret, filter and headers."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -221,6 +222,44 @@ def test_log_keeps_request_and_two_kilobytes_of_the_answer(sandbox: SandboxProce
     assert tried["body"]["type"] == "payment.succeeded"
     assert tried["latency_ms"] > 0
     assert sandbox.control(f"deliveries?after={tried['id']}")["items"] == []
+
+
+def test_every_event_is_for_the_endpoints_that_wanted_it_then(sandbox: SandboxProcess) -> None:
+    """300 random changes of endpoints, with events between them, against a model of who wants what."""
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    pick = random.Random(seed)
+    payment_id = sandbox.buy()["payment_id"]
+    sandbox.webhooks(hold=True)
+    types = ["payment.succeeded", "payment.failed", "refund.failed"]
+    wanted: dict[str, list[str] | None] = {}
+    expected = [{""}]
+    for _ in range(300):
+        step = pick.choice(["create", "filter", "switch", "delete", "event", "event", "event"])
+        endpoint_id = pick.choice(list(wanted)) if wanted else None
+        some = pick.sample(types, pick.randrange(3))
+        if step == "create" or endpoint_id is None:
+            created = sandbox.post("/webhooks", {"url": "http://127.0.0.1:9/", "filter_types": some})
+            wanted[created["id"]] = some or types
+        elif step == "filter" and wanted[endpoint_id] is not None:
+            sandbox.call("PATCH", f"/webhooks/{endpoint_id}", {"filter_types": some})
+            wanted[endpoint_id] = some or types
+        elif step == "switch":
+            off = wanted[endpoint_id] is not None
+            sandbox.call("PATCH", f"/webhooks/{endpoint_id}", {"disabled": off, "filter_types": []})
+            wanted[endpoint_id] = None if off else types
+        elif step == "delete":
+            sandbox.call("DELETE", f"/webhooks/{endpoint_id}")
+            del wanted[endpoint_id]
+        else:
+            event_type = pick.choice(types)
+            sandbox.webhooks(send={"type": event_type, "payment_id": payment_id})
+            expected.append({one for one, taken in wanted.items() if event_type in (taken or ())} or {""})
+
+    found: dict[str, set[str]] = {}
+    for event in sandbox.control("deliveries")["events"]:
+        found.setdefault(event["webhook_id"], set()).add(event["endpoint_id"])
+    assert list(found.values()) == expected, f"seed {seed}"
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from sandbox.http.faults import STATUS_CODES, WORDS
 from tests.sandbox_process import TEMPLATES, SandboxProcess, wait_for
 
 # `kill` says itself what has happened: test_kill.py.
-PLAIN = [word for word in WORDS if word not in ("slow", "redirect", "status", "kill")]
+PLAIN = [word for word in WORDS if word not in ("slow", "redirect", "status", "kill", "lag")]
 SUCCESSES = [f"status:{status}" for status in (201, 202, 204)]
 ERRORS = [f"status:{status}" for status in (*STATUS_CODES, 500, 502, 503, 504)]
 REDIRECTS = [f"redirect:{status}" for status in (301, 302, 307)]
-FAULTS = [*PLAIN, "slow:0.02", *SUCCESSES, *ERRORS, *REDIRECTS]
+FAULTS = [*PLAIN, "slow:0.02", "lag:5", *SUCCESSES, *ERRORS, *REDIRECTS]
 LATE_S = 0.05
 # Nobody waits for the end of an answer that never ends.
 PATIENCE_S = 0.03

@@ -399,6 +399,22 @@ def test_list_can_come_without_rows_that_are_there(sandbox: SandboxProcess, word
     assert len(sandbox.get("/customers")["items"]) == 2
 
 
+def test_any_list_can_lag_for_one_customer(sandbox: SandboxProcess) -> None:
+    mine, other = sandbox.buy(BASIC), sandbox.buy(BASIC, email="minh@example.com")
+    sandbox.clock(60)
+    sandbox.buy(BASIC)
+    customer_id = mine["customer"]["customer_id"]
+    sandbox.fault("GET /subscriptions", "lag:30", match={"customer_id": customer_id})
+
+    others = sandbox.get("/subscriptions", customer_id=other["customer"]["customer_id"])["items"]
+    lagging = sandbox.get("/subscriptions", customer_id=customer_id)["items"]
+    later = sandbox.get("/subscriptions", customer_id=customer_id)["items"]
+
+    assert len(others) == 1
+    assert [item["subscription_id"] for item in lagging] == [mine["subscription_id"]]
+    assert len(later) == 2
+
+
 def test_connections_are_refused_and_accepted_again(sandbox: SandboxProcess) -> None:
     sandbox.control("listen", {"accept": False, "for_s": 60})
     with pytest.raises(requests.ConnectionError, match="refused"):
