@@ -16,10 +16,11 @@ _FOLDER = _HERE / "templates" if (_HERE / "templates").is_dir() else _HERE.paren
 def render_mail(kind: str, language: str, *, zone: str = "UTC", **facts: Any) -> tuple[str, str, str]:
     """Return (subject, html, text) of a message of `kind` in `language`; times are told in `zone`.
 
-    `kind` is receipt, outcome_paid, outcome_not_charged, outcome_returned or refund_done, with the facts shop_name,
-    product_name, amount (Money), card (QuotedMethod or None), order_number (int or None), order_url and at (epoch
-    milliseconds); sign_in, with shop_name and url; or alarm, with shop_name, alarm, object, detail and at. Raises
-    jinja2.UndefinedError if a fact is missing: a message without its facts must not leave.
+    `kind` is receipt, outcome_paid, outcome_not_charged, outcome_returned, refund_done, plan_changed, plan_scheduled,
+    plan_not_changed or plan_now, with the facts shop_name, product_name, amount (Money), card (QuotedMethod or None),
+    order_number (int or None), order_url and at (epoch milliseconds); sign_in, with shop_name and url; or alarm, with
+    shop_name, alarm, object, detail and at. Raises jinja2.UndefinedError if a fact is missing: a message without its
+    facts must not leave.
     """
     environment = _environment(language, zone)
     subject = " ".join(environment.get_template(f"mail/{kind}.subject.txt").render(facts).split())

@@ -249,7 +249,7 @@ FACTS: dict[str, Any] = {
 }
 BUYER_KINDS = (
     *("receipt", "outcome_paid", "outcome_not_charged", "outcome_returned", "refund_done"),
-    *("plan_changed", "plan_scheduled", "plan_not_changed"),
+    *("plan_changed", "plan_scheduled", "plan_not_changed", "plan_now"),
 )
 
 

@@ -12,15 +12,17 @@ from encore.dodo.models import Subscription as ProviderSubscription
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.plan_changes import STATUSES_WITH_ACCESS, Addon, is_done, thaw_change
-from encore.services import bookkeeping, budgets, settling
+from encore.services import bookkeeping, budgets, fulfilment, plan_groups, settling
 from encore.services.kinds.plan_change import addons_of, read_addons, state_of, write_addons
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, checkouts, customers, offer_instances, orders
+from encore.store import acceptances, attempts, catalogue, checkouts, customers, offer_instances, orders
 from encore.store import subscriptions as rows
 from encore.store.subscriptions import Subscription
 
 _READ_S, _PAGE_S = 8.0, 4.0
 _MOST_READS = 20
+# A change of ours shows in its subscription within this time, or waits for a renewal and is told then.
+_OWN_CHANGE_MS = 24 * 3_600_000
 # What could not be read is asked for again at these distances; a subscription that is never there is given up.
 _RETRY_MS = (1_000, 5_000, 30_000, 120_000, 600_000, 3_600_000)
 
@@ -106,16 +108,48 @@ def _store(shop: Shop, found: ProviderSubscription) -> Subscription | None:
     )
     row = rows.get_by_provider_id(shop.store, found.subscription_id)
     if row is not None and known is not None and known.state_hash != row.state_hash:
-        bookkeeping.record(
-            shop,
-            "subscription.changed",
-            subscription_id=row.id,
-            status=row.status,
-            product_id=row.product_id,
-            # Kept by us alone: the provider's event tells only the new plan, and this tells up from down.
-            product_before=known.product_id,
-        )
+        _note_change(shop, known, row)
     return row
+
+
+def _note_change(shop: Shop, known: Subscription, row: Subscription) -> None:
+    group = plan_groups.group_of(shop, row.product_id)
+    bookkeeping.record(
+        shop,
+        "subscription.changed",
+        subscription_id=row.id,
+        status=row.status,
+        product_id=row.product_id,
+        # The provider's event tells only the new plan; what we knew before tells up from down.
+        product_before=known.product_id,
+        direction=group.direction(known.product_id, row.product_id) if group else None,
+    )
+    if known.product_id != row.product_id and not attempts.has_change_to(
+        shop.store, row.provider_subscription_id, product_id=row.product_id, since=shop.now() - _OWN_CHANGE_MS
+    ):
+        _tell_plan(shop, row)
+
+
+def _tell_plan(shop: Shop, row: Subscription) -> None:
+    """Tell a customer of a plan that was changed elsewhere, or has changed at its renewal: our own changes tell it."""
+    customer = customers.get_customer(shop.store, row.customer_id)
+    product = catalogue.get_product(shop.store, row.product_id)
+    bookkeeping.tell_buyer(
+        shop,
+        "plan_now",
+        dedup=f"{row.id}:{row.state_hash}",
+        customer_id=row.customer_id,
+        language=(customer.language if customer else None) or shop.settings.language,
+        facts=fulfilment.message_facts(
+            product_name=product.name if product else row.product_id,
+            amount=row.amount or 0,
+            currency=row.currency or (product.currency if product else "USD"),
+            card=None,
+            order_number=None,
+            url=fulfilment.subscription_url(shop, row.id),
+            at=shop.now(),
+        ),
+    )
 
 
 def follow_access(shop: Shop, row: Subscription) -> None:

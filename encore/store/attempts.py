@@ -85,6 +85,21 @@ def get_live_of_subscription(store: Store, provider_subscription_id: str) -> Att
     )
 
 
+def has_change_to(store: Store, provider_subscription_id: str, *, product_id: str, since: int) -> bool:
+    """Tell whether a change of a subscription to this product was claimed since `since`, and may have gone through."""
+    return (
+        store.row(
+            "SELECT attempts.id FROM attempts JOIN acceptances ON acceptances.id = attempts.acceptance_id"
+            " WHERE attempts.subscription_id = :id AND attempts.kind = 'plan_change' AND attempts.claimed_at >= :since"
+            " AND acceptances.product_id = :product_id AND acceptances.outcome IN ('open','charged')",
+            id=provider_subscription_id,
+            product_id=product_id,
+            since=since,
+        )
+        is not None
+    )
+
+
 def list_attempts(store: Store, *, state: str | None, limit: int) -> list[Attempt]:
     """Return the newest attempts, of one state if given."""
     return many(
