@@ -31,6 +31,7 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "wallet_pays": (True, bool),
     "card_network_case": ("lower", ("lower", "upper")),
     "abandoned_checkouts": (True, bool),
+    "webhook_tries": (8, int),
     "adaptive_currency": (False, bool),
     "adaptive_fees": ("added", ("added", "included")),
     "multiple_subscriptions": (True, bool),

@@ -162,10 +162,11 @@ def _die_if_ordered(twin: Twin, point: str) -> None:
 
 def _note_failure(twin: Twin, event: Doc) -> None:
     tries = event["tries"] + 1
-    if tries >= len(RETRY_DELAYS_S):
+    if tries >= twin.switch("webhook_tries"):
         _note(twin, event, state="dead", due_at=event["due_at"])
     else:
-        _note(twin, event, state="due", due_at=twin.clock.now() + RETRY_DELAYS_S[tries] * 1000)
+        wait_s = RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S) - 1)]
+        _note(twin, event, state="due", due_at=twin.clock.now() + wait_s * 1000)
 
 
 def _note(twin: Twin, event: Doc, *, state: str, due_at: int) -> None:

@@ -74,6 +74,19 @@ def test_failed_tries_follow_the_documented_table(sandbox: SandboxProcess, liste
     assert [delivery["try"] for delivery in sandbox.deliveries()] == list(range(1, 9))
 
 
+def test_number_of_tries_is_a_switch(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.switch(webhook_tries=10)
+    listener.status = 500
+    sandbox.buy()
+
+    for number in range(1, 11):
+        wait_for(lambda tries=number: tried(sandbox) == tries, what=f"note of try {number}")
+        sandbox.clock(36_000)
+
+    assert states(sandbox) == ["dead"]
+    assert len(listener.arrivals) == 10
+
+
 def tried(sandbox: SandboxProcess) -> int:
     return int(sandbox.control("deliveries")["events"][0]["tries"])
 
