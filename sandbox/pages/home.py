@@ -21,6 +21,8 @@ from ..core.twin import SWITCHES, Twin
 from ..http import unserved
 from ..http.call import Call, Routes, WireError
 from ..http.faults import WORDS
+from ..http.lists import DEFAULTS as LIST_DEFAULTS
+from ..http.lists import modes_of as list_modes
 from ..http.rate import TIERS
 from ..http.server import Response
 from ..resources import payments
@@ -77,6 +79,8 @@ def _contents(twin: Twin) -> dict[str, Any]:
         "endpoints": sorted(twin.endpoints, key=lambda endpoint: endpoint.split(" ")[::-1]),
         "fault_words": sorted(WORDS),
         "faults": store.setting("faults", []),
+        "lists": list_modes(twin),
+        "lists_changed": list_modes(twin) != LIST_DEFAULTS,
         "tiers": ["off", *TIERS],
         "tier": store.setting("rate", "off"),
         "switches": [_switch(twin, name) for name in SWITCHES],

@@ -10,6 +10,7 @@ from ..control import webhooks as webhook_control
 from ..core.store import Doc
 from ..core.twin import SWITCHES
 from ..http.call import Call, Handler, read_body, refuse_body
+from ..http.lists import DEFAULTS as LIST_DEFAULTS
 from ..http.server import Response
 from ..resources import portal
 
@@ -70,6 +71,20 @@ def _clear_fault(call: Call) -> Response:
     return control.clear_fault(call, str(read_body(call).get("id")))
 
 
+def _lists(form: Form) -> Doc:
+    flags = {name: form.get(name) == "true" for name, value in LIST_DEFAULTS.items() if isinstance(value, bool)}
+    page = form.get("missing_page", "").strip()
+    return {"lag_s": _number(form.get("lag_s", "")), "missing_page": _number(page) if page else None, **flags}
+
+
+def _number(text: str) -> float | str:
+    """Return what was typed as a number; a text that is none is left for the route to refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _payment(form: Form) -> Doc:
     return {"payment_id": form.get("payment_id")}
 
@@ -84,10 +99,7 @@ def _switch_value(name: str, text: str) -> object:
         return next((value for value in allowed if str(value) == text), text)
     if allowed is bool:
         return {"True": True, "False": False}.get(text, text)
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return _number(text)
 
 
 def _count(form: Form, name: str) -> int:
@@ -114,6 +126,7 @@ ACTIONS: dict[str, Action] = {
     "clear_fault": Action(_clear_fault, lambda form: {"id": form.get("id")}, "faults"),
     "clear_faults": Action(control.clear_faults, _nothing, "faults"),
     "switches": Action(control.set_switches, _switches, "switches"),
+    "lists": Action(control.set_lists, _lists, "faults"),
     "rate": Action(control.set_rate, lambda form: {"rate": form.get("rate")}, "faults"),
     "modes": Action(webhook_control.set_webhooks, _modes, "webhooks"),
     "trigger": Action(webhook_control.pull_trigger, lambda form: {"type": form.get("type")}, "webhooks"),

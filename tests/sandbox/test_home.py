@@ -137,6 +137,15 @@ def test_switches_and_rate_are_set(sandbox: SandboxProcess) -> None:
     assert 'class="switch changed"' in home(sandbox).text
 
 
+def test_lists_mislead_and_are_put_right(sandbox: SandboxProcess) -> None:
+    press(sandbox, "lists", lag_s="2.5", missing_page="1", outage="true")
+    ordered = sandbox.control("lists")
+    press(sandbox, "lists", lag_s="0", missing_page="")
+
+    assert (ordered["lag_s"], ordered["missing_page"], ordered["outage"]) == (2.5, 1, True)
+    assert sandbox.control("lists") == {**ordered, "lag_s": 0, "missing_page": None, "outage": False}
+
+
 def test_event_is_sent_again_and_its_tries_are_shown(sandbox: SandboxProcess) -> None:
     sandbox.webhooks(url=CLOSED, secret=SECRET)
     sandbox.buy()
@@ -229,6 +238,7 @@ def test_reset_empties_the_page(sandbox: SandboxProcess) -> None:
         ("save", {"name": "../etc"}, "name"),
         ("switches", {"saved_method_delay": "soon"}, "saved_method_delay"),
         ("resend", {"webhook_id": "msg_no"}, "again"),
+        ("lists", {"lag_s": "soon"}, "lag_s"),
         ("refund", {"payment_id": "pay_no"}, "payment_id"),
         ("endpoint", {"url": "ftp://x"}, "url"),
         ("trigger", {"type": "payment.exploded"}, "type"),
