@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import plan_changes, plan_ends, plan_pages, subscriptions
+from encore.services import plan_cards, plan_changes, plan_ends, plan_pages, subscriptions
 from encore.services.plan_changes import Confirmed, NotQuoted, Quoted
 from encore.services.plan_pages import QuotePage, QuoteState
 from encore.store import subscriptions as rows
@@ -53,6 +53,9 @@ _CONFIRM_FIELDS = frozenset({"csrf_token", "quote_hash"})
 
 @bp.get("/account/subscriptions/<subscription_id>")
 def show(subscription_id: str) -> Response:
+    if set(request.args) - {"lang"}:
+        # The way back from the provider's page says how it went; the truth is asked for.
+        return go(clean_address())
     if current_account() is None:
         return _sign_in(clean_address())
     row = _subscription(subscription_id)
@@ -95,6 +98,19 @@ def cancel_scheduled(subscription_id: str) -> Response:
     if not plan_changes.cancel_scheduled(current_shop(), row):
         return answer(503)
     return go(f"/account/subscriptions/{row.id}")
+
+
+@bp.post("/account/subscriptions/<subscription_id>/card")
+def change_card(subscription_id: str) -> Response:
+    _demand_fields(frozenset({"csrf_token"}))
+    row = _subscription_to_change(subscription_id)
+    if isinstance(row, Response):
+        return row
+    retry_at = limits().count("checkout", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    url = plan_cards.change_url(current_shop(), row)
+    return answer(503) if url is None else go(url)
 
 
 @bp.get("/account/subscriptions/<subscription_id>/cancel")

@@ -394,6 +394,13 @@ class ChangePreview(Struct, frozen=True, kw_only=True):
     new_plan: Subscription
 
 
+class MethodUpdate(Struct, frozen=True, kw_only=True):
+    """Where a subscription's buyer gives it another card; without a link there is no such page."""
+
+    payment_id: str | None = None
+    payment_link: str | None = None
+
+
 class WebhookEnvelope(Struct, frozen=True, kw_only=True):
     """A delivered event. `data` is a hint of what to read again, never the truth."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from encore.dodo.answers import Answer, NotSent, classify
 from encore.dodo.client import Budget, Client, path_of
-from encore.dodo.models import ChangePreview, Subscription, SubscriptionPage
+from encore.dodo.models import ChangePreview, MethodUpdate, Subscription, SubscriptionPage
 from encore.dodo.pages import Look, look
 from encore.dodo.payments import rfc3339
 from encore.errors import NotExecuted, Unavailable
@@ -59,6 +59,14 @@ class Subscriptions:
         if reply.status not in (200, 204, 404):
             raise Unavailable(f"status_{reply.status}")
         return reply.status != 404
+
+    def ask_for_method(self, subscription_id: str, *, return_url: str, budget: Budget) -> MethodUpdate:
+        """Begin giving a subscription another card on the provider's page. Raises NotExecuted or Unavailable.
+
+        Only for one that owes nothing: on hold, the same request charges what is owed.
+        """
+        path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
+        return self._client.post(path, {"type": "new", "return_url": return_url}, MethodUpdate, budget=budget)
 
     def set_cancellation(self, subscription_id: str, *, at_next_billing: bool, budget: Budget) -> Subscription:
         """End a subscription with its current period, or take that back. Raises NotExecuted or Unavailable."""

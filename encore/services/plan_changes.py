@@ -14,6 +14,7 @@ from encore.dodo.models import Subscription as ProviderSubscription
 from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
+from encore.rules.methods import SavedMethod
 from encore.rules.plan_changes import (
     AT_RENEWAL,
     MAX_SEATS,
@@ -254,10 +255,15 @@ def _ways_down(group: PlanGroup, now: Wish) -> list[Wish]:
 def _method_of(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
     """Return the saved method that pays for the subscription, as far as the provider lists it."""
     customer_id = current.customer.customer_id
-    methods = quoting.recent_methods(shop, customer_id)
-    if methods is None:
-        methods = quoting.methods_or_none(shop, customer_id, budget=shop.dodo.budget(_PREVIEW_S)) or []
-    return next((m.as_quoted() for m in methods if m.payment_method_id == current.payment_method_id), None)
+    kept = _pays(current, quoting.recent_methods(shop, customer_id))
+    if kept is not None:
+        return kept
+    # A card that was just given is in no list we have read before.
+    return _pays(current, quoting.methods_or_none(shop, customer_id, budget=shop.dodo.budget(_PREVIEW_S)))
+
+
+def _pays(current: ProviderSubscription, methods: list[SavedMethod] | None) -> QuotedMethod | None:
+    return next((m.as_quoted() for m in methods or () if m.payment_method_id == current.payment_method_id), None)
 
 
 def _ask(shop: Shop, current: ProviderSubscription, wish: Wish, *, method: QuotedMethod | None) -> PlanQuote:

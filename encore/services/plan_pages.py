@@ -13,7 +13,7 @@ from encore.rules.credit_timeline import Renewal, draw_renewals
 from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
-from encore.services import catalogue, plan_groups
+from encore.services import catalogue, plan_cards, plan_groups
 from encore.services.pages import ProductCard
 from encore.services.plan_groups import MostChosen
 from encore.services.shop import Shop
@@ -116,6 +116,7 @@ class PlanPage:
     plans: tuple[PlanCard, ...]
     can_change: bool
     can_end: bool
+    can_change_card: bool
     pending_quote_id: str | None
     is_stale: bool = False
 
@@ -179,6 +180,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         plans=_plan_cards(shop, group, row, language=language) if group else (),
         can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,
         can_end=state in ("active", "trial", "past_due") and pending is None,
+        can_change_card=plan_cards.can_change_card(shop, row),
         pending_quote_id=_quote_of(shop, pending),
         is_stale=is_stale,
     )
@@ -211,8 +213,12 @@ def _plan_state(shop: Shop, row: Subscription) -> PlanState:
 
 
 def _is_in_trial(shop: Shop, row: Subscription) -> bool:
-    # The provider has no status for a trial: it lasts for the trial's days from the day the subscription began.
-    return row.created_at is not None and shop.now() < row.created_at + row.trial_days * _DAY_MS
+    # The provider has no status for a trial: it lasts for the trial's days from the day the subscription began, and a
+    # change of plan that ends it moves the next payment beyond them.
+    if row.created_at is None or row.next_billing_at is None:
+        return False
+    ends_at = row.created_at + row.trial_days * _DAY_MS
+    return shop.now() < ends_at and row.next_billing_at < ends_at + _DAY_MS
 
 
 def _scheduled(shop: Shop, row: Subscription) -> Scheduled | None:

@@ -93,6 +93,7 @@ TABLE = {
     ("POST", "/account/subscriptions/<subscription_id>/resume"): everybody(
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
     ),
+    ("POST", "/account/subscriptions/<subscription_id>/card"): everybody(303, f"{SIGN_IN}/account/subscriptions/sbs_1"),
     ("GET", "/quotes/<quote_id>"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("GET", "/quotes/<quote_id>/status"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("POST", "/quotes/<quote_id>/confirm"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from encore.services import subscriptions
-from tests.attacks.stage import Stage, open_stage, state_of
+from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
 from tests.sandbox_process import BASIC, PRO
 
@@ -301,6 +301,38 @@ def test_the_bank_step_leads_to_the_bank(stage: Stage) -> None:
 
     assert gone.status_code == 303
     assert gone.location.startswith(stage.sandbox.url)
+
+
+@pytest.mark.parametrize("place", ["the plan's page", "a declined change"])
+def test_another_card_is_given_on_the_providers_page(stage: Stage, place: str) -> None:
+    """R26b"""
+    buyer = Subscriber(stage)
+    old = str(urlsplit(buyer.choose().location).path)
+    page = buyer.plan() if place == "the plan's page" else buyer.browser.page(failed(buyer))
+
+    gone = buyer.browser.send(page, "change-card")
+    assert gone.location.startswith(stage.sandbox.url)
+    card = {"card_number": MASTERCARD, "expiry": "06/32", "cvc": "123"}
+    given = stage.sandbox.call("POST", urlsplit(gone.location).path, data=card)
+    assert given.headers["location"].startswith(f"http://127.0.0.1:5000{buyer.path}?")
+    back = buyer.browser.get(f"{buyer.path}?status=succeeded")
+
+    assert (back.status_code, back.location) == (303, buyer.path)
+    assert state_of(buyer.plan()) == "active"
+    assert state_of(buyer.browser.page(old)) == "quote_expired"
+    assert "4444" in buyer.quote().text
+    paid = stage.sandbox.get("/payments", subscription_id=buyer.provider_id)["items"]
+    assert [p["total_amount"] for p in paid if p["status"] == "succeeded" and p["total_amount"]] == [3000]
+
+
+def test_no_card_is_asked_for_where_that_would_charge_what_is_owed(stage: Stage) -> None:
+    buyer = Subscriber(stage)
+    with stage.shop.store.write():
+        stage.shop.store.run("UPDATE subscriptions SET status = 'on_hold', observed_at = observed_at + 10000000")
+
+    assert not buyer.plan().has_test_id("change-card")
+    assert buyer.browser.post(f"{buyer.path}/card").status_code == 503
+    assert stage.sandbox.requests("POST", f"/subscriptions/{buyer.provider_id}/update-payment-method") == []
 
 
 # ---- Bad input and strangers -----------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ ROUTES = {
     "/account/subscriptions/<subscription_id>/scheduled/cancel": ACT,
     "/account/subscriptions/<subscription_id>/cancel": READ | ACT,
     "/account/subscriptions/<subscription_id>/resume": ACT,
+    "/account/subscriptions/<subscription_id>/card": ACT,
     "/quotes/<quote_id>": READ,
     "/quotes/<quote_id>/status": READ,
     "/quotes/<quote_id>/confirm": ACT,
