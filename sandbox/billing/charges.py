@@ -118,7 +118,7 @@ def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = N
     )
     if outcome.status == "failed" and source.method_id is not None and twin.switch("saved_card_decline") == "http_422":
         code = outcome.error_code or "GENERIC_DECLINE"
-        raise WireError(422, code, decline_message(code))
+        raise WireError(422, code, decline_message(code), keeps_effects=True)
     return finish(twin, begin(twin, order, source, replaces=replaces), outcome)
 
 

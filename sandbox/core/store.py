@@ -91,6 +91,30 @@ class Store:
                 self._depth = 0
 
     @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take back what the block wrote if it raises, so that a caller of `write` may answer the error and go on.
+
+        An exception whose `keeps_effects` is true has done what it was to do. Outside a `write` there is nothing to
+        take back.
+        """
+        with self._lock:
+            # Whoever is in a `write` holds the lock, so a depth seen here is this thread's own.
+            is_writing = self._depth > 0
+        if not is_writing:
+            yield
+            return
+        self._db.execute("SAVEPOINT block")
+        try:
+            yield
+        except BaseException as error:
+            if not getattr(error, "keeps_effects", False):
+                self._settings.clear()
+                self._db.execute("ROLLBACK TO block")
+            raise
+        finally:
+            self._db.execute("RELEASE block")
+
+    @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """Do the block and take everything it wrote back, so that its result can be looked at alone.
 

@@ -33,9 +33,13 @@ MESSAGES = {
 
 
 class WireError(Exception):
-    """A refusal in the wire's shape: `{"code", "message"}`."""
+    """A refusal in the wire's shape: `{"code", "message"}`.
 
-    def __init__(self, status: int, code: str, message: str | None = None) -> None:
+    `keeps_effects`: what was written before it stays, as a declined charge has used up its order.
+    """
+
+    def __init__(self, status: int, code: str, message: str | None = None, *, keeps_effects: bool = False) -> None:
+        self.keeps_effects = keeps_effects
         self.status = status
         self.code = code
         self.message = message if message is not None else MESSAGES.get(code, code.replace("_", " ").capitalize())

@@ -54,7 +54,9 @@ class Router:
         try:
             if matched is None:
                 raise self._not_served(call.request.path)
-            return matched.route.handler(call, **matched.arguments)
+            # A refusal changes nothing, however far its handler had come.
+            with call.twin.store.all_or_nothing():
+                return matched.route.handler(call, **matched.arguments)
         except WireError as error:
             return answer({"code": error.code, "message": error.message}, error.status)
         except Exception as error:

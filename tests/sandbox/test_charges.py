@@ -97,6 +97,27 @@ def test_declined_saved_card_may_be_a_refusal_instead(sandbox: SandboxProcess) -
     assert len(sandbox.payments()) == 1
 
 
+def test_refused_charge_has_used_up_what_was_ordered_for_it(sandbox: SandboxProcess) -> None:
+    first = sandbox.buy()
+    sandbox.switch(saved_card_decline="http_422")
+    sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
+
+    refused = sandbox.call("POST", "/checkouts", one_click(sandbox, first))
+
+    assert refused.json()["code"] == "INSUFFICIENT_FUNDS"
+    assert charge(sandbox, first)["status"] == "succeeded"
+
+
+def test_refusal_takes_back_what_its_request_had_written(sandbox: SandboxProcess) -> None:
+    order = {"product_cart": [{"product_id": COURSE, "quantity": 1}], "confirm": True,
+             "customer": {"email": "new@example.com", "name": "New"}}  # fmt: skip
+
+    refused = sandbox.call("POST", "/checkouts", order)
+
+    assert refused.status_code == 422
+    assert sandbox.get("/customers")["items"] == []
+
+
 def test_saved_card_declines_once_it_has_expired(sandbox: SandboxProcess) -> None:
     first = sandbox.buy(expiry="12/27")
     sandbox.clock(800 * 86_400)
