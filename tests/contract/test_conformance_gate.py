@@ -5,6 +5,7 @@ import pytest
 from tests.tools.conformance import CORE, GATE_TESTS, NotRun, get_suite, run_suite
 
 
+@pytest.mark.criterion("N8")
 def test_official_sdk_passes_its_own_tests() -> None:
     try:
         tallies, failures = run_suite(get_suite(), CORE, gate=True)
