@@ -167,7 +167,7 @@ def confirm(quote_id: str) -> Response:
     if isinstance(instance, Response):
         return instance
     found = _page(quote_id)
-    if instance.state != "shown":
+    if instance.state not in plan_changes.UNANSWERED:
         # Before any limit: a second click is told what the first one came to.
         return _result(found)
     retry_at = limits().count("accept", browser=buyer_key())

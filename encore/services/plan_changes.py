@@ -52,6 +52,8 @@ from encore.store.subscriptions import Subscription
 
 # What a buyer's own change is booked under; no offer of the merchant can be called so.
 OWN_CHANGE = "@plan_change"
+# One that has run out is answered with the figures of this moment.
+UNANSWERED = ("shown", "expired")
 _PREVIEW_S = 8.0
 _NOT_BEFORE_RENEWAL_MS = 10 * 60_000
 
@@ -342,7 +344,7 @@ def confirm(
     The provider is asked again first: only a price no worse than the one shown goes. Otherwise nothing is sent, and the
     new quote is returned, to be shown beside the old one.
     """
-    if instance.state != "shown":
+    if instance.state not in UNANSWERED:
         return Confirmed("taken")
     shown = thaw_change(instance.quote_json)
     subscription = rows.get_by_provider_id(shop.store, shown.wish.subscription_id)

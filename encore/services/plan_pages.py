@@ -13,7 +13,8 @@ from encore.rules.credit_timeline import Renewal, draw_renewals
 from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
-from encore.services import catalogue, plan_cards, plan_groups
+from encore.rules.quotes import QuotedMethod
+from encore.services import catalogue, plan_cards, plan_groups, quoting
 from encore.services.pages import ProductCard
 from encore.services.plan_groups import MostChosen
 from encore.services.shop import Shop
@@ -115,6 +116,7 @@ class PlanPage:
     scheduled: Scheduled | None
     plans: tuple[PlanCard, ...]
     can_change: bool
+    method: QuotedMethod | None
     can_end: bool
     can_change_card: bool
     pending_quote_id: str | None
@@ -179,6 +181,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         scheduled=_scheduled(shop, row),
         plans=_plan_cards(shop, group, row, language=language) if group else (),
         can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,
+        method=quoting.known_method(shop, row.customer_id, row.payment_method_id),
         can_end=state in ("active", "trial", "past_due") and pending is None,
         can_change_card=plan_cards.can_change_card(shop, row),
         pending_quote_id=_quote_of(shop, pending),

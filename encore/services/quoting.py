@@ -24,7 +24,7 @@ from encore.rules.methods import (
     read_last4,
     read_network,
 )
-from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, compare, freeze, is_stale, quote_hash, thaw
+from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, QuotedMethod, compare, freeze, is_stale, quote_hash, thaw
 from encore.services import funnels, sign_ins
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
@@ -84,6 +84,13 @@ def recent_methods(shop: Shop, customer_id: str) -> list[SavedMethod] | None:
     if kept is None or not 0 <= shop.now() - kept.read_at <= QUOTE_FRESH_MS:
         return None
     return msgspec.json.decode(kept.methods_json, type=list[SavedMethod])
+
+
+def known_method(shop: Shop, customer_id: str, payment_method_id: str | None) -> QuotedMethod | None:
+    """Return a saved method as it was last listed, however long ago, for showing only; None if it never was."""
+    kept = customers.get_saved_methods(shop.store, customer_id)
+    listed = msgspec.json.decode(kept.methods_json, type=list[SavedMethod]) if kept else []
+    return next((m.as_quoted() for m in listed if m.payment_method_id == payment_method_id), None)
 
 
 def check_method(shop: Shop, order: Order, methods: list[SavedMethod], *, currency: str) -> MethodCheck:

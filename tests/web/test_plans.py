@@ -99,6 +99,7 @@ def test_the_plan_page_shows_the_plans_side_by_side(stage: Stage) -> None:
         (PRO, "false"),
     ]
     assert state_of(page) == "active"
+    assert "4242" in page.test_id("method").text
     assert len(page.all(data_testid="choose-plan")) == 1
     assert "Most chosen" not in page.text
 
