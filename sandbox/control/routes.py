@@ -298,7 +298,10 @@ def settle(call: Call) -> Response:
             refund = found(call.twin.store.get("refunds", body["refund_id"]), "Refund")
             return answer(refunds.serialise(call.twin, refunds.settle(call.twin, refund, body["status"])))
         outcome = read_outcome({"outcome": body.get("status"), "error_code": body.get("error_code")}, "", "status")
-        payment = payments.move(call.twin, _payment(call, body), outcome["outcome"], error_code=outcome["error_code"])
+        payment = _payment(call, body)
+        if outcome["outcome"] != "succeeded" and refunds.refunded_amount(call.twin, payment):
+            raise WireError(409, "CONFLICT", "The payment has been refunded, so it has succeeded")
+        payment = payments.move(call.twin, payment, outcome["outcome"], error_code=outcome["error_code"])
     return answer(payments.serialise(call.twin, payment))
 
 

@@ -26,6 +26,7 @@ from . import customers, wallets
 routes = Routes()
 
 STATUSES = ("succeeded", "failed", "pending", "review")
+UNFINISHED = ("pending", "review")
 
 
 @routes.post("/refunds")
@@ -97,7 +98,9 @@ def begin(twin: Twin, payment: Doc, *, items: object, reason: str | None, pairs:
 
 
 def settle(twin: Twin, refund: Doc, status: str) -> Doc:
-    """Finish a refund and announce it."""
+    """Finish a refund and announce it. Raises WireError (409) if it was finished before."""
+    if refund["status"] not in UNFINISHED:
+        raise WireError(409, "CONFLICT", f"The refund has {refund['status']} already")
     payment = twin.store.get("payments", refund["payment_id"])
     if status == "succeeded" and payment is not None:
         before = sum(made["amount"] for made in refunds_of(twin, payment) if made["status"] == "succeeded")

@@ -107,6 +107,46 @@ def test_pending_refund_blocks_another_until_settled(sandbox: SandboxProcess) ->
     assert refund(sandbox, payment).status_code == 200
 
 
+def settle(sandbox: SandboxProcess, **body: Any) -> requests.Response:
+    return sandbox.call("POST", "/_sandbox/settle", body)
+
+
+@pytest.mark.parametrize("first", ["failed", "succeeded"])
+@pytest.mark.parametrize("later", ["succeeded", "failed", "pending", "review"])
+def test_finished_refund_is_settled_no_more(sandbox: SandboxProcess, first: str, later: str) -> None:
+    payment = sandbox.buy()
+    sandbox.switch(refund_outcome=first)
+    finished = refund(sandbox, payment).json()
+    sandbox.switch(refund_outcome="succeeded")
+    refund(sandbox, payment)
+    before = sandbox.get("/refunds")
+
+    assert settle(sandbox, refund_id=finished["refund_id"], status=later).status_code == 409
+
+    assert sandbox.get("/refunds") == before
+    given = [one["amount"] for one in before["items"] if one["status"] == "succeeded"]
+    assert given == [payment["total_amount"]]
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_refund_under_review_can_be_settled(sandbox: SandboxProcess, status: str) -> None:
+    sandbox.switch(refund_outcome="pending")
+    pending = refund(sandbox, sandbox.buy()).json()
+    settle(sandbox, refund_id=pending["refund_id"], status="review")
+
+    assert settle(sandbox, refund_id=pending["refund_id"], status=status).json()["status"] == status
+
+
+def test_refunded_payment_cannot_fail_afterwards(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy()
+    refund(sandbox, payment)
+    before = sandbox.get(f"/payments/{payment['payment_id']}")
+
+    assert settle(sandbox, payment_id=payment["payment_id"], status="failed").status_code == 409
+
+    assert sandbox.get(f"/payments/{payment['payment_id']}") == before
+
+
 def test_partial_refunds_can_be_switched_off(sandbox: SandboxProcess) -> None:
     sandbox.switch(partial_refunds=False)
 

@@ -107,11 +107,11 @@ def test_charge_that_was_refunded_elsewhere_is_named_until_observed(world: World
 
 def test_refund_that_the_provider_never_made_is_named(world: World) -> None:
     payment_id = charge(world)
+    world.sandbox.control("snapshots", {"name": "charged"})
     world.sandbox.control("refunds", {"payment_id": payment_id})
     observe.observe_payment(world.shop, payment_id, budget=world.shop.dodo.budget())
-    (refund,) = world.sandbox.control("objects/refunds")["items"]
 
-    world.sandbox.control("settle", {"refund_id": refund["id"], "status": "failed"})
+    world.sandbox.control("snapshots", {"restore": "charged"})
 
     assert full_audit(world).names("breach") == ("I2",)
 
