@@ -224,11 +224,9 @@ def _take_call(shop: Shop) -> None:
 def _wishes(shop: Shop, current: ProviderSubscription, *, product_id: str, quantity: int | None) -> list[Wish]:
     group = plan_groups.group_of(shop, current.product_id)
     direction = group.direction(current.product_id, product_id) if group else None
-    product = catalogue.get_product(shop.store, product_id)
-    if group is None or direction is None or product is None:
+    if group is None or direction is None:
         raise _Refused("not_a_plan")
-    if product.archived_at is not None:
-        raise _Refused("archived")
+    _demand_sold(shop, product_id)
     before = current.quantity or 1
     wanted = before if quantity is None else quantity
     if not 1 <= wanted <= MAX_SEATS:
@@ -247,6 +245,14 @@ def _wishes(shop: Shop, current: ProviderSubscription, *, product_id: str, quant
         resumes=plan_ends.is_to_end(shop, current),
     )
     return [now] if direction == "up" else _ways_down(group, now)
+
+
+def _demand_sold(shop: Shop, product_id: str) -> None:
+    product = catalogue.get_product(shop.store, product_id)
+    if product is None:
+        raise _Refused("not_a_plan")
+    if product.archived_at is not None:
+        raise _Refused("archived")
 
 
 def _ways_down(group: PlanGroup, now: Wish) -> list[Wish]:
@@ -351,6 +357,7 @@ def confirm(
     if subscription is None or quote_hash != instance.quote_hash:
         return Confirmed("moved")
     try:
+        _demand_sold(shop, shown.wish.product_id)
         current = _read(shop, subscription)
         is_ending = plan_ends.is_to_end(shop, current)
         if is_ending and not shown.wish.resumes:

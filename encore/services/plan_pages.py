@@ -387,6 +387,10 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: QuotePage) -> QuotePa
     live = attempts.get_live_of_subscription(shop.store, base.quote.wish.subscription_id)
     if live is not None:
         return replace(base, state="pending_change", pending_quote_id=_quote_of(shop, live))
+    yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
+    if yes is not None:
+        # Of another subscription of theirs, to the same plan: one at a time.
+        return replace(base, state="pending_change", pending_quote_id=yes.offer_instance_id)
     if shop.now() >= instance.expires_at or not _is_of_this_state(shop, base.quote):
         return replace(base, state="quote_expired")
     if base.moved_from is not None:

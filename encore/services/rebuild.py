@@ -59,14 +59,16 @@ def rebuild(shop: Shop) -> Rebuilt:
 
 def _lost_row(shop: Shop, payment: Payment) -> str | None:
     """Name the attempt or checkout that a payment provably belongs to and that is not here; None if it is."""
-    if payment.charge_type not in (None, "new"):
+    is_change = payment.charge_type == "plan_change"
+    if not is_change and payment.charge_type not in (None, "new"):
         return None
     keys = shop.settings.attempt_sig_keys
     attempt_id, checkout_id = payment.mark("attempt_id"), payment.mark("checkout_id")
     if attempt_id is not None:
         is_ours = tokens.is_mark(keys, payment.mark("attempt_sig"), attempt_id, payment.customer.customer_id)
         return attempt_id if is_ours and attempts.get_attempt(shop.store, attempt_id) is None else None
-    if checkout_id is not None:
+    # One that was begun elsewhere inherits the mark of the checkout that sold its subscription.
+    if checkout_id is not None and not is_change:
         is_ours = tokens.is_mark(keys, payment.mark("checkout_sig"), "checkout", checkout_id)
         return checkout_id if is_ours and checkouts.get_checkout(shop.store, checkout_id) is None else None
     return None

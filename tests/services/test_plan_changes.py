@@ -576,8 +576,22 @@ def test_an_archived_plan_cannot_be_changed_to(world: World) -> None:
     world.sync()
 
     assert world.try_preview(row) == NotQuoted("archived")
-    assert world.try_confirm(page) in (Confirmed("taken"), NotQuoted("no_price"), NotQuoted("archived"))
+    assert world.try_confirm(page) == NotQuoted("archived")
     assert changes(world, row) == []
+
+
+def test_a_second_subscription_waits_while_the_first_changes_to_the_same_plan(world: World) -> None:
+    rows = [subscribe(world), subscribe(world)]
+    pages = [world.preview(row) for row in rows]
+    world.sandbox.next_payment("processing")
+
+    first, second = (world.confirm(page) for page in pages)
+
+    assert (first.state, second.state) == ("processing", "pending_change")
+    assert second.pending_quote_id == first.quote_id
+    settle(world)
+    whole(world)
+    assert world.confirm(world.preview(world.subscription(rows[1].id))).state == "changed"
 
 
 def test_a_quote_belongs_to_its_customer_alone(world: World) -> None:

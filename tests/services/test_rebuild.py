@@ -5,9 +5,9 @@ from pathlib import Path
 
 from encore.services import audit, observe, poll
 from encore.services.rebuild import Rebuilt, rebuild
-from encore.store import alarms, payments
+from encore.store import alarms, orders, payments
 from tests import factories
-from tests.sandbox_process import BUNDLE, COURSE
+from tests.sandbox_process import BUNDLE, COURSE, PRO
 from tests.services.conftest import Open
 from tests.services.world import World
 
@@ -160,3 +160,32 @@ def test_silent_provider_leaves_the_rebuild_incomplete(open_shop_with: Open) -> 
     assert found.left_to_person == ()
     world.sandbox.clear_faults()
     assert len(rebuild(world.shop).left_to_person) == 1
+
+
+def test_a_lost_change_of_plan_goes_to_a_person_and_access_follows_the_plan(open_shop_with: Open) -> None:
+    world = open_shop_with()
+    row = world.subscribe()
+    backup = back_up(world)
+    assert world.confirm(world.preview(row)).state == "changed"
+    world = restore(world, backup, open_shop_with)
+
+    found = rebuild(world.shop)
+    world.advance(301)
+    world.poll()
+    world.read_subscriptions()
+    world.tidy()
+
+    assert (found.settled, len(found.left_to_person)) == (0, 1)
+    assert [alarm.kind for alarm in alarms.list_standing(world.shop.store)] == ["payment_needs_person"]
+    assert orders.list_owned_products(world.shop.store, row.customer_id) == {PRO}
+    assert rebuild(world.shop) == Rebuilt(settled=0, left_to_person=(), is_complete=True)
+
+
+def test_a_change_of_plan_begun_elsewhere_is_no_lost_checkout(open_shop_with: Open) -> None:
+    world = open_shop_with()
+    row = world.subscribe()
+    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "difference_immediately"}
+    world.sandbox.post(f"/subscriptions/{row.provider_subscription_id}/change-plan", body)
+
+    assert rebuild(world.shop).left_to_person == ()
+    assert alarms.list_standing(world.shop.store) == []

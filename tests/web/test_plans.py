@@ -398,6 +398,20 @@ def test_a_strangers_subscription_and_quote_are_unknown(stage: Stage) -> None:
             assert stranger.browser.post(f"{quote}/{act}").status_code == 404
 
 
+def test_a_quote_is_no_offer(stage: Stage) -> None:
+    """Its own browser cannot charge it through the pages of offers, which know nothing of its price."""
+    buyer = Subscriber(stage)
+    quote = str(urlsplit(buyer.choose().location).path).rpartition("/")[2]
+
+    for act in ("accept", "decline", "continue", "cancel", "checkout"):
+        fields = {"offer_token": stage.token(quote, act)}
+        answer = buyer.browser.post(f"/o/{quote}/{act}", fields)
+        assert (answer.status_code, answer.location) == (303, "/p/pro-plan")
+    assert buyer.browser.get(f"/o/{quote}").status_code == 404
+    assert buyer.changes() == []
+    assert state_of(buyer.browser.page(f"/quotes/{quote}")) == "preview"
+
+
 def test_who_has_only_paid_is_asked_to_sign_in(stage: Stage) -> None:
     """A thief's browser: a typed address proves nothing."""
     buyer = Subscriber(stage)
