@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from .store import Doc, Store
 
 DAY_MS = 86_400_000
+# A moment outside these years cannot be written in every zone and with every day added to it (our choice).
+YEARS = range(1900, 9999)
 
 
 class Clock:
@@ -94,8 +96,10 @@ def utc(milliseconds: int) -> datetime:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Read an RFC 3339 timestamp into epoch milliseconds; raises ValueError."""
+    """Read an RFC 3339 timestamp into epoch milliseconds; raises ValueError, also outside YEARS."""
     moment = datetime.fromisoformat(text.strip().replace(" ", "+"))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
+    if moment.year not in YEARS:
+        raise ValueError(f"must be in the years {YEARS[0]} to {YEARS[-1]}")
     return round(moment.timestamp() * 1000)

@@ -37,7 +37,7 @@ class Background:
                 with self._twin.delivering:
                     worked = deliver_due(self._twin, self._sender)
             except Exception as error:
-                # The edge of a job: one broken event must not end all deliveries.
+                # The edge of a job: whatever it was, the next round may do better.
                 print(f"sandbox: background: {error!r}", flush=True)
                 worked = False
             if not worked:

@@ -17,7 +17,11 @@ from sandbox.contract import INSTEAD, SUITE_IDS
 from tests.contract.schema import document
 from tests.sandbox_process import SandboxProcess, start_sandbox
 
-WRONG: list[Any] = [None, True, 10**30, 1.5, "x" * 5000, "\ud800", [None], {"a": None}]
+WRONG: list[Any] = [
+    None, True, 10**30, 1.5, "x" * 5000, "\ud800", [None], {"a": None},
+    # Moments that are there in one zone and beyond the calendar in another.
+    "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59",
+]  # fmt: skip
 RAW = [b"", b"null", b"[]", b'"x"', b"{", b"\xff\xfe", b'{"a":' + b"[" * 20_000, b'{"a":1e999}', b'{"a":NaN}']
 WRONG_QUERY = ["", "x", "-1", "9" * 30, "1e9", "true", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "\x00", "é"]
 # Path parameter, or the noun before an `{id}`, -> prefix of the id that is there.
