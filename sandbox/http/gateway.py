@@ -18,6 +18,7 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from . import rate, unserved
 from .call import Call
+from .caller import why_not_local
 from .faults import Fault, inflict, strike_early
 from .router import Router
 from .server import Connection, Request, Response
@@ -30,7 +31,6 @@ OWN_PREFIXES = (
 )  # fmt: skip
 # A merchant's program calls these at its customers', where there is no key (docs, License Keys).
 PUBLIC_PREFIX = "/licenses/"
-LOOPBACK = ("127.", "::1", "::ffff:127.")
 # What a path is about, for `match`: its first word -> the kind of object that its second names.
 KIND_OF_NOUN = {
     "payments": "payments",
@@ -112,11 +112,9 @@ class Gateway:
 
     def _own(self, request: Request, connection: Connection) -> Response:
         control = request.path.startswith("/_sandbox") or request.path == "/"
-        if control and not request.peer.startswith(LOOPBACK):
-            return json_response(403, {"code": "FORBIDDEN", "message": "Control is open to loopback only"})
-        if control and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            # A page of another origin, opened in a tester's browser, must not press our buttons.
-            return json_response(403, {"code": "FORBIDDEN", "message": "Control is not open to other sites"})
+        refusal = why_not_local(request) if control else None
+        if refusal is not None:
+            return json_response(403, {"code": "FORBIDDEN", "message": refusal})
         if request.method == "GET" or control:
             # Control takes the store by itself: a reset has to wait for a delivery, which needs it too.
             return self._answer(request, connection)
@@ -206,7 +204,7 @@ class Gateway:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         expected = self._twin.options.api_key
         accepted = key and not key.startswith("bad")
-        if not request.peer.startswith(LOOPBACK):
+        if why_not_local(request) is not None:
             # On loopback any key is taken; nowhere else.
             accepted = accepted and key == expected
         if scheme.lower() == "bearer" and accepted:

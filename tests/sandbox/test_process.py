@@ -128,10 +128,10 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     store.close()
 
 
-def answer_of(gateway: Gateway, path: str, *, peer: str, key: str) -> int:
+def answer_of(gateway: Gateway, path: str, *, peer: str = "127.0.0.1", key: str = "any", **more: str) -> int:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        headers = {"authorization": f"Bearer {key}"}
+        headers = {"authorization": f"Bearer {key}"} | {name.replace("_", "-"): value for name, value in more.items()}
         request = Request("GET", path, "", headers, peer, keep_alive=False)
         gateway.handle(request, Connection(theirs, peer))
         return int(ours.recv(65536).split(b" ")[1])
@@ -149,6 +149,49 @@ def test_other_machines_need_the_right_key(gateway: Gateway) -> None:
     assert answer_of(gateway, "/products", peer="127.0.0.1", key="any") == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example:4010"},
+        {"host": "sandbox.test"},
+        {"host": "localhost.evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": ""},
+        {"host": "127.0.0.1:4010", "origin": "http://evil.example"},
+        {"host": "127.0.0.1:4010", "origin": "http://127.0.0.1:8000"},
+        {"host": "127.0.0.1:4010", "origin": "null"},
+        {"host": "127.0.0.1:4010", "origin": "null", "sec_fetch_site": "cross-site"},
+        {"host": "localhost:4010", "x_forwarded_for": "203.0.113.9"},
+        {"host": "localhost:4010", "forwarded": "for=203.0.113.9"},
+        {"sec_fetch_site": "same-site"},
+    ],
+    ids=str,
+)
+def test_who_comes_by_another_name_or_page_controls_nothing(gateway: Gateway, headers: dict[str, str]) -> None:
+    assert [answer_of(gateway, path, **headers) for path in ("/_sandbox/endpoints", "/")] == [403, 403]
+    # On the wire it is one of another machine; pages, of any name, are a buyer's.
+    assert answer_of(gateway, "/products", **headers) == 401
+    assert answer_of(gateway, "/products", key="the-key", **headers) == 200
+    assert answer_of(gateway, "/static/sandbox.css", **headers) == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"host": "127.0.0.1:4010"},
+        {"host": "127.8.0.1"},
+        {"host": "localhost:4010", "origin": "http://localhost:4010"},
+        {"host": "pay.localhost:4010"},
+        {"host": "[::1]:4010"},
+        {"host": "LOCALHOST", "origin": "null", "sec_fetch_site": "same-origin"},
+    ],
+    ids=str,
+)
+def test_this_machine_controls_by_each_of_its_names(gateway: Gateway, headers: dict[str, str]) -> None:
+    assert [answer_of(gateway, path, **headers) for path in ("/_sandbox/state", "/", "/products")] == [200, 200, 200]
+
+
 def test_many_buyers_at_once_are_all_charged_once(sandbox: SandboxProcess) -> None:
     buyers = [
         threading.Thread(target=sandbox.buy, kwargs={"email": f"buyer{number}@example.com"}) for number in range(20)
@@ -163,7 +206,7 @@ def test_many_buyers_at_once_are_all_charged_once(sandbox: SandboxProcess) -> No
 
 
 def test_keep_alive_connection_serves_many_requests(sandbox: SandboxProcess) -> None:
-    head = b"GET /checkout/supported_countries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n"
+    head = b"GET /checkout/supported_countries HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n\r\n"
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as connection:
         for _ in range(3):
             connection.sendall(head)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.sandbox_process import COURSE, SandboxProcess, wait_for
 
-HEAD = "{method} {path} HTTP/1.1\r\nHost: sandbox.test\r\nAuthorization: Bearer k\r\n"
+HEAD = "{method} {path} HTTP/1.1\r\nHost: sandbox.localhost\r\nAuthorization: Bearer k\r\n"
 
 
 @contextmanager
