@@ -43,7 +43,7 @@ def one_click(running_sandbox: SandboxProcess) -> Any:
 def send(sandbox: SandboxProcess, order: Any) -> None:
     """Send the charge and go after the first bytes of an answer, or when there is none."""
     body = json.dumps(order).encode()
-    head = f"POST /checkouts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /checkouts HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE_S) as connection:
         connection.settimeout(PATIENCE_S)
         try:

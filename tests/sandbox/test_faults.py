@@ -39,7 +39,7 @@ def charged(sandbox: SandboxProcess) -> int:
 def raw(sandbox: SandboxProcess, order: Any) -> Iterator[socket.socket]:
     """Send the charge on a bare socket."""
     body = json.dumps(order).encode()
-    head = f"POST /checkouts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /checkouts HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as connection:
         connection.sendall(head.encode() + body)
         yield connection
