@@ -1,7 +1,8 @@
 """Snapshots: the whole sandbox kept under a name and brought back, as files beside its own.
 
-Everything is in one: objects, clock, what is ordered, the logs, what waits to be delivered. Two things stay as they are
-when a snapshot comes back: where webhooks go, as after a reset, and the numbers of the logs, which never run backwards.
+Everything is in one: objects, clock, what is ordered, the logs, what waits to be delivered. Three things stay as they
+are when a snapshot comes back: where webhooks go, as after a reset, and the numbers of the logs and of the starts,
+which never run backwards: with a seed, a start makes the ids that belong to its number.
 """
 
 import re
@@ -62,6 +63,7 @@ def restore(twin: Twin, name: str) -> Doc:
     """Bring back what was kept under `name`; raises WireError if there is nothing."""
     path = _known(twin, name)
     with deliveries_at_rest(twin):
+        starts = twin.store.setting("starts", 0)
         stays = [endpoint for endpoint in endpoints(twin) if endpoint["kept"]]
         try:
             twin.store.load_copy(path, numbered=NUMBERED)
@@ -70,6 +72,7 @@ def restore(twin: Twin, name: str) -> Doc:
         with twin.store.write():
             made = [endpoint for endpoint in endpoints(twin) if not endpoint["kept"]]
             twin.store.set_setting("endpoints", [*stays, *made])
+            twin.store.set_setting("starts", max(starts, twin.store.setting("starts", 0)))
     twin.wake.set()
     return _shown(path)
 

@@ -216,20 +216,27 @@ class Store:
     # Objects
 
     def put(self, kind: str, doc: Doc) -> None:
-        """Insert or replace the object `doc["id"]`; what lists are filtered by comes from the document."""
+        """Insert or replace the object `doc["id"]`; what lists are filtered by comes from the document.
+
+        An object keeps its `created_at`. Raises ValueError for another one with an id that is taken, so that nothing
+        is lost without a word.
+        """
         shared = {name: doc.get(name) for name in ("status", "currency")}
-        placed = self.rows(
+        placed = self.row(
             "INSERT INTO objects (kind, id, created_at, customer_id, status, currency, doc)"
             " VALUES (:kind, :id, :created_at, :customer_id, :status, :currency, :doc)"
             " ON CONFLICT (kind, id) DO UPDATE SET customer_id = excluded.customer_id, status = excluded.status,"
-            " currency = excluded.currency, doc = excluded.doc RETURNING seq, created_at",
+            " currency = excluded.currency, doc = excluded.doc"
+            " WHERE created_at = excluded.created_at RETURNING seq, created_at",
             kind=kind,
             id=doc["id"],
             created_at=doc["created_at"],
             customer_id=doc.get("customer_id"),
             doc=msgspec.json.encode(doc).decode(),
             **shared,
-        )[0]
+        )
+        if placed is None:
+            raise ValueError(f"{kind}: the id {doc['id']} is taken")
         for target in links_of(kind, doc):
             self.run(
                 "INSERT INTO links (kind, target, created_at, seq, status, currency)"

@@ -99,6 +99,7 @@ def create(
     checkout asked for: custom_field_responses, tax_id, business_name, fees_inclusive.
     """
     now, trial = twin.clock.now(), line.trial
+    pending = twin.store.get("subscriptions", subscription_id)
     terms = terms_of(line.product, line.quantity, list(line.addons))
     given = [{"discount_id": code["id"], "cycles_remaining": code["subscription_cycles"]} for code in codes]
     plan = plan_of(twin, terms, billing=billing, discounts=given)
@@ -107,7 +108,7 @@ def create(
     )
     subscription: Doc = {
         "id": subscription_id or twin.ids.new("sub_"),
-        "created_at": now,
+        "created_at": pending["created_at"] if pending else now,
         "customer_id": customer_id,
         "status": "pending",
         **terms,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.core.store import Store
 from tests.listener import SECRET, Listener
 from tests.sandbox_process import SandboxProcess, start_sandbox, wait_for
 
@@ -166,3 +167,31 @@ def test_seeded_file_started_again_makes_no_id_twice(tmp_path: Path) -> None:
             ids.append(sandbox.buy()["payment_id"])
 
     assert len(set(ids)) == 3
+
+
+def test_seeded_file_makes_no_id_twice_after_a_snapshot_came_back(tmp_path: Path) -> None:
+    ids = []
+    with start_sandbox(tmp_path, seed=7) as sandbox:
+        sandbox.control("snapshots", {"name": "first"})
+    for email in ("lan@example.com", "minh@example.com"):
+        with start_sandbox(tmp_path, seed=7) as sandbox:
+            sandbox.control("snapshots", {"restore": "first"})
+            ids.append(sandbox.buy(email=email)["payment_id"])
+    with start_sandbox(tmp_path, seed=7) as sandbox:
+        ids.append(sandbox.buy(email="anna@example.com")["payment_id"])
+        kept = [payment["payment_id"] for payment in sandbox.get("/payments")["items"]]
+
+    assert len(set(ids)) == 3
+    assert kept == ids[:0:-1]
+
+
+def test_another_object_never_takes_an_id_that_is_taken(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sandbox.sqlite3")
+    first = {"id": "pay_1", "created_at": 1, "status": "failed"}
+    store.put("payments", first)
+
+    with pytest.raises(ValueError, match="pay_1 is taken"):
+        store.put("payments", {"id": "pay_1", "created_at": 2, "status": "succeeded"})
+
+    assert store.get("payments", "pay_1") == first
+    store.close()
