@@ -2,8 +2,12 @@
 
 import argparse
 import signal
+import sqlite3
 import threading
+from errno import ENOENT
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import IO
 
 from .contract import contract_router
 from .control.demo import seed
@@ -14,17 +18,25 @@ from .core.ids import Ids
 from .core.store import Store
 from .core.twin import Options, Twin
 from .http.call import WireError
+from .http.faults import is_seconds
 from .http.gateway import Gateway
 from .http.server import Server
 from .routes import create_router
 from .webhooks.background import Background
 from .webhooks.delivery import TIMEOUT_S
+from .webhooks.endpoints import read_url
 
 
 def run_server(arguments: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     options = _read(arguments)
-    store = Store(options.db)
+    try:
+        # Held, not used: it goes with the process, however that ends.
+        lock = _lock(options.db)
+        store = Store(options.db)
+    except (OSError, sqlite3.Error) as error:
+        print(f"sandbox: cannot use {options.db}: {getattr(error, 'strerror', None) or error}")
+        return 1
     try:
         server = Server(options.host, options.port)
     except OSError as error:
@@ -47,7 +59,24 @@ def run_server(arguments: list[str]) -> int:
             signal.signal(number, signal.SIG_IGN)
     background.stop()
     server.stop()
+    lock.close()
     return 0
+
+
+def _lock(db: Path) -> IO[bytes]:
+    """Return a lock on the sandbox's file, for two processes would each do what is due; raises OSError if it is held.
+
+    It is a file beside: closing any handle on the SQLite file itself would drop SQLite's own locks.
+    """
+    if not db.parent.is_dir():
+        raise FileNotFoundError(ENOENT, f"there is no folder {db.parent}")
+    lock = db.with_name(db.name + ".lock").open("ab")
+    try:
+        flock(lock, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise BlockingIOError(error.errno, "another sandbox is running on it") from None
+    return lock
 
 
 def _read(arguments: list[str]) -> argparse.Namespace:
@@ -57,11 +86,11 @@ def _read(arguments: list[str]) -> argparse.Namespace:
         epilog="Commands for one that runs: python -m sandbox help",
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=4010, help="0 picks a free one")
+    parser.add_argument("--port", type=_port, default=4010, help="0 picks a free one")
     parser.add_argument("--db", type=Path, required=True, help="the sandbox's SQLite file")
     parser.add_argument("--webhook-url", help="where events are delivered")
     parser.add_argument("--webhook-secret", help="whsec_ and base64")
-    parser.add_argument("--webhook-timeout-s", type=float, default=TIMEOUT_S)
+    parser.add_argument("--webhook-timeout-s", type=_seconds, default=TIMEOUT_S)
     parser.add_argument("--api-key", help="the only key taken from another machine; loopback may use any")
     parser.add_argument("--public-url", help="how browsers reach the sandbox")
     parser.add_argument("--seed", type=int, help="make the same ids in every run")
@@ -70,12 +99,29 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if bool(options.webhook_url) != bool(options.webhook_secret):
         parser.error("--webhook-url and --webhook-secret go together")
-    if options.webhook_secret:
-        try:
+    try:
+        if options.webhook_secret:
             checked_secret(options.webhook_secret, "--webhook-secret")
-        except WireError as error:
-            parser.error(error.message)
+        for name in ("--webhook-url", "--public-url"):
+            url = getattr(options, name[2:].replace("-", "_"))
+            if url is not None:
+                read_url({name: url}, name)
+    except WireError as error:
+        parser.error(error.message)
     return options
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    # An hour is more than any shop takes (our choice).
+    if not is_seconds(text) or not 0 < float(text) <= 3600:
+        raise argparse.ArgumentTypeError("must be more than 0, at most 3600")
+    return float(text)
 
 
 def _ids(store: Store, seed: int | None) -> Ids:

@@ -41,11 +41,17 @@ CREATE INDEX IF NOT EXISTS timers_by_due ON timers (due_at, id);
 # Raised when a table gets other columns, or objects other fields (upgrade.py). What waited or was delivered is then
 # forgotten; the objects stay.
 SCHEMA_VERSION = 4
+# Says in the head of a file that it is ours: "Twin" in ASCII (our choice).
+APPLICATION_ID = 0x5477696E
 TABLES = ("settings", "objects", "links", "requests", "events", "deliveries", "timers")
 
 
+class ForeignFile(sqlite3.DatabaseError):
+    """A SQLite file of another program."""
+
+
 class Store:
-    """One SQLite file, safe to use from every thread."""
+    """One SQLite file, safe to use from every thread. Raises sqlite3.Error if it cannot be opened or is not ours."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -54,11 +60,14 @@ class Store:
         self._settings: dict[str, Any] = {}
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
+        if not _is_empty(self._db):
+            _check_ours(self._db)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
         self._prepare()
 
     def _prepare(self) -> None:
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         if self._db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
             return
         is_old = self.row("SELECT name FROM sqlite_master WHERE name = 'objects'") is not None
@@ -170,8 +179,12 @@ class Store:
         unfinished.replace(path)
 
     def load_copy(self, path: Path, *, numbered: Iterable[str]) -> None:
-        """Take over everything from a copy; the tables in `numbered` go on counting from where they are now."""
+        """Take over everything from a copy; the tables in `numbered` go on counting from where they are now.
+
+        Raises sqlite3.DatabaseError, and changes nothing, if the file is none of ours.
+        """
         with self._lock, closing(sqlite3.connect(path)) as copy:
+            _check_ours(copy)
             counted = self._db.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
             copy.backup(self._db)
             self._settings.clear()
@@ -274,6 +287,23 @@ class Store:
         """Count the objects of one kind."""
         row = self.row("SELECT count(*) AS n FROM objects WHERE kind = :kind", kind=kind)
         return int(row["n"]) if row else 0
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
+def _check_ours(db: sqlite3.Connection) -> None:
+    """Refuse a file that another program has made: what looks old in it would be replaced."""
+    mark = db.execute("PRAGMA application_id").fetchone()[0]
+    # The sandbox marks its files since version 4; an older one is known by the shape of its tables.
+    is_unmarked = mark == 0 and _columns(db, "settings") == {"name", "value"}
+    if mark != APPLICATION_ID and not (is_unmarked and _columns(db, "objects") >= {"seq", "kind", "id", "doc"}):
+        raise ForeignFile("it is another program's file, not a sandbox's")
+
+
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    return {row[0] for row in db.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
 
 def _doc(row: sqlite3.Row) -> Doc:

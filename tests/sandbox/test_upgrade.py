@@ -33,6 +33,7 @@ def old_file(tmp_path: Path) -> Path:
         older = json.dumps(aged(row["kind"], json.loads(row["doc"])))
         store.run("UPDATE objects SET doc = :doc WHERE seq = :seq", doc=older, seq=row["seq"])
     store.run("PRAGMA user_version = 0")
+    store.run("PRAGMA application_id = 0")
     store.close()
     return sandbox.db
 
