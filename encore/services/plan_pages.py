@@ -124,6 +124,14 @@ class PlanPage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the sum due; `is_credit` takes it off, as the tax of a downgrade."""
+
+    amount: Money
+    is_credit: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuotePage:
     """One quote of a plan change in one of its states; the figures are the provider's, as stored.
 
@@ -143,8 +151,8 @@ class QuotePage:
     quote: PlanQuote
     quote_hash: str
     lines: tuple[Line, ...]
-    subtotal: Money | None
-    tax: Money | None
+    subtotal: Part | None
+    tax: Part | None
     renewal: PlanPrice
     renewals: tuple[Renewal, ...]
     is_drawn_with_tax: bool
@@ -337,7 +345,9 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> QuotePage:
         quote=quote,
         quote_hash=instance.quote_hash,
         lines=_lines(shop, quote, language=language),
-        subtotal=_part(quote.subtotal, quote) if quote.tax or quote.credit_used.minor else None,
+        subtotal=_part(quote.subtotal, quote)
+        if quote.tax or quote.credit_used.minor or quote.credit_added.minor
+        else None,
         tax=_part(quote.tax, quote),
         renewal=PlanPrice(
             price=quote.renewal,
@@ -354,9 +364,9 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> QuotePage:
     )
 
 
-def _part(minor: int | None, quote: PlanQuote) -> Money | None:
-    """Return a part of the sum due, None for nothing and for what a credit turns around."""
-    return Money(minor, quote.due.currency) if minor and minor > 0 else None
+def _part(minor: int | None, quote: PlanQuote) -> Part | None:
+    """Return a part of the sum due, None for nothing."""
+    return Part(amount=Money(abs(minor), quote.due.currency), is_credit=minor < 0) if minor else None
 
 
 def _lines(shop: Shop, quote: PlanQuote, *, language: str) -> tuple[Line, ...]:

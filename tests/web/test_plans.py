@@ -16,7 +16,6 @@ from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
 from tests.sandbox_process import BASIC, PRO
 
-UNTAXED = {"country": "US", "zipcode": "97201"}
 # ux.md, section 8.
 OUTCOMES = {
     "quote_changed": "moved",
@@ -42,12 +41,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 class Subscriber:
     """A signed-in browser with a plan."""
 
-    def __init__(self, stage: Stage, slug: str = "basic-plan") -> None:
+    # Oregon has no sales tax.
+    def __init__(self, stage: Stage, slug: str = "basic-plan", *, zipcode: str = "97201") -> None:
         self.stage = stage
         self.browser = stage.browser()
         started = self.browser.send(self.browser.page(f"/p/{slug}"), "buy")
         session = urlsplit(started.location).path.rpartition("/")[2]
-        back = stage.sandbox.pay(session, email=self.browser.email, **UNTAXED)
+        back = stage.sandbox.pay(session, email=self.browser.email, country="US", zipcode=zipcode)
         self.browser.page(urlsplit(back.headers["location"]).path)
         while subscriptions.read_due(stage.shop):
             pass
@@ -147,6 +147,21 @@ def test_a_downgrade_offers_both_ways_and_keeping(stage: Stage) -> None:
     assert "You will lose" in page.text
     assert "It is not cash." in page.text
     assert len(page.all(data_testid="keep-plan")) == 1
+
+
+def test_the_sums_of_a_taxed_downgrade_add_up_to_what_is_due(stage: Stage) -> None:
+    """R14b R18a"""
+    buyer = Subscriber(stage, "pro-plan", zipcode="10001")
+
+    now = buyer.quote(BASIC).all("dl")[-1]
+
+    sums = {row.all("dt")[0].text.strip(): row.all("dd")[0].text.strip() for row in now.all("div")}
+    assert [sums[name] for name in ("Subtotal", "Tax", "Credit added", "Due today")] == [
+        "−$50.00",
+        "−$4.00",
+        "$54.00",
+        "$0.00",
+    ]
 
 
 def test_a_scheduled_downgrade_is_seen_and_cancelled(stage: Stage) -> None:
