@@ -9,6 +9,7 @@ import json
 from ..billing import charges, renewals
 from ..billing.timers import next_renewal, run_timers
 from ..core.cards import table
+from ..core.clock import utc
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http import unserved
@@ -35,6 +36,8 @@ from .webhooks import webhook_state
 
 routes = Routes(prefix="/_sandbox")
 
+# Whatever is planned from here, by years ahead too, is a moment that can be written (our choice).
+CLOCK_YEARS = range(1971, 2401)
 _KINDS = """
 products addons uploads customers payment_methods portal_sessions wallets wallet_entries sessions payments
 subscriptions refunds disputes discounts license_keys license_key_instances
@@ -173,6 +176,9 @@ def move_clock(call: Call) -> Response:
         raise refuse_body("advance_s", "or to, freeze or skew_s is required")
     advance_s = read_number(body, "advance_s", default=0, least=-10 * 365 * 86_400, most=10 * 365 * 86_400)
     advance_ms = _to_next_renewal(call.twin, body) if "to" in body else round(advance_s * 1000)
+    if utc(call.twin.clock.now() + advance_ms).year not in CLOCK_YEARS:
+        field = "to" if "to" in body else "advance_s"
+        raise refuse_body(field, f"leads out of the years {CLOCK_YEARS[0]} to {CLOCK_YEARS[-1]}")
     skew_s = read_number(body, "skew_s", least=-86_400, most=86_400) if "skew_s" in body else None
     freeze = read_flag(body, "freeze")
     if freeze is not None:

@@ -4,17 +4,21 @@ Only what a client sees moves: the Date header, `created_at`, `updated_at` and a
 still due by the sandbox clock. Ordered by `POST /_sandbox/clock {skew_s}`; the choice of fields is ours.
 """
 
-import re
 from dataclasses import replace
 from email.utils import formatdate
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+import msgspec
 
 from ..core.clock import parse_rfc3339, rfc3339
 from ..core.twin import Twin
 from .server import Request, Response
 
-STAMPS = re.compile(rb'("(?:created_at|updated_at|timestamp)": ?")([0-9T:.-]+Z)"')
+STAMPS = ("created_at", "updated_at", "timestamp")
+# Whose names a merchant chooses: what is below is no stamp of the provider's.
+MERCHANTS_OWN = ("metadata", "headers", "custom_field_responses")
 FILTERS = ("created_at_gte", "created_at_lte")
 
 
@@ -29,10 +33,12 @@ def shifted(twin: Twin, body: bytes) -> bytes:
     if not by_ms:
         return body
 
-    def move(match: re.Match[bytes]) -> bytes:
-        return match[1] + rfc3339(parse_rfc3339(match[2].decode()) + by_ms).encode() + b'"'
-
-    return STAMPS.sub(move, body)
+    try:
+        document = msgspec.json.decode(body)
+    except ValueError:
+        # A page or a PDF.
+        return body
+    return msgspec.json.encode(_moved(document, by_ms))
 
 
 def unshifted(twin: Twin, request: Request) -> Request:
@@ -54,6 +60,26 @@ def stamp(twin: Twin, answer: Response) -> None:
 def _date(seconds: int) -> str:
     # Written once a second: it would be a twentieth of what a read costs.
     return formatdate(seconds, usegmt=True)
+
+
+def _moved(value: Any, by_ms: int) -> Any:
+    if isinstance(value, list):
+        return [_moved(item, by_ms) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _moved_field(name, inner, by_ms) for name, inner in value.items()}
+
+
+def _moved_field(name: str, value: Any, by_ms: int) -> Any:
+    if name in MERCHANTS_OWN:
+        return value
+    if name not in STAMPS or not isinstance(value, str):
+        return _moved(value, by_ms)
+    try:
+        return rfc3339(parse_rfc3339(value) + by_ms)
+    except ValueError:
+        # A trigger may show anything in a stamp's place.
+        return value
 
 
 def _earlier(name: str, value: str, by_ms: int) -> str:

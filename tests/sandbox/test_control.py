@@ -123,6 +123,24 @@ def test_clock_can_be_frozen(sandbox: SandboxProcess) -> None:
     assert not running["frozen"]
 
 
+@pytest.mark.parametrize("step_s", [10 * 365 * 86_400, -10 * 365 * 86_400])
+def test_clock_is_not_pushed_where_nothing_can_be_answered(sandbox: SandboxProcess, step_s: int) -> None:
+    refused = None
+    for _ in range(50):
+        before = sandbox.control("clock", {"freeze": True})
+        answer = sandbox.call("POST", "/_sandbox/clock", {"advance_s": step_s})
+        if answer.status_code != 200:
+            refused = answer
+            break
+
+    assert refused is not None
+    assert (refused.status_code, refused.json()["message"][:10]) == (422, "advance_s:")
+    assert sandbox.control("clock") | {"wall": 0} == before | {"wall": 0}
+    assert sandbox.call("GET", "/").status_code == 200
+    body = {"product_cart": [{"product_id": COURSE, "quantity": 1}]}
+    assert sandbox.call("POST", "/checkouts", body).status_code == 200
+
+
 def test_unknown_route_and_method_answer_in_the_wires_shape(sandbox: SandboxProcess) -> None:
     nowhere, wrong = sandbox.call("GET", "/nowhere"), sandbox.call("PUT", "/checkouts")
 

@@ -67,3 +67,24 @@ def test_answers_are_dated_by_the_sandbox_clock(sandbox: SandboxProcess) -> None
     answer = sandbox.call("GET", "/products")
 
     assert parsedate_to_datetime(answer.headers["date"]).timestamp() == frozen // 1000
+
+
+@pytest.mark.parametrize("value", ["2026-01-01T00:00:00Z", "9Z", "9999-12-31T23:59:59Z"])
+def test_what_a_merchant_calls_a_stamp_stays_as_it_is(sandbox: SandboxProcess, listener: Listener, value: str) -> None:
+    metadata = {"created_at": value, "timestamp": value}
+    sandbox.control("clock", {"skew_s": SKEW_S})
+
+    payment = sandbox.buy(metadata=metadata)
+    wait_for(lambda: listener.arrivals, what="the webhook")
+
+    assert payment["metadata"] == listener.events()[0]["data"]["metadata"] == metadata
+    assert sandbox.get("/payments")["items"][0]["metadata"] == metadata
+
+
+def test_stamp_that_a_trigger_made_nonsense_of_is_sent_as_it_is(sandbox: SandboxProcess, listener: Listener) -> None:
+    sandbox.control("clock", {"skew_s": SKEW_S})
+    sandbox.control("triggers", {"type": "payment.succeeded", "set": {"created_at": "9Z"}})
+
+    wait_for(lambda: listener.arrivals, what="the webhook")
+
+    assert listener.events()[0]["data"]["created_at"] == "9Z"
