@@ -252,7 +252,7 @@ def _add_trigger(commands: Any) -> None:
 
 def _add_listen(commands: Any) -> None:
     parser = _add(commands, "listen", _listen, "send every event to an address too, and print each delivery")
-    parser.add_argument("--forward-to", required=True, metavar="URL", help="such as http://127.0.0.1:5000/webhooks")
+    parser.add_argument("--forward-to", metavar="URL", help="such as http://127.0.0.1:5000/webhooks; else taken here")
     parser.add_argument("--events", metavar="TYPES", help="only these, separated by commas")
 
 

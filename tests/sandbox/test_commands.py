@@ -211,7 +211,7 @@ def test_refusal_is_one_sentence_and_status_1(sandbox: SandboxProcess, arguments
         ["clock", "advance", "soon"],
         ["faults", "add", "POST /checkouts"],
         ["webhooks", "delay"],
-        ["listen"],
+        ["listen", "--forward-to"],
     ],
     ids=" ".join,
 )
