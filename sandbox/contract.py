@@ -170,10 +170,13 @@ class ContractRouter(Router):
         matched = self.match(call.request.method, call.request.path)
         if not 400 <= answer.status < 500 or matched is None:
             return answer
-        path, body = INSTEAD.get(normal_endpoint(f"{matched.route.method} {matched.route.template}"), (None, None))
+        endpoint = normal_endpoint(f"{matched.route.method} {matched.route.template}")
+        path, body = INSTEAD.get(endpoint, (None, None))
         path = path(call.twin) if callable(path) else path
         sister = replace(call.request, path=path or call.request.path, query="", body=_encoded(body))
         with call.twin.store.rehearsal():
+            # Counted, because a request that is wrongly refused would hide behind its sister.
+            call.twin.sister_answers[endpoint] = call.twin.sister_answers.get(endpoint, 0) + 1
             return super().respond(replace(call, request=sister))
 
 

@@ -60,6 +60,7 @@ def state(call: Call) -> Response:
             "next_charges": charges.script(call.twin),
             "lists": list_modes(call.twin),
             "webhooks": webhook_state(call.twin),
+            "sister_answers": call.twin.sister_answers,
             "counts": {kind: store.count(kind) for kind in KINDS},
         }
     )

@@ -72,6 +72,8 @@ class Twin:
     wake: threading.Event = field(default_factory=threading.Event)
     # Held while events go out, so that a reset can wait for the delivery under way.
     delivering: threading.Lock = field(default_factory=threading.Lock)
+    # Endpoint -> how often contract mode has answered a refused request as its sensible sister; see contract.py.
+    sister_answers: dict[str, int] = field(default_factory=dict)
     # Method and route template of every wire route, parameters unnamed; filled when the app is built.
     endpoints: frozenset[str] = frozenset()
     # Answers a request by its route, as the server would; filled with `endpoints`.

@@ -45,3 +45,14 @@ def test_unknown_routes_are_unknown_in_contract_mode_too(contract: SandboxProces
     answer = contract.call("POST", "/no-such-route", {})
 
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
+def test_answers_of_a_sister_are_counted_by_endpoint(contract: SandboxProcess) -> None:
+    before = contract.control("state")["sister_answers"].get("POST /checkouts", 0)
+
+    contract.post("/checkouts", PLACEHOLDERS)
+    contract.post("/customers", {"email": "minh@example.com", "name": "Minh"})
+
+    after = contract.control("state")["sister_answers"]
+    assert after["POST /checkouts"] == before + 1
+    assert "POST /customers" not in after
