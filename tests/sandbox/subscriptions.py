@@ -94,3 +94,26 @@ def payments_of(sandbox: SandboxProcess, subscription_id: str) -> list[Any]:
 def events(sandbox: SandboxProcess, after: int = 0) -> list[str]:
     """Return the types of the events so far, oldest first, but the first `after`."""
     return [event["type"] for event in sandbox.control("deliveries")["events"]][after:]
+
+
+def patch(sandbox: SandboxProcess, subscription_id: str, **fields: Any) -> Any:
+    """Change a subscription; it must be taken."""
+    answer = sandbox.call("PATCH", f"/subscriptions/{subscription_id}", fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def refuses(sandbox: SandboxProcess, subscription_id: str, **fields: Any) -> tuple[int, str]:
+    """Send a change that must be refused; return the status and the code."""
+    return refused(sandbox, "PATCH", f"/subscriptions/{subscription_id}", fields)
+
+
+def amounts(sandbox: SandboxProcess, subscription_id: str) -> list[tuple[str, str, int]]:
+    """Return what each payment of the subscription was for, how it ended and its amount, oldest first."""
+    return [(p["charge_type"], p["status"], p["total_amount"]) for p in payments_of(sandbox, subscription_id)]
+
+
+def fail_renewal(sandbox: SandboxProcess, code: str = "INSUFFICIENT_FUNDS", *, times: int = 1) -> None:
+    """Let the renewal of 1 May fail."""
+    sandbox.next_payment("failed", code, times=times)
+    stand_at(sandbox, at(2027, 5, 1))

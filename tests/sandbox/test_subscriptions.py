@@ -1,57 +1,32 @@
-"""Subscriptions on the sandbox's clock: how they begin, renew, fail, pause and end."""
+"""Subscriptions on the sandbox's clock: how they begin, renew, pause and end."""
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from tests.sandbox.subscriptions import (
-    DAY_S,
+    amounts,
     at,
     change,
     events,
+    fail_renewal,
     make_plan,
+    patch,
     payments_of,
     read,
     refused,
+    refuses,
     stand_at,
     subscribe,
 )
 from tests.sandbox_process import BASIC, COURSE, PRO, SandboxProcess
 
-HOUR_S = 3600
 ADDRESS = {"country": "HK", "zipcode": "00000"}
 
 
-@pytest.fixture
-def subscription_id(sandbox: SandboxProcess) -> str:
-    """A Basic plan of 30.00 a month, bought on 1 April 2027 with a good card."""
-    stand_at(sandbox, at(2027, 4, 1))
-    return subscribe(sandbox)
-
-
-def patch(sandbox: SandboxProcess, subscription_id: str, **fields: Any) -> Any:
-    answer = sandbox.call("PATCH", f"/subscriptions/{subscription_id}", fields)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def refuses(sandbox: SandboxProcess, subscription_id: str, **fields: Any) -> tuple[int, str]:
-    return refused(sandbox, "PATCH", f"/subscriptions/{subscription_id}", fields)
-
-
-def amounts(sandbox: SandboxProcess, subscription_id: str) -> list[tuple[str, str, int]]:
-    return [(p["charge_type"], p["status"], p["total_amount"]) for p in payments_of(sandbox, subscription_id)]
-
-
 def preview_cart(sandbox: SandboxProcess, cart: Any, **more: Any) -> Any:
+    """Preview a cart for a place without tax."""
     return sandbox.post("/checkouts/preview", {"product_cart": cart, "billing_address": ADDRESS, **more})
-
-
-def fail_renewal(sandbox: SandboxProcess, code: str = "INSUFFICIENT_FUNDS", *, times: int = 1) -> None:
-    """Let the renewal of 1 May fail."""
-    sandbox.next_payment("failed", code, times=times)
-    stand_at(sandbox, at(2027, 5, 1))
 
 
 # Beginning.
@@ -291,167 +266,6 @@ def test_second_subscription_is_refused_where_the_business_allows_one(
     assert sandbox.post("/subscriptions", order)["recurring_pre_tax_amount"] == 8000
 
 
-# Failing.
-
-
-def test_failed_renewal_goes_on_hold(sandbox: SandboxProcess, subscription_id: str) -> None:
-    seen = len(events(sandbox))
-
-    fail_renewal(sandbox)
-    stand_at(sandbox, at(2027, 7, 1))
-
-    assert read(sandbox, subscription_id)["status"] == "on_hold"
-    assert amounts(sandbox, subscription_id)[1:] == [("renewal", "failed", 3000)]
-    assert events(sandbox, seen) == ["payment.failed", "subscription.on_hold", "subscription.updated"]
-
-
-def test_card_that_fails_later_fails_at_the_renewal(sandbox: SandboxProcess) -> None:
-    stand_at(sandbox, at(2027, 4, 1))
-    subscription_id = subscribe(sandbox, card="4000000000000341", expiry="12/34")
-
-    stand_at(sandbox, at(2027, 5, 1))
-
-    assert read(sandbox, subscription_id)["status"] == "on_hold"
-
-
-def test_saved_card_pays_the_dues(sandbox: SandboxProcess, subscription_id: str) -> None:
-    fail_renewal(sandbox)
-    stand_at(sandbox, at(2027, 5, 4))
-    method_id = sandbox.methods(read(sandbox, subscription_id)["customer"]["customer_id"])[0]["payment_method_id"]
-    seen = len(events(sandbox))
-
-    made = sandbox.post(
-        f"/subscriptions/{subscription_id}/update-payment-method", {"type": "existing", "payment_method_id": method_id}
-    )
-
-    after = read(sandbox, subscription_id)
-    assert sandbox.get(f"/payments/{made['payment_id']}")["retry_attempt"] == 1
-    assert (after["status"], after["next_billing_date"][:10]) == ("active", "2027-06-01")
-    assert amounts(sandbox, subscription_id)[-1] == ("renewal", "succeeded", 3000)
-    assert events(sandbox, seen) == [
-        "subscription.update_payment_method", "subscription.updated", "payment.succeeded", "subscription.active",
-        "subscription.renewed", "subscription.updated",
-    ]  # fmt: skip
-
-
-def test_dues_paid_after_the_period_begin_a_new_one(sandbox: SandboxProcess, subscription_id: str) -> None:
-    fail_renewal(sandbox)
-    stand_at(sandbox, at(2027, 8, 20))
-    method_id = sandbox.methods(read(sandbox, subscription_id)["customer"]["customer_id"])[0]["payment_method_id"]
-
-    sandbox.post(
-        f"/subscriptions/{subscription_id}/update-payment-method", {"type": "existing", "payment_method_id": method_id}
-    )
-
-    assert read(sandbox, subscription_id)["next_billing_date"][:10] == "2027-09-20"
-    assert len(payments_of(sandbox, subscription_id)) == 3
-
-
-def test_dues_of_an_applied_change_are_the_change(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
-    change(sandbox, subscription_id, PRO, "difference_immediately", on_payment_failure="apply_change")
-    method_id = sandbox.methods(read(sandbox, subscription_id)["customer"]["customer_id"])[0]["payment_method_id"]
-    seen = len(events(sandbox))
-
-    sandbox.post(
-        f"/subscriptions/{subscription_id}/update-payment-method", {"type": "existing", "payment_method_id": method_id}
-    )
-
-    after = read(sandbox, subscription_id)
-    assert (after["status"], after["product_id"]) == ("active", PRO)
-    assert amounts(sandbox, subscription_id)[-1] == ("plan_change", "succeeded", 5000)
-    assert events(sandbox, seen)[2:] == ["payment.succeeded", "subscription.active", "subscription.updated"]
-
-
-def test_grace_period_counts_as_active_and_ends_on_hold(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(grace_period_days=3)
-    seen = len(events(sandbox))
-    fail_renewal(sandbox)
-    in_grace = read(sandbox, subscription_id)["status"]
-
-    stand_at(sandbox, at(2027, 5, 4))
-
-    assert (in_grace, read(sandbox, subscription_id)["status"]) == ("past_due", "on_hold")
-    assert events(sandbox, seen) == [
-        "payment.failed", "subscription.past_due", "subscription.updated", "subscription.on_hold",
-        "subscription.updated",
-    ]  # fmt: skip
-
-
-def test_grace_period_can_end_in_cancellation(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(grace_period_days=3, grace_end="cancelled")
-    fail_renewal(sandbox)
-
-    stand_at(sandbox, at(2027, 5, 4))
-
-    assert read(sandbox, subscription_id)["status"] == "cancelled"
-
-
-def test_dunning_tries_by_the_documented_table(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(dunning=True, dunning_window_days=30)
-    seen = len(events(sandbox))
-    fail_renewal(sandbox, times=100)
-
-    sandbox.clock(60 * DAY_S)
-
-    tries = [payment for payment in payments_of(sandbox, subscription_id) if payment["charge_type"] == "renewal"]
-    stored = {item["id"]: item["created_at"] for item in sandbox.payments()}
-    moments = [stored[payment["payment_id"]] for payment in tries]
-    waits = [(b - a) / 3_600_000 for a, b in pairwise(moments)]
-    assert waits == [12, 24, 48, 72, 96, 120, 168, 168]
-    assert [payment["retry_attempt"] for payment in tries] == list(range(9))
-    assert read(sandbox, subscription_id)["status"] == "on_hold"
-    assert events(sandbox, seen).count("dunning.started") == 1
-
-
-def test_dunning_stops_at_the_end_of_its_window(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(dunning=True)
-    fail_renewal(sandbox, times=100)
-
-    sandbox.clock(60 * DAY_S)
-
-    # 12 + 24 + 48 + 72 + 96 hours are 10.5 days; the next try would be on day 15.5 of 13.
-    assert len(payments_of(sandbox, subscription_id)) == 1 + 6
-
-
-def test_dunning_recovers(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(dunning=True)
-    seen = len(events(sandbox))
-    fail_renewal(sandbox)
-
-    sandbox.clock(12 * HOUR_S)
-
-    after = read(sandbox, subscription_id)
-    assert (after["status"], after["next_billing_date"][:10]) == ("active", "2027-06-01")
-    assert events(sandbox, seen)[3:] == [
-        "dunning.started", "payment.succeeded", "subscription.active", "subscription.renewed", "subscription.updated",
-        "dunning.recovered",
-    ]  # fmt: skip
-
-
-def test_hard_decline_is_not_tried_again(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(dunning=True)
-    fail_renewal(sandbox, "STOLEN_CARD")
-
-    sandbox.clock(60 * DAY_S)
-
-    assert len(payments_of(sandbox, subscription_id)) == 2
-
-
-def test_renewal_that_is_long_in_processing_renews_when_it_is_paid(
-    sandbox: SandboxProcess, subscription_id: str
-) -> None:
-    then = {"outcome": "succeeded", "after_s": 2 * DAY_S}
-    sandbox.next_payment("processing", then=then)
-    stand_at(sandbox, at(2027, 5, 1))
-    waiting = read(sandbox, subscription_id)
-
-    sandbox.clock(2 * DAY_S)
-
-    assert (waiting["status"], waiting["next_billing_date"][:10]) == ("active", "2027-05-01")
-    assert read(sandbox, subscription_id)["next_billing_date"][:10] == "2027-06-01"
-
-
 # Ending and pausing.
 
 
@@ -572,189 +386,6 @@ def test_change_in_a_grace_period_credits_nothing_and_pays_a_full_period(
     after = read(sandbox, subscription_id)
     assert amounts(sandbox, subscription_id)[-1] == ("plan_change", "succeeded", 8000)
     assert (after["status"], after["next_billing_date"][:10]) == ("active", "2027-06-02")
-
-
-# Payment links.
-
-
-def pay_link(sandbox: SandboxProcess, link: str, card: str = "5555555555554444") -> int:
-    form = {"card_number": card, "expiry": "06/32", "cvc": "123"}
-    return sandbox.call("POST", link.removeprefix(sandbox.url), None, data=form).status_code
-
-
-def ask_for_card(sandbox: SandboxProcess, subscription_id: str) -> Any:
-    return sandbox.post(f"/subscriptions/{subscription_id}/update-payment-method", {"type": "new"})
-
-
-def ask_by_link(sandbox: SandboxProcess, subscription_id: str, **more: Any) -> Any:
-    return change(sandbox, subscription_id, PRO, "difference_immediately", collect_via_payment_link=True, **more)
-
-
-def test_new_card_is_kept_and_pays_the_dues(sandbox: SandboxProcess, subscription_id: str) -> None:
-    fail_renewal(sandbox)
-    made = ask_for_card(sandbox, subscription_id)
-
-    pay_link(sandbox, made["payment_link"])
-
-    after = read(sandbox, subscription_id)
-    methods = sandbox.methods(after["customer"]["customer_id"])
-    kept = next(m for m in methods if m["payment_method_id"] == after["payment_method_id"])
-    assert (after["status"], kept["card"]["last4_digits"]) == ("active", "4444")
-    assert sandbox.get(f"/payments/{made['payment_id']}")["total_amount"] == 3000
-
-
-@pytest.mark.parametrize(("card", "last4"), [("5555555555554444", "4444"), ("4000000000000002", "4242")])
-def test_new_card_costs_nothing_where_nothing_is_owed(
-    sandbox: SandboxProcess, subscription_id: str, card: str, last4: str
-) -> None:
-    made = ask_for_card(sandbox, subscription_id)
-
-    pay_link(sandbox, made["payment_link"], card)
-
-    after, payment = read(sandbox, subscription_id), sandbox.get(f"/payments/{made['payment_id']}")
-    stored = {item["id"]: item["last4"] for item in sandbox.control("objects/payment_methods")["items"]}
-    assert (stored[after["payment_method_id"]], after["status"]) == (last4, "active")
-    assert (payment["total_amount"], payment["is_update_payment_method"]) == (0, True)
-
-
-def test_new_card_does_not_end_a_pause(sandbox: SandboxProcess, subscription_id: str) -> None:
-    patch(sandbox, subscription_id, status="paused")
-
-    pay_link(sandbox, ask_for_card(sandbox, subscription_id)["payment_link"])
-
-    assert read(sandbox, subscription_id)["status"] == "paused"
-
-
-def test_dues_paid_one_way_cannot_be_paid_another(sandbox: SandboxProcess, subscription_id: str) -> None:
-    fail_renewal(sandbox)
-    first, second = ask_for_card(sandbox, subscription_id), ask_for_card(sandbox, subscription_id)
-    pay_link(sandbox, second["payment_link"])
-
-    sandbox.clock(1)
-    assert pay_link(sandbox, first["payment_link"]) == 410
-    sandbox.clock(2 * DAY_S)
-
-    assert sandbox.get(f"/payments/{first['payment_id']}")["status"] == "cancelled"
-    assert read(sandbox, subscription_id)["status"] == "active"
-    assert [p for p in amounts(sandbox, subscription_id) if p[1] == "succeeded"] == [
-        ("new", "succeeded", 3000), ("renewal", "succeeded", 3000)
-    ]  # fmt: skip
-
-
-def test_change_by_link_waits_for_the_buyer(sandbox: SandboxProcess, subscription_id: str) -> None:
-    made = ask_by_link(sandbox, subscription_id)
-    waiting = read(sandbox, subscription_id)["product_id"]
-
-    pay_link(sandbox, made["payment_link"])
-
-    assert None not in made.values()
-    assert (waiting, read(sandbox, subscription_id)["product_id"]) == (BASIC, PRO)
-    assert amounts(sandbox, subscription_id)[-1] == ("plan_change", "succeeded", 5000)
-
-
-def test_unpaid_link_of_a_change_ends_and_frees_the_plan(sandbox: SandboxProcess, subscription_id: str) -> None:
-    made = ask_by_link(sandbox, subscription_id)
-
-    sandbox.clock(DAY_S)
-
-    assert sandbox.get(f"/payments/{made['payment_id']}")["status"] == "cancelled"
-    change(sandbox, subscription_id, PRO, "difference_immediately")
-    assert read(sandbox, subscription_id)["product_id"] == PRO
-
-
-def test_older_link_of_a_change_is_replaced_only_if_asked(sandbox: SandboxProcess, subscription_id: str) -> None:
-    older = ask_by_link(sandbox, subscription_id)
-    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately"}
-
-    found = refused(sandbox, "POST", f"/subscriptions/{subscription_id}/change-plan", body)
-    newer = ask_by_link(sandbox, subscription_id, cancel_older_payment_link=True)
-
-    assert found == (409, "PENDING_PLAN_CHANGE_EXISTS")
-    assert sandbox.get(f"/payments/{older['payment_id']}")["status"] == "cancelled"
-    assert sandbox.get(f"/payments/{newer['payment_id']}")["status"] == "requires_payment_method"
-
-
-def test_business_may_not_collect_changes_by_link(sandbox: SandboxProcess, subscription_id: str) -> None:
-    sandbox.switch(plan_change_links=False)
-    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately",
-            "on_payment_failure": "prevent_change", "collect_via_payment_link": True}  # fmt: skip
-
-    assert refused(sandbox, "POST", f"/subscriptions/{subscription_id}/change-plan", body) == (
-        422,
-        "UNSUPPORTED_ACTION",
-    )
-
-
-# On demand.
-
-
-@pytest.fixture
-def on_demand(sandbox: SandboxProcess) -> str:
-    stand_at(sandbox, at(2027, 4, 1))
-    return subscribe(sandbox, subscription_data={"on_demand": {"mandate_only": True}})
-
-
-def test_mandate_is_charged_on_demand_only(sandbox: SandboxProcess, on_demand: str) -> None:
-    stand_at(sandbox, at(2027, 7, 1))
-
-    made = sandbox.post(
-        f"/subscriptions/{on_demand}/charge",
-        {"product_price": 1234, "product_description": "March", "metadata": {"n": 1}},
-    )
-
-    payment = sandbox.get(f"/payments/{made['payment_id']}")
-    items = sandbox.get(f"/payments/{made['payment_id']}/line-items")["items"]
-    assert amounts(sandbox, on_demand) == [("new", "succeeded", 0), ("on_demand", "succeeded", 1234)]
-    assert (payment["metadata"], items[0]["name"]) == ({"n": 1}, "March")
-
-
-def test_failed_charge_on_demand_goes_on_hold(sandbox: SandboxProcess, on_demand: str) -> None:
-    sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
-    seen = len(events(sandbox))
-
-    sandbox.post(f"/subscriptions/{on_demand}/charge", {"product_price": 1234})
-
-    path = f"/subscriptions/{on_demand}/charge"
-    assert read(sandbox, on_demand)["status"] == "on_hold"
-    assert events(sandbox, seen) == ["payment.failed", "subscription.on_hold", "subscription.updated"]
-    assert refused(sandbox, "POST", path, {"product_price": 1234}) == (422, "SUBSCRIPTION_INACTIVE")
-
-
-def test_second_charge_waits_for_the_first(sandbox: SandboxProcess, on_demand: str) -> None:
-    sandbox.next_payment("processing")
-    sandbox.post(f"/subscriptions/{on_demand}/charge", {"product_price": 1234})
-
-    found = refused(sandbox, "POST", f"/subscriptions/{on_demand}/charge", {"product_price": 1234})
-
-    assert found == (409, "PREVIOUS_PAYMENT_PENDING")
-
-
-def test_on_demand_has_its_own_refusals(sandbox: SandboxProcess, on_demand: str) -> None:
-    normal = subscribe(sandbox)
-    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately"}
-
-    assert refused(sandbox, "POST", f"/subscriptions/{on_demand}/change-plan", body) == (
-        422, "ON_DEMAND_PLAN_CHANGE_NOT_SUPPORTED"
-    )  # fmt: skip
-    assert refused(sandbox, "POST", f"/subscriptions/{normal}/charge", {"product_price": 1}) == (
-        422, "SUBSCRIPTION_NOT_ON_DEMAND"
-    )  # fmt: skip
-    for bad in ({}, {"product_price": 0}, {"product_price": "1"}):
-        found = refused(sandbox, "POST", f"/subscriptions/{on_demand}/charge", bad)
-        assert found == (422, "INVALID_REQUEST_BODY")
-    patch(sandbox, on_demand, cancel_at_next_billing_date=True)
-    assert refused(sandbox, "POST", f"/subscriptions/{on_demand}/charge", {"product_price": 1}) == (
-        422, "CHARGE_NOT_ALLOWED_FOR_SCHEDULED_CANCELLATION"
-    )  # fmt: skip
-
-
-def test_on_demand_can_become_periodic(sandbox: SandboxProcess, on_demand: str) -> None:
-    after = patch(sandbox, on_demand, disable_on_demand={"next_billing_date": "2027-04-10T00:00:00Z"})
-
-    stand_at(sandbox, at(2027, 4, 10))
-
-    assert (after["on_demand"], after["next_billing_date"][:10]) == (False, "2027-04-10")
-    assert amounts(sandbox, on_demand)[1:] == [("renewal", "succeeded", 3000)]
 
 
 # Listing.
