@@ -6,12 +6,15 @@ from typing import Any
 from ..core.cards import HARD_DECLINES, SOFT_DECLINES
 from ..core.store import Doc
 from ..core.twin import SWITCHES, Twin
-from ..http.call import refuse_body
+from ..http.call import refuse_body, required_text, text
 from ..http.faults import Fault, is_seconds
 from ..http.gateway import ANY_ENDPOINT, normal_endpoint
 from ..resources import payments
 
 MAX_TIMES = 1_000_000
+# What a number of a switch may be at most: ten years of days, a day of seconds (our choice).
+MAX_DAYS = 3650
+MAX_SWITCH = 86_400
 
 
 def read_fault(twin: Twin, body: Doc) -> Doc:
@@ -52,6 +55,7 @@ def read_match(body: Doc) -> Doc | None:
     if not isinstance(match, dict):
         raise refuse_body("match", "must be an object")
     refuse_unknown(match, "customer_id", "card", "metadata", prefix="match.")
+    text(match, "customer_id")
     card, pairs = match.get("card"), match.get("metadata")
     if card is not None and not (isinstance(card, str) and re.fullmatch(r"\d{4,19}", card)):
         raise refuse_body("match.card", "must be a card number or its last four digits")
@@ -62,14 +66,25 @@ def read_match(body: Doc) -> Doc | None:
 
 def read_outcome(body: Doc, prefix: str, field: str = "outcome") -> Doc:
     """Return the checked status and card-decline code; a failure without a code gets the generic one."""
-    outcome, code = body.get("outcome"), body.get("error_code")
+    outcome, code = body.get("outcome"), read_decline(body, f"{prefix}error_code")
     if outcome not in payments.STATUSES:
         raise refuse_body(prefix + field, f"must be one of {', '.join(payments.STATUSES)}")
-    if code is not None and code not in SOFT_DECLINES | HARD_DECLINES:
-        raise refuse_body(f"{prefix}error_code", "must be a documented card-decline code")
     if outcome == "failed" and code is None:
         code = "GENERIC_DECLINE"
     return {"outcome": outcome, "error_code": code if outcome in ("failed", "cancelled") else None}
+
+
+def read_decline(body: Doc, name: str) -> str | None:
+    """Return the checked `error_code` of a body, None if there is none; a refusal calls it `name`."""
+    code = body.get("error_code")
+    if code is not None and not (isinstance(code, str) and code in SOFT_DECLINES | HARD_DECLINES):
+        raise refuse_body(name, "must be a documented card-decline code")
+    return code
+
+
+def object_id(body: Doc, field: str) -> str:
+    """Return the id of an object, which must be given."""
+    return required_text(body, field, limit=100)
 
 
 def read_then(then: object) -> Doc | None:
@@ -96,8 +111,9 @@ def read_switch(name: str, value: object) -> Any:
         if not isinstance(value, bool):
             raise refuse_body(name, "must be true or false")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise refuse_body(name, "must be a number, zero or more")
+    most = MAX_DAYS if name.endswith("_days") else MAX_SWITCH
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise refuse_body(name, f"must be a number from 0 to {most}")
     return allowed(value)
 
 
@@ -108,11 +124,11 @@ def refuse_unknown(body: Doc, *names: str, prefix: str = "") -> None:
             raise refuse_body(prefix + name, f"unknown field; known are {', '.join(names)}")
 
 
-def read_count(body: Doc, field: str, *, default: int | None = None, least: int = 1) -> int:
-    """Return a whole number from `least` to a million."""
+def read_count(body: Doc, field: str, *, default: int | None = None, least: int = 1, most: int = MAX_TIMES) -> int:
+    """Return a whole number from `least` to `most`."""
     value = body.get(field, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_TIMES:
-        raise refuse_body(field, f"must be a whole number from {least} to {MAX_TIMES}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise refuse_body(field, f"must be a whole number from {least} to {most}")
     return value
 
 

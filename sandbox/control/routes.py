@@ -13,7 +13,7 @@ from ..core.clock import utc
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http import unserved
-from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body
+from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body, text
 from ..http.lists import DEFAULTS as LIST_DEFAULTS
 from ..http.lists import modes_of as list_modes
 from ..http.rate import TIERS
@@ -21,6 +21,7 @@ from ..http.server import Response
 from ..resources import disputes, payments, refunds
 from ..resources.subscriptions import RUNNING
 from .bodies import (
+    object_id,
     read_count,
     read_fault,
     read_flag,
@@ -270,7 +271,7 @@ def refund_elsewhere(call: Call) -> Response:
     amount = None if body.get("amount") is None else int(read_number(body, "amount", least=1, most=2**53))
     with call.twin.store.write():
         payment = _payment(call, body)
-        refund = refunds.begin(call.twin, payment, items=None, reason=body.get("reason"), pairs={}, amount=amount)
+        refund = refunds.begin(call.twin, payment, items=None, reason=text(body, "reason"), pairs={}, amount=amount)
     return answer(refunds.serialise(call.twin, refund))
 
 
@@ -283,14 +284,13 @@ def dispute(call: Call) -> Response:
             outcome = body.get("outcome")
             if outcome not in disputes.OUTCOMES:
                 raise refuse_body("outcome", f"must be one of {', '.join(disputes.OUTCOMES)}")
-            opened = found(call.twin.store.get("disputes", body["dispute_id"]), "Dispute")
+            opened = found(call.twin.store.get("disputes", object_id(body, "dispute_id")), "Dispute")
             shown = disputes.decide(call.twin, opened, outcome)
         else:
             payment = _payment(call, body)
             amount = int(read_number(body, "amount", default=payment["total"], least=1, most=2**53))
-            shown = disputes.open_dispute(
-                call.twin, payment, amount=amount, reason=str(body.get("reason") or "fraudulent")
-            )
+            reason = text(body, "reason") or "fraudulent"
+            shown = disputes.open_dispute(call.twin, payment, amount=amount, reason=reason)
     return answer(disputes.serialise(call.twin, shown))
 
 
@@ -302,7 +302,7 @@ def settle(call: Call) -> Response:
         if body.get("refund_id") is not None:
             if body.get("status") not in refunds.STATUSES:
                 raise refuse_body("status", f"must be one of {', '.join(refunds.STATUSES)}")
-            refund = found(call.twin.store.get("refunds", body["refund_id"]), "Refund")
+            refund = found(call.twin.store.get("refunds", object_id(body, "refund_id")), "Refund")
             return answer(refunds.serialise(call.twin, refunds.settle(call.twin, refund, body["status"])))
         outcome = read_outcome({"outcome": body.get("status"), "error_code": body.get("error_code")}, "", "status")
         payment = _payment(call, body)
@@ -317,7 +317,7 @@ def renew(call: Call) -> Response:
     body = read_body(call)
     refuse_unknown(body, "subscription_id")
     with call.twin.store.write():
-        subscription = found(call.twin.store.get("subscriptions", body.get("subscription_id")), "Subscription")
+        subscription = found(call.twin.store.get("subscriptions", object_id(body, "subscription_id")), "Subscription")
         if subscription["status"] not in RUNNING:
             raise refuse_body("subscription_id", f"is {subscription['status']}, so nothing renews")
         payment = renewals.renew(call.twin, subscription)
@@ -353,10 +353,7 @@ def _shown_request(row: Doc) -> Doc:
 
 
 def _payment(call: Call, body: Doc) -> Doc:
-    payment_id = body.get("payment_id")
-    if not isinstance(payment_id, str):
-        raise refuse_body("payment_id", "is required")
-    payment = call.twin.store.get("payments", payment_id)
+    payment = call.twin.store.get("payments", object_id(body, "payment_id"))
     if payment is None:
         raise refuse_body("payment_id", "unknown payment")
     return payment

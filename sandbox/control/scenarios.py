@@ -15,7 +15,7 @@ from ..core.clock import DAY_MS, utc
 from ..core.ids import TAIL_LENGTH, Ids
 from ..core.store import Doc
 from ..core.twin import Twin
-from ..http.call import Call, Routes, answer, read_body, refuse_body
+from ..http.call import Call, Routes, answer, read_body, refuse_body, text
 from ..http.server import Response
 from ..resources.customers import insert_customer, listed_methods
 from .bodies import refuse_unknown
@@ -66,9 +66,10 @@ def list_scenarios(call: Call) -> Response:
 def load_scenario(call: Call) -> Response:
     body = read_body(call)
     refuse_unknown(body, "name")
-    if body.get("name") not in SCENARIOS:
+    name = text(body, "name")
+    if name not in SCENARIOS:
         raise refuse_body("name", f"must be one of {', '.join(SCENARIOS)}")
-    return answer(load(call.twin, body["name"]))
+    return answer(load(call.twin, name))
 
 
 def load(twin: Twin, name: str) -> Doc:

@@ -12,7 +12,7 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import found, refuse_body, text
 from ..resources import abandoned_checkouts, credit_ledger, disputes, entitlement_grants, licenses, payouts, refunds
-from .bodies import read_number
+from .bodies import read_decline, read_number
 from .demo import BASIC, COURSE
 from .insider import EMAIL, NAME, buy, next_charge, post, switched
 from .subscription_triggers import lead_to, lead_to_dunning
@@ -36,6 +36,7 @@ def trigger(twin: Twin, event_type: str, settings: Doc) -> Doc:
     """
     if event_type not in EVENT_TYPES:
         raise refuse_body("type", "unknown event type; python -m sandbox trigger --list names them")
+    read_decline(settings, "error_code")
     noun, _, name = event_type.partition(".")
     making = {path: value for path, value in settings.items() if path in MAKING or path.startswith("metadata.")}
     with twin.store.write():

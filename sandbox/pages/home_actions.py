@@ -104,7 +104,7 @@ def _switch_value(name: str, text: str) -> object:
 
 def _count(form: Form, name: str) -> int:
     text = form.get(name, "1").strip()
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise refuse_body(name, "must be a whole number")
     return int(text)
 
