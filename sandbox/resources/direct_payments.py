@@ -76,7 +76,10 @@ def _created(twin: Twin, session: Doc, payment: Doc) -> Doc:
         "total_amount": payment["total"],
         "payment_link": link,
         "expires_on": rfc3339(session["expires_at"]) if link else None,
-        "product_cart": session["cart"],
+        "product_cart": [
+            {name: item[name] for name in ("product_id", "quantity", "amount") if name in item}
+            for item in session["cart"]
+        ],
         "discount_id": discounts[0] if discounts else None,
         "discount_ids": discounts or None,
     }

@@ -163,7 +163,7 @@ def serialise(discount: Doc) -> Doc:
         "name": discount["name"],
         "type": discount["type"],
         "amount": discount["amount"],
-        "currency_options": discount["currency_options"],
+        "currency_options": discount["currency_options"] or [],
         "usage_limit": discount["usage_limit"],
         "per_customer_usage_limit": discount["per_customer_usage_limit"],
         "customer_eligibility": discount["customer_eligibility"],

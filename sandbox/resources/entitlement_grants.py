@@ -36,7 +36,7 @@ def list_grants(call: Call, customer_id: str) -> Response:
         for grant in _grants_of(call, customer_id)
         if status in (None, STATUSES[grant["event"]]) and integration in (None, INTEGRATION)
     ]
-    return listing(grants[offset : offset + limit], lambda grant: serialise(call.twin, grant))
+    return listing(grants[offset : offset + limit], lambda grant: _list_item(call.twin, grant))
 
 
 @routes.get("/customers/{customer_id}/entitlements")
@@ -74,6 +74,11 @@ def move(twin: Twin, grant: Doc, event: str) -> Doc:
     twin.store.put("entitlement_grants", grant)
     emit(twin, f"entitlement_grant.{event}", kind="entitlement_grants", object_id=grant["id"])
     return grant
+
+
+def _list_item(twin: Twin, grant: Doc) -> Doc:
+    # `external_id` is in the webhooks' examples, and in no document's list.
+    return {name: value for name, value in serialise(twin, grant).items() if name != "external_id"}
 
 
 def serialise(twin: Twin, grant: Doc) -> Doc:

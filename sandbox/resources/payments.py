@@ -114,7 +114,7 @@ def serialise(twin: Twin, payment: Doc) -> Doc:
     one_time = [line for line in payment["lines"] if not line["recurring"]]
     card = payment["card"]
     return {
-        **list_item(twin, payment),
+        **_shared(twin, payment),
         "business_id": BUSINESS_ID,
         "updated_at": rfc3339(payment["updated_at"]),
         "billing": payment["billing"],
@@ -139,7 +139,15 @@ def serialise(twin: Twin, payment: Doc) -> Doc:
 
 
 def list_item(twin: Twin, payment: Doc) -> Doc:
-    """Return the subset that `GET /payments` lists: no method id, no cart, no tax."""
+    """Return the subset that `GET /payments` lists: no method id, no cart, no tax; two fields are in the list alone."""
+    return {
+        **_shared(twin, payment),
+        "has_license_key": payment.get("has_license_key", False),
+        "dispute_status": _dispute_status(twin, payment),
+    }
+
+
+def _shared(twin: Twin, payment: Doc) -> Doc:
     card = payment["card"]
     subscription_ids = payment["subscription_ids"]
     return {
@@ -158,7 +166,6 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "is_multi_subscription": len(subscription_ids) > 1,
         "service_periods": payment["periods"],
         "includes_usage": False,
-        "has_license_key": payment.get("has_license_key", False),
         "digital_products_delivered": False,
         "payment_provider": "dodo",
         "payment_method": "card" if card else None,
@@ -171,7 +178,6 @@ def list_item(twin: Twin, payment: Doc) -> Doc:
         "invoice_id": payment["invoice_id"],
         "invoice_url": None,
         "refund_status": _refund_status(twin, payment),
-        "dispute_status": _dispute_status(twin, payment),
         "retry_attempt": payment["retry_attempt"],
         "three_ds_status": payment["three_ds_status"],
         "three_ds_flow": "challenge" if payment["three_ds_status"] else None,

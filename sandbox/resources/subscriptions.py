@@ -238,7 +238,9 @@ def list_item(twin: Twin, subscription: Doc) -> Doc:
         "metadata": subscription["metadata"],
         "payment_method_id": subscription["payment_method_id"],
         "has_payment_method": bool(subscription["payment_method_id"] or subscription["card"]),
-        "discounts": _discounts(twin, subscription),
+        "discounts": [
+            {"discount_id": one["discount_id"], "discount_cycles_remaining": one["cycles_remaining"]} for one in given
+        ],
         "discount_id": given[0]["discount_id"] if given else None,
         "discount_cycles_remaining": given[0]["cycles_remaining"] if given else None,
         "scheduled_change": _scheduled_change(subscription["scheduled_change"]),

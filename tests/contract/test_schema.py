@@ -210,9 +210,29 @@ def test_a_wrong_answer_would_be_noticed(sandbox: SandboxProcess) -> None:
         assert_answer("GET /payments/{id}", {**payment, "total_amount": "49.00"})
 
 
+def test_key_that_neither_document_knows_would_be_noticed(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy()
+    refund = {**sandbox.post("/refunds", {"payment_id": payment["payment_id"]}), "amuont": 1}
+
+    with pytest.raises(AssertionError, match=r"\$\.amuont"):
+        assert_answer("POST /refunds", refund)
+    with pytest.raises(AssertionError, match=r"\$\.refunds\[\]\.amuont"):
+        assert_answer("GET /payments/{id}", {**payment, "refunds": [refund]})
+    with pytest.raises(AssertionError, match=r"\$\.items\[\]\.refunds"):
+        assert_answer("GET /refunds", {"items": [{**refund, "refunds": []}]})
+
+
+def test_older_document_judges_what_the_newer_one_lets_pass(sandbox: SandboxProcess) -> None:
+    payment = sandbox.buy()
+
+    with pytest.raises(AssertionError, match=r"1\.113\.0: .*status"):
+        assert_answer("GET /payments/{id}", {**payment, "status": "paid"})
+
+
 def test_published_files_are_whole() -> None:
     assert len(document()["paths"]) == 120
     assert len(webhook_examples()) == 47
     official = json.loads((Path(__file__).parent / "openapi-1.113.0.json").read_text())
     assert official["info"]["version"] == "1.113.0"
+    assert "TERMS AND CONDITIONS FOR USE" in (Path(__file__).parent / "LICENSE-APACHE").read_text()
     Draft202012Validator.check_schema(document()["components"]["schemas"]["Product"])

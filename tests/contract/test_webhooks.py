@@ -91,7 +91,7 @@ def test_event_data_is_what_the_get_route_answers(sandbox: SandboxProcess, liste
     event = arrived(listener, 1)[0]
 
     assert event["data"] == {"payload_type": "Payment", **payment}
-    assert_answer("GET /payments/{id}", event["data"])
+    assert_answer("GET /payments/{id}", payment)
     assert json.loads(listener.arrivals[0].body) == event
 
 
