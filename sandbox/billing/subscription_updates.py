@@ -1,7 +1,7 @@
 """What PATCH may change of a subscription: its end, its pause, its dates, and what it says of its customer."""
 
 from ..core.clock import parse_rfc3339
-from ..core.places import COUNTRIES
+from ..core.places import SUPPORTED_COUNTRIES
 from ..core.store import Doc
 from ..core.twin import Twin
 from ..http.call import WireError, flag, metadata, refuse_body, required_text, text, unsupported_country, whole
@@ -146,6 +146,6 @@ def _read_billing(body: Doc) -> Doc:
     if not isinstance(address, dict):
         raise refuse_body("billing", "must be an object")
     country = required_text(address, "country", limit=2)
-    if country not in COUNTRIES:
+    if country not in SUPPORTED_COUNTRIES:
         raise unsupported_country(country)
     return {"country": country, **{name: text(address, name, limit=250) for name in ADDRESS_FIELDS}}

@@ -364,6 +364,7 @@ def test_details_can_be_changed(sandbox: SandboxProcess, subscription_id: str) -
         ({"cancellation_feedback": "bored"}, "INVALID_REQUEST_BODY"),
         ({"cancel_reason": "bored"}, "INVALID_REQUEST_BODY"),
         ({"billing": {"country": "XX"}}, "UNSUPPORTED_COUNTRY"),
+        ({"billing": {"country": "KP"}}, "UNSUPPORTED_COUNTRY"),
         ({"disable_on_demand": {"next_billing_date": "2027-05-01T00:00:00Z"}}, "SUBSCRIPTION_NOT_ON_DEMAND"),
     ],
 )
