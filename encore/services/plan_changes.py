@@ -173,6 +173,9 @@ def _withdraw_end(shop: Shop, current: ProviderSubscription) -> ProviderSubscrip
         raise _Refused("ending")
     try:
         return plan_ends.withdraw(shop, current.subscription_id)
+    except plan_ends.NotWithdrawn as moved:
+        is_changing = attempts.get_live_of_subscription(shop.store, current.subscription_id) is not None
+        raise _Refused("pending_change" if is_changing else "no_price") from moved
     except ProviderError as error:
         budgets.heed(shop, error)
         plan_ends.put_back(shop, current.subscription_id)

@@ -10,6 +10,7 @@ from encore.errors import ProviderError
 from encore.services import bookkeeping, budgets, subscriptions
 from encore.services.shop import Shop
 from encore.store import attempts, plan_ends
+from encore.store import subscriptions as rows
 from encore.store.subscriptions import Subscription
 
 _CALL_S = 8.0
@@ -17,6 +18,10 @@ _CALL_S = 8.0
 _PUT_BACK_AFTER_MS = 30_000
 _RETRY_MS = 5_000
 _MOST = 20
+
+
+class NotWithdrawn(Exception):
+    """The end is not there to be withdrawn any more: another request has withdrawn it for good since it was read."""
 
 
 def set_end(shop: Shop, row: Subscription, *, ends: bool) -> bool:
@@ -46,15 +51,28 @@ def is_to_end(shop: Shop, current: ProviderSubscription) -> bool:
 def withdraw(shop: Shop, provider_subscription_id: str) -> ProviderSubscription:
     """Let a subscription go on for a change of plan, after storing that its end is to be put back.
 
-    Raises NotExecuted or Unavailable.
+    Raises NotWithdrawn, NotExecuted or Unavailable.
     """
     now = shop.now()
     with shop.store.write():
+        # A wish stored after another tab's change was claimed, or its buyer's own word, would set a subscription to end
+        # that was paid, or asked, to go on.
+        if not _may_withdraw(shop, provider_subscription_id):
+            raise NotWithdrawn
         plan_ends.insert_end(shop.store, provider_subscription_id, now=now, due_at=now + _PUT_BACK_AFTER_MS)
     crash_point("end.noted")
     found = _patch(shop, provider_subscription_id, ends=False)
     crash_point("end.withdrawn")
     return found
+
+
+def _may_withdraw(shop: Shop, provider_subscription_id: str) -> bool:
+    if attempts.get_live_of_subscription(shop.store, provider_subscription_id) is not None:
+        return False
+    if plan_ends.get_noted_at(shop.store, provider_subscription_id) is not None:
+        return True
+    row = rows.get_by_provider_id(shop.store, provider_subscription_id)
+    return row is not None and bool(row.cancels_at_period_end)
 
 
 def put_back(shop: Shop, provider_subscription_id: str) -> bool:

@@ -4,10 +4,13 @@ from encore.store.engine import Store
 
 
 def insert_end(store: Store, provider_subscription_id: str, *, now: int, due_at: int) -> None:
-    """Note, before a cancellation is withdrawn, that it is to be put back from `due_at` on."""
+    """Note, before a cancellation is withdrawn, that it is to be put back from `due_at` on.
+
+    One that is noted keeps its time: a change paid since then has ended the wish, whoever withdraws once more.
+    """
     store.run(
         "INSERT INTO ends_to_put_back (provider_subscription_id, noted_at, due_at) VALUES (:id, :now, :due_at)"
-        " ON CONFLICT (provider_subscription_id) DO UPDATE SET noted_at = excluded.noted_at, due_at = excluded.due_at",
+        " ON CONFLICT (provider_subscription_id) DO UPDATE SET due_at = excluded.due_at",
         id=provider_subscription_id,
         now=now,
         due_at=due_at,

@@ -1,0 +1,66 @@
+"""The end of a plan while two requests of its buyer run into each other: what was paid to go on, goes on."""
+
+from unittest.mock import patch
+
+from encore.dodo.models import Subscription as ProviderSubscription
+from encore.rules.quotes import QuotedMethod
+from encore.services import plan_changes, plan_ends
+from encore.services.plan_changes import NotQuoted
+from encore.services.shop import Shop
+from tests.services.test_plan_changes import paid
+from tests.services.test_plan_ends import ending, ends_there, let_the_worker_put_back
+from tests.services.world import World
+
+
+def test_another_tab_asks_a_price_while_a_change_lets_the_plan_go_on(world: World) -> None:
+    row = ending(world)
+    page = world.preview(row)
+    real = plan_changes._method_of
+
+    def and_meanwhile(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
+        with patch.object(plan_changes, "_method_of", real):
+            assert world.confirm(page).state == "changed"
+        return real(shop, current)
+
+    with patch.object(plan_changes, "_method_of", and_meanwhile):
+        assert world.try_preview(row, "pro-plan", quantity=2) == NotQuoted("no_price")
+    let_the_worker_put_back(world)
+
+    assert paid(world, row) == [5000]
+    assert not ends_there(world, row)
+
+
+def test_the_buyer_takes_the_end_back_while_another_tab_asks_a_price(world: World) -> None:
+    row = ending(world)
+    real = plan_changes._method_of
+
+    def and_meanwhile(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
+        assert plan_ends.set_end(shop, row, ends=False)
+        return real(shop, current)
+
+    with patch.object(plan_changes, "_method_of", and_meanwhile):
+        assert world.try_preview(row) == NotQuoted("no_price")
+    let_the_worker_put_back(world)
+
+    assert not ends_there(world, row)
+
+
+def test_a_second_click_does_not_end_what_the_first_has_paid_for(world: World) -> None:
+    row = ending(world)
+    page = world.preview(row)
+    real = plan_ends.is_to_end
+    clicks = []
+
+    def and_meanwhile(shop: Shop, current: ProviderSubscription) -> bool:
+        found = real(shop, current)
+        if not clicks:
+            clicks.append("first")
+            assert world.confirm(page).state == "changed"
+        return found
+
+    with patch.object(plan_ends, "is_to_end", and_meanwhile):
+        assert world.try_confirm(page) == NotQuoted("no_price")
+    let_the_worker_put_back(world)
+
+    assert paid(world, row) == [5000]
+    assert not ends_there(world, row)
