@@ -299,7 +299,7 @@ def _ask_subscriptions(shop: Shop, customer_id: str, budget: Budget) -> None:
     with shop.store.write():
         for found in look.items:
             # Each is stored under its own customer, whatever the provider's filter let through.
-            settle_subscription(shop, found)
+            settle_subscription(shop, found, asked_at=now)
         if look.is_clean:
             subscriptions.mark_read(shop.store, customer_id, now=now)
 

@@ -202,12 +202,13 @@ def _read(shop: Shop, subscription: Subscription) -> ProviderSubscription:
     """Read the subscription as it is now, and refuse what cannot be changed."""
     _take_call(shop)
     budget = shop.dodo.budget(_PREVIEW_S)
+    asked_at = shop.now()
     try:
         current = shop.dodo.subscriptions.get(subscription.provider_subscription_id, budget=budget)
     except ProviderError as error:
         budgets.heed(shop, error)
         raise _Refused("no_price") from error
-    subscriptions.settle_subscription(shop, current)
+    subscriptions.settle_subscription(shop, current, asked_at=asked_at)
     if current.on_demand:
         raise _Refused("on_demand")
     if current.status in _REFUSALS_OF_STATUS:

@@ -113,8 +113,9 @@ def _look_later(shop: Shop, provider_subscription_id: str) -> bool:
 
 
 def _patch(shop: Shop, provider_subscription_id: str, *, ends: bool) -> ProviderSubscription:
+    asked_at = shop.now()
     found = shop.dodo.subscriptions.set_cancellation(
         provider_subscription_id, at_next_billing=ends, budget=shop.dodo.budget(_CALL_S)
     )
-    subscriptions.settle_subscription(shop, found)
+    subscriptions.settle_subscription(shop, found, asked_at=asked_at)
     return found

@@ -32,7 +32,9 @@ def observe_subscription(shop: Shop, provider_subscription_id: str, *, budget: B
 
     Raises NotExecuted or Unavailable when the provider gives no answer.
     """
-    return settle_subscription(shop, shop.dodo.subscriptions.get(provider_subscription_id, budget=budget))
+    asked_at = shop.now()
+    found = shop.dodo.subscriptions.get(provider_subscription_id, budget=budget)
+    return settle_subscription(shop, found, asked_at=asked_at)
 
 
 def try_subscription(shop: Shop, provider_subscription_id: str, *, budget: Budget) -> bool:
@@ -46,13 +48,14 @@ def try_subscription(shop: Shop, provider_subscription_id: str, *, budget: Budge
     return True
 
 
-def settle_subscription(shop: Shop, found: ProviderSubscription) -> Subscription | None:
+def settle_subscription(shop: Shop, found: ProviderSubscription, *, asked_at: int) -> Subscription | None:
     """Store a subscription as just read, let access follow it, and settle the change that is under way for it.
 
-    Safe to call with any subscription, any number of times, in any order.
+    `asked_at` (epoch milliseconds) is when the provider was asked: an answer may have been overtaken on its way, and
+    what was asked for later stands. Safe to call with any subscription, any number of times, in any order.
     """
     with shop.store.write():
-        row = _store(shop, found)
+        row = _store(shop, found, asked_at=asked_at)
         if row is not None:
             follow_access(shop, row)
             _settle_live_change(shop, row)
@@ -61,7 +64,7 @@ def settle_subscription(shop: Shop, found: ProviderSubscription) -> Subscription
     return row
 
 
-def _store(shop: Shop, found: ProviderSubscription) -> Subscription | None:
+def _store(shop: Shop, found: ProviderSubscription, *, asked_at: int) -> Subscription | None:
     known = rows.get_by_provider_id(shop.store, found.subscription_id)
     checkout = checkouts.get_by_subscription(shop.store, found.subscription_id)
     if known is None and checkout is None and customers.get_customer(shop.store, found.customer.customer_id) is None:
@@ -103,7 +106,7 @@ def _store(shop: Shop, found: ProviderSubscription) -> Subscription | None:
             previous_billing_at=found.previous_billing_at,
             next_billing_at=found.next_billing_at,
             state_hash=state_of(found),
-            observed_at=shop.now(),
+            observed_at=asked_at,
         ),
     )
     row = rows.get_by_provider_id(shop.store, found.subscription_id)
