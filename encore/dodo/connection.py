@@ -217,6 +217,9 @@ class WireAdapter(BaseAdapter):
         connection.wire = self.wire
         try:
             answer = connection.ask(request, limits=timeout)
+            if answer.status < 200:
+                # The true answer is still to come, and the next request on this connection would take it for its own.
+                raise BadBody("interim")
             body = _read_body(answer)
         except BaseException:
             # What is still to come on this connection answers no later request.

@@ -150,9 +150,10 @@ Change = Literal["go", "moved", "expired"]
 def may_confirm(shown: PlanQuote, fresh: PlanQuote) -> Change:
     """Decide whether a quote that was shown may be confirmed, given what the provider says now.
 
-    `go`: the same change of the same subscription, due at most what was shown, credit at most 1 % lower, in the same
-    currency, renewed on the same day and at no higher price. `expired`: the subscription has changed since. Proration
-    moves by the second, so a charge may be a cent lower than shown; never higher.
+    `go`: the same change of the same subscription, in the same currency, renewed on the same day and as often, with tax
+    in or out of the price as before; due at most what was shown, also together with the credit it takes, a new credit
+    at most 1 % lower, renewals no dearer. `expired`: the subscription has changed since. Proration moves by the second,
+    so a charge may be a cent lower than shown; never higher.
     Source: proration.md, section 1; charging.md, section 6.
     """
     if shown.wish != fresh.wish or shown.state != fresh.state:
@@ -160,7 +161,10 @@ def may_confirm(shown: PlanQuote, fresh: PlanQuote) -> Change:
     is_same_kind = (
         shown.due.currency == fresh.due.currency
         and shown.credit_added.currency == fresh.credit_added.currency
+        and shown.credit_used.currency == fresh.credit_used.currency
         and shown.renewal.currency == fresh.renewal.currency
+        and shown.period == fresh.period
+        and shown.tax_inclusive == fresh.tax_inclusive
         and shown.next_billing_at // _DAY_MS == fresh.next_billing_at // _DAY_MS
     )
     if not is_same_kind:
@@ -168,9 +172,17 @@ def may_confirm(shown: PlanQuote, fresh: PlanQuote) -> Change:
     is_no_worse = (
         fresh.due <= shown.due
         and fresh.renewal <= shown.renewal
+        and _costs_no_more(shown, fresh)
         and fresh.credit_added.minor * 100 >= shown.credit_added.minor * 99
     )
     return "go" if is_no_worse else "moved"
+
+
+def _costs_no_more(shown: PlanQuote, fresh: PlanQuote) -> bool:
+    """Tell whether what is charged and what is taken from the credit are together no more than shown."""
+    if shown.due.currency != shown.credit_used.currency:
+        return fresh.credit_used <= shown.credit_used
+    return fresh.due.minor + fresh.credit_used.minor <= shown.due.minor + shown.credit_used.minor
 
 
 def subscription_state(facts: Mapping[str, Any]) -> str:

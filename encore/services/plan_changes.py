@@ -433,7 +433,14 @@ def _is_still_possible(shop: Shop, shown: PlanQuote) -> bool:
     """Tell, inside the claim, whether what we last read of subscription and plan is still what the quote is about."""
     row = rows.get_by_provider_id(shop.store, shown.wish.subscription_id)
     product = catalogue.get_product(shop.store, shown.wish.product_id)
-    return row is not None and row.state_hash == shown.state and product is not None and product.archived_at is None
+    if row is None or row.state_hash != shown.state or product is None or product.archived_at is not None:
+        return False
+    # A change is paid before the subscription is seen to have changed: meanwhile the state it started from looks as if
+    # it still held, and a quote of another tab for it would be a second charge.
+    spent = attempts.get_quote_of_newest_change(
+        shop.store, shown.wish.subscription_id, since=shop.now() - QUOTE_LIFE_MS
+    )
+    return spent is None or thaw_change(spent).state != shown.state
 
 
 def preview_again(

@@ -85,6 +85,19 @@ def get_live_of_subscription(store: Store, provider_subscription_id: str) -> Att
     )
 
 
+def get_quote_of_newest_change(store: Store, provider_subscription_id: str, *, since: int) -> str | None:
+    """Return the quote (JSON) of the newest change of a subscription that was paid, None if none was since `since`."""
+    newest = store.row(
+        "SELECT offer_instances.quote_json, attempts.changed_at FROM attempts"
+        " JOIN acceptances ON acceptances.id = attempts.acceptance_id"
+        " JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
+        " WHERE attempts.subscription_id = :id AND attempts.kind = 'plan_change' AND attempts.state = 'paid'"
+        " ORDER BY attempts.claimed_at DESC, attempts.id DESC LIMIT 1",
+        id=provider_subscription_id,
+    )
+    return str(newest["quote_json"]) if newest and newest["changed_at"] > since else None
+
+
 def has_change_to(store: Store, provider_subscription_id: str, *, product_id: str, since: int) -> bool:
     """Tell whether a change of a subscription to this product was claimed since `since`, and may have gone through."""
     return (

@@ -553,3 +553,27 @@ def test_invoice_that_is_not_there_says_so(make_dodo: MakeDodo) -> None:
         dodo = make_dodo(server.url)
         with pytest.raises(NotExecuted):
             dodo.invoices.of_payment("pay_1", budget=dodo.budget())
+
+
+def test_answer_that_is_only_announced_ends_its_connection(make_dodo: MakeDodo) -> None:
+    """Else the next request would take the true answer of this one, another customer's, for its own."""
+
+    def methods(name: str) -> bytes:
+        return as_json({"items": [{"payment_method_id": name, "payment_method": "card", "card": {}}]})
+
+    def behave(server: RawServer, peer: Peer) -> None:
+        request = server.take(peer)
+        if "cus_A" in request.path:
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+            server.take(peer)
+            peer.send(http(200, methods("pm_of_A")))
+        else:
+            peer.send(http(200, methods("pm_of_B")))
+
+    with RawServer(behave) as server:
+        dodo = make_dodo(server.url)
+        with pytest.raises(Unavailable):
+            dodo.customers.payment_methods("cus_A", budget=dodo.budget())
+        found = dodo.customers.payment_methods("cus_B", budget=dodo.budget())
+
+    assert [method.payment_method_id for method in found] == ["pm_of_B"]

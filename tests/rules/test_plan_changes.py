@@ -61,9 +61,9 @@ DOWNGRADE = replace(UPGRADE, due=usd(0), subtotal=-5000, credit_added=usd(5000),
         {"due": usd(4999)},
         {"previewed_at": NOON + 60_000, "next_billing_at": NOON + 30 * DAY_MS + 60_000},
         {"renewal": usd(7999)},
-        {"credit_used": usd(1)},
+        {"due": usd(4000), "credit_used": usd(1000)},
     ],
-    ids=["same", "a cent lower", "a minute later", "cheaper renewal", "credit used"],
+    ids=["same", "a cent lower", "a minute later", "cheaper renewal", "paid with credit"],
 )
 def test_a_change_no_worse_than_shown_goes(changes: dict[str, Any]) -> None:
     assert may_confirm(UPGRADE, replace(UPGRADE, **changes)) == "go"
@@ -77,8 +77,14 @@ def test_a_change_no_worse_than_shown_goes(changes: dict[str, Any]) -> None:
         {"next_billing_at": NOON + 31 * DAY_MS},
         {"renewal": usd(8001)},
         {"renewal": Money(1, "EUR")},
+        {"credit_used": usd(1)},
+        {"tax_inclusive": True},
+        {"period": Period(1, "Week")},
     ],
-    ids=["more due", "other currency", "other renewal day", "dearer renewal", "renewal in another currency"],
+    ids=[
+        *("more due", "other currency", "other renewal day", "dearer renewal", "renewal in another currency"),
+        *("more credit spent", "tax on another side", "renewed more often"),
+    ],
 )
 def test_a_change_worse_than_shown_does_not_go(changes: dict[str, Any]) -> None:
     assert may_confirm(UPGRADE, replace(UPGRADE, **changes)) == "moved"

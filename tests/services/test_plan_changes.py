@@ -14,7 +14,7 @@ import pytest
 
 from encore.rules.money import Money
 from encore.rules.plan_changes import MODES, may_confirm
-from encore.services import plan_changes
+from encore.services import charging, plan_changes
 from encore.services.plan_changes import Confirmed, NotQuoted, Quoted
 from encore.store import offer_instances, orders
 from encore.store.subscriptions import Subscription
@@ -658,6 +658,30 @@ def _change_at_random(world: World, row: Subscription, chance: random.Random) ->
     charged = world.sandbox.get(f"/payments/{payment_id}")["total_amount"] if payment_id else 0
     assert charged == page.quote.due.minor
     assert after.paid == (usd(charged) if payment_id else None)
+
+
+def test_quote_for_a_state_that_a_paid_change_has_ended_charges_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tabs: the second claims when the first is paid, but the subscription has not been read again."""
+    row = subscribe(world)
+    first, second = world.preview(row), world.preview(row, quantity=2)
+    claim = charging.claim_and_send
+    with monkeypatch.context() as blind:
+        blind.setattr(plan_changes, "look_now", lambda *_: None)
+
+        def claim_late(*given: Any, **named: Any) -> Any:
+            blind.setattr(charging, "claim_and_send", claim)
+            world.try_confirm(first)
+            world.poll()
+            return claim(*given, **named)
+
+        blind.setattr(charging, "claim_and_send", claim_late)
+        world.try_confirm(second)
+
+    assert paid(world, row) == [5000]
+    assert len(changes(world, row)) == 1
+    whole(world)
 
 
 # ---- Credit ----------------------------------------------------------------------------------------------------
