@@ -95,6 +95,9 @@ def cancel_scheduled(subscription_id: str) -> Response:
     row = _subscription_to_change(subscription_id)
     if isinstance(row, Response):
         return row
+    retry_at = limits().count("checkout", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
     if not plan_changes.cancel_scheduled(current_shop(), row):
         return answer(503)
     return go(f"/account/subscriptions/{row.id}")
@@ -138,6 +141,9 @@ def _set_end(subscription_id: str, *, ends: bool) -> Response:
     row = _subscription_to_change(subscription_id)
     if isinstance(row, Response):
         return row
+    retry_at = limits().count("checkout", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
     if not plan_ends.set_end(current_shop(), row, ends=ends):
         return answer(503)
     return go(f"/account/subscriptions/{row.id}")
@@ -189,6 +195,9 @@ def refresh(quote_id: str) -> Response:
     instance = _quote_to_change(quote_id)
     if isinstance(instance, Response):
         return instance
+    retry_at = limits().count("checkout", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
     row = _subscription(_page(quote_id).subscription_id)
     result = plan_changes.preview_again(current_shop(), instance, row, buyer_key=buyer_key() or "", language=language())
     return _quoted(row, result)

@@ -5,6 +5,7 @@ Every page passes the lint, in both languages, as a whole and as what htmx is gi
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -465,3 +466,17 @@ def test_reading_changes_nothing_and_posts_only_post(stage: Stage) -> None:
     buyer.browser.get(quote)
     buyer.browser.get(buyer.path)
     assert buyer.changes() == []
+
+
+@pytest.mark.parametrize("action", ["refresh", "cancel", "resume", "scheduled/cancel"])
+def test_what_costs_calls_of_the_provider_is_limited(tmp_path: Path, action: str) -> None:
+    with open_stage(tmp_path, ENCORE_LIMITS="on") as stage:
+        buyer = Subscriber(stage)
+        path = buyer.choose().location if action == "refresh" else buyer.path
+
+        answers = [buyer.browser.post(f"{path}/{action}").status_code for _ in range(14)]
+        after_limit = len(stage.sandbox.requests())
+        refused = buyer.browser.post(f"{path}/{action}")
+
+        assert answers[0] == 303
+        assert (refused.status_code, len(stage.sandbox.requests())) == (429, after_limit)
