@@ -65,14 +65,21 @@ def follow_link(token: str) -> Response:
 
 @bp.get("/account/sign-in/open")
 def confirm() -> Response:
-    masked = sign_ins.masked_address(current_shop(), kept_link())
-    return page("account/open_link.html", state="open", masked_address=masked) if masked else _over()
+    link_id = kept_link()
+    masked = sign_ins.masked_address(current_shop(), link_id)
+    if masked is None:
+        return _over()
+    name = sign_ins.link_name(current_shop(), link_id)
+    return page("account/open_link.html", state="open", masked_address=masked, link_name=name)
 
 
 @bp.post("/account/sign-in/open")
 def sign_in() -> Response:
-    cookie = random_ref()
-    leads_to = sign_ins.sign_in(current_shop(), kept_link(), old_key=buyer_key(), new_key=hash_cookie(cookie))
+    link_id, cookie = kept_link(), random_ref()
+    if request.form.get("link") != sign_ins.link_name(current_shop(), link_id):
+        # Another window has followed another link meanwhile: this button named another account.
+        return _over()
+    leads_to = sign_ins.sign_in(current_shop(), link_id, old_key=buyer_key(), new_key=hash_cookie(cookie))
     return _over() if leads_to is None else set_buyer_cookie(go(leads_to), cookie)
 
 

@@ -145,6 +145,11 @@ def masked_address(shop: Shop, link_id: str) -> str | None:
     return order_pages.mask(link.address)
 
 
+def link_name(shop: Shop, link_id: str) -> str:
+    """Return what a page calls a link, so that its button opens the account it names and no other."""
+    return tokens.name_in_secret(shop.settings.secret_keys, "link", link_id)
+
+
 # ---- The browser -----------------------------------------------------------------------------------------------
 
 

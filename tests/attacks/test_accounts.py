@@ -452,6 +452,20 @@ def test_cookie_planted_before_opens_nothing_afterwards(stage: Stage) -> None:
     assert attacker.get(f"/orders/{attacker.ref}").status_code == 404
 
 
+def test_button_opens_the_account_it_names_or_none(stage: Stage) -> None:
+    """A window that another site opens follows the attacker's link while the victim's own page stands."""
+    victim, attacker = stage.buyer(), stage.buyer()
+    links = victim.ask_for_link(), attacker.ask_for_link()
+    victim.get(links[0])
+    page = victim.page("/account/sign-in/open")
+    victim.get(links[1])
+
+    pressed = victim.send(page, "sign-in-confirm")
+
+    assert pressed.status_code == 410
+    assert victim.get("/account").status_code == 303
+
+
 def test_offer_under_the_old_cookie_goes_on_after_the_sign_in(stage: Stage) -> None:
     buyer = stage.buyer()
 
