@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.http.faults import STATUS_CODES, WORDS
-from tests.sandbox_process import TEMPLATES, SandboxProcess, wait_for
+from tests.sandbox_process import BASIC, TEMPLATES, SandboxProcess, wait_for
 
 # `kill` says itself what has happened: test_kill.py.
 PLAIN = [word for word in WORDS if word not in ("slow", "redirect", "status", "kill", "lag")]
@@ -40,10 +40,18 @@ def one_click(running_sandbox: SandboxProcess) -> Any:
     }
 
 
-def send(sandbox: SandboxProcess, order: Any) -> None:
-    """Send the charge and go after the first bytes of an answer, or when there is none."""
-    body = json.dumps(order).encode()
-    head = f"POST /checkouts HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
+@pytest.fixture(scope="module")
+def mandate(running_sandbox: SandboxProcess, one_click: Any) -> str:
+    """The path that charges an on-demand subscription."""
+    mandate = {"on_demand": {"mandate_only": True}}
+    payment = running_sandbox.buy(BASIC, email="mandate@example.com", subscription_data=mandate)
+    return f"/subscriptions/{payment['subscription_id']}/charge"
+
+
+def send(sandbox: SandboxProcess, request: str, order: Any = None) -> None:
+    """Send a request, `POST /checkouts`, and go after the first bytes of an answer, or when there is none."""
+    body = b"" if order is None else json.dumps(order).encode()
+    head = f"{request} HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE_S) as connection:
         connection.settimeout(PATIENCE_S)
         try:
@@ -61,19 +69,58 @@ def test_cell(running_sandbox: SandboxProcess, one_click: Any, fault: str, effec
     sandbox.clear_faults()
     sandbox.fault("POST /checkouts", fault, effect=effect)
 
-    send(sandbox, order)
+    send(sandbox, "POST /checkouts", order)
 
-    def hits() -> int:
-        return int(sandbox.control("faults")["items"][0]["hits"])
-
-    def charged() -> int:
-        newest = sandbox.control("objects/payments?limit=3")["items"]
-        return sum(payment["metadata"].get("attempt") == attempt for payment in newest)
-
-    wait_for(lambda: hits() == 1, what="the fault")
+    wait_for(lambda: hits(sandbox) == 1, what="the fault")
     wanted = PAYMENTS_AFTER[effect]
-    wait_for(lambda: charged() == wanted, what=f"{wanted} payments")
+    wait_for(lambda: charged(sandbox, attempt) == wanted, what=f"{wanted} payments")
     # The fault is used up, and one more request finds the sandbox as it was.
     answer = sandbox.call("POST", "/checkouts", order)
     assert answer.status_code == 200
-    assert charged() == wanted + 1
+    assert charged(sandbox, attempt) == wanted + 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_charge_of_a_mandate_is_made_before_the_fault(
+    running_sandbox: SandboxProcess, mandate: str, fault: str
+) -> None:
+    sandbox, attempt = running_sandbox, f"{fault}/mandate"
+    sandbox.clear_faults()
+    sandbox.fault("POST /subscriptions/{id}/charge", fault, effect="before")
+
+    send(sandbox, f"POST {mandate}", {"product_price": 500, "metadata": {"attempt": attempt}})
+
+    wait_for(lambda: hits(sandbox) == 1, what="the fault")
+    wait_for(lambda: charged(sandbox, attempt) == 1, what="the payment")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["GET /payments", "GET /customers/{id}/payment-methods", "POST /checkouts/preview"]
+)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_request_that_charges_nothing_is_spoiled_once(
+    running_sandbox: SandboxProcess, one_click: Any, endpoint: str, fault: str
+) -> None:
+    sandbox = running_sandbox
+    request = endpoint.replace("{id}", one_click["customer"]["customer_id"])
+    method, path = request.split(" ")
+    body = {"product_cart": one_click["product_cart"]} if method == "POST" else None
+    sandbox.clear_faults()
+    before = sandbox.call(method, path, body).json()
+    sandbox.fault(endpoint, fault)
+
+    send(sandbox, request, body)
+
+    wait_for(lambda: hits(sandbox) == 1, what="the fault")
+    assert sandbox.call(method, path, body).json() == before
+
+
+def hits(sandbox: SandboxProcess) -> int:
+    """Return how often the one fault ordered has struck."""
+    return int(sandbox.control("faults")["items"][0]["hits"])
+
+
+def charged(sandbox: SandboxProcess, attempt: str) -> int:
+    """Return how many of the newest payments bear a mark."""
+    newest = sandbox.control("objects/payments?limit=3")["items"]
+    return sum(payment["metadata"].get("attempt") == attempt for payment in newest)
