@@ -92,12 +92,32 @@ def put_back(shop: Shop, provider_subscription_id: str) -> bool:
             budgets.heed(shop, error)
             return _look_later(shop, provider_subscription_id)
         crash_point("end.put_back")
+        if _goes_on(shop, provider_subscription_id, noted_at=noted_at):
+            # A change was claimed while the cancellation was on its way, and has withdrawn it before it arrived.
+            _take_back(shop, provider_subscription_id)
+            return _look_later(shop, provider_subscription_id)
         # One that has ended meanwhile has nothing left to end.
         if not found.cancel_at_next_billing_date and found.status in ("active", "past_due"):
             return _look_later(shop, provider_subscription_id)
     with shop.store.write():
         plan_ends.delete_end(shop.store, provider_subscription_id)
     return True
+
+
+def _goes_on(shop: Shop, provider_subscription_id: str, *, noted_at: int) -> bool:
+    is_changing = attempts.get_live_of_subscription(shop.store, provider_subscription_id) is not None
+    return is_changing or plan_ends.has_paid_change_since(shop.store, provider_subscription_id, since=noted_at)
+
+
+def _take_back(shop: Shop, provider_subscription_id: str) -> None:
+    try:
+        _patch(shop, provider_subscription_id, ends=False)
+    except ProviderError as error:
+        budgets.heed(shop, error)
+        with shop.store.write():
+            bookkeeping.raise_alarm(
+                shop, "changed_plan_ends", object_id=provider_subscription_id, detail="it could not be taken back"
+            )
 
 
 def put_back_due(shop: Shop) -> int:

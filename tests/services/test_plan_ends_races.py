@@ -2,13 +2,15 @@
 
 from unittest.mock import patch
 
+import pytest
+
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.rules.quotes import QuotedMethod
 from encore.services import plan_changes, plan_ends
 from encore.services.plan_changes import NotQuoted
 from encore.services.shop import Shop
 from tests.services.test_plan_changes import paid
-from tests.services.test_plan_ends import ending, ends_there, let_the_worker_put_back
+from tests.services.test_plan_ends import PATCH, ending, ends_there, let_the_worker_put_back
 from tests.services.world import World
 
 
@@ -64,3 +66,29 @@ def test_a_second_click_does_not_end_what_the_first_has_paid_for(world: World) -
 
     assert paid(world, row) == [5000]
     assert not ends_there(world, row)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_change_claimed_while_the_end_is_on_its_way_back_lets_the_plan_go_on(world: World, is_answered: bool) -> None:
+    row = ending(world)
+    page = world.preview(row)
+    real = plan_ends._patch
+    put_back = []
+
+    def and_meanwhile(shop: Shop, name: str, *, ends: bool) -> ProviderSubscription:
+        if not ends or put_back:
+            return real(shop, name, ends=ends)
+        put_back.append(name)
+        assert world.confirm(page).state == "changed"
+        found = real(shop, name, ends=ends)
+        if not is_answered:
+            world.sandbox.fault(PATCH, "status:503")
+        return found
+
+    with patch.object(plan_ends, "_patch", and_meanwhile):
+        world.try_preview(row)
+    let_the_worker_put_back(world)
+
+    assert paid(world, row) == [5000]
+    assert ends_there(world, row) == (not is_answered)
+    assert [alarm["kind"] for alarm in world.rows("alarms")] == ([] if is_answered else ["changed_plan_ends"])
