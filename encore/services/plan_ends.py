@@ -6,7 +6,7 @@ to have it back is stored; the worker puts it back unless the change went throug
 
 from encore.crash_point import crash_point
 from encore.dodo.models import Subscription as ProviderSubscription
-from encore.errors import ProviderError
+from encore.errors import NotExecuted, ProviderError, RateLimited
 from encore.services import bookkeeping, budgets, subscriptions
 from encore.services.shop import Shop
 from encore.store import attempts, plan_ends
@@ -27,17 +27,27 @@ class NotWithdrawn(Exception):
 def set_end(shop: Shop, row: Subscription, *, ends: bool) -> bool:
     """End a subscription with its period, or take that back, because its buyer says so; False without an answer.
 
-    Both may be asked for as often as a buyer likes.
+    Both may be asked for as often as a buyer likes. An end that got no answer is set by the worker.
     """
+    name, now = row.provider_subscription_id, shop.now()
+    due_at = now + _PUT_BACK_AFTER_MS
     with shop.store.write():
         # The buyer's own word replaces whatever was to be put back.
-        plan_ends.delete_end(shop.store, row.provider_subscription_id)
+        plan_ends.delete_end(shop.store, name)
+        if ends:
+            plan_ends.insert_end(shop.store, name, now=now, due_at=due_at)
     try:
-        found = _patch(shop, row.provider_subscription_id, ends=ends)
+        found = _patch(shop, name, ends=ends)
     except ProviderError as error:
         budgets.heed(shop, error)
+        if isinstance(error, NotExecuted) and not isinstance(error, RateLimited):
+            # Asking again would change nothing.
+            with shop.store.write():
+                plan_ends.delete_end(shop.store, name, due_at=due_at)
         return False
     with shop.store.write():
+        # Only this wish: another tab may have withdrawn the end meanwhile, and is to put it back.
+        plan_ends.delete_end(shop.store, name, due_at=due_at)
         bookkeeping.record(shop, "subscription.end_set" if ends else "subscription.end_taken_back", id=row.id)
     return bool(found.cancel_at_next_billing_date) == ends
 

@@ -44,9 +44,13 @@ def mark_due(store: Store, provider_subscription_id: str, *, due_at: int) -> Non
     )
 
 
-def delete_end(store: Store, provider_subscription_id: str) -> None:
-    """Strike a cancellation off: it is back, or nothing is to be put back any more."""
-    store.run("DELETE FROM ends_to_put_back WHERE provider_subscription_id = :id", id=provider_subscription_id)
+def delete_end(store: Store, provider_subscription_id: str, *, due_at: int | None = None) -> None:
+    """Strike a cancellation off: it is back, or nothing is to be put back any more; `due_at`: only if due then."""
+    store.run(
+        "DELETE FROM ends_to_put_back WHERE provider_subscription_id = :id AND due_at = coalesce(:due_at, due_at)",
+        id=provider_subscription_id,
+        due_at=due_at,
+    )
 
 
 def has_paid_change_since(store: Store, provider_subscription_id: str, *, since: int) -> bool:

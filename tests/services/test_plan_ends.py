@@ -62,6 +62,29 @@ def test_without_an_answer_nothing_is_said_to_be_done(world: World) -> None:
     assert not ends_there(world, row)
 
 
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+def test_an_end_without_an_answer_is_set_by_the_worker(world: World, is_withdrawn: bool) -> None:
+    row = ending(world) if is_withdrawn else subscribe(world)
+    if is_withdrawn:
+        plan_ends.withdraw(world.shop, row.provider_subscription_id)
+    world.sandbox.fault(PATCH, "status:503")
+
+    assert not plan_ends.set_end(world.shop, row, ends=True)
+    let_the_worker_put_back(world)
+
+    assert ends_there(world, row)
+    assert world.rows("ends_to_put_back") == []
+
+
+def test_an_end_that_is_refused_is_not_asked_for_again(world: World) -> None:
+    row = subscribe(world)
+    world.sandbox.fault(PATCH, "status:422")
+
+    assert not plan_ends.set_end(world.shop, row, ends=True)
+
+    assert world.rows("ends_to_put_back") == []
+
+
 def test_the_price_of_a_change_leaves_the_end_as_it_is(world: World) -> None:
     row = ending(world)
 
