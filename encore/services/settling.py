@@ -9,8 +9,9 @@ from encore.rules.money import Money
 from encore.rules.plan_changes import thaw_change
 from encore.services import bookkeeping, fulfilment, refunds
 from encore.services.shop import Shop
-from encore.store import acceptances, attempts, checkouts, offer_instances, orders
+from encore.store import acceptances, attempts, checkouts, offer_instances, orders, plan_ends
 from encore.store import payments as payment_rows
+from encore.store import subscriptions as subscription_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.checkouts import Checkout
@@ -198,7 +199,18 @@ def keep_without_payment(shop: Shop, attempt: Attempt, acceptance: Acceptance, i
     if not bookkeeping.apply_event(shop, attempt, "success_kept", reason="nothing_due"):
         return
     fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=None)
+    _tell_if_it_ends(shop, attempt, instance)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
+
+
+def _tell_if_it_ends(shop: Shop, attempt: Attempt, instance: OfferInstance) -> None:
+    """Tell a person of a change that lets a plan go on, but succeeded only after its end had been put back."""
+    wish = thaw_change(instance.quote_json).wish
+    name = wish.subscription_id
+    row = subscription_rows.get_by_provider_id(shop.store, name)
+    is_to_go_on = wish.resumes and plan_ends.get_noted_at(shop.store, name) is None
+    if is_to_go_on and row is not None and row.cancels_at_period_end:
+        bookkeeping.raise_alarm(shop, "changed_plan_ends", object_id=name, detail=f"attempt {attempt.id}")
 
 
 def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, meaning: Keep) -> None:
@@ -208,6 +220,7 @@ def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment
     _settle_paid(shop, attempt, acceptance, payment, event="success_kept")
     if attempt.kind == "plan_change":
         fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=payment)
+        _tell_if_it_ends(shop, attempt, instance)
     else:
         fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())

@@ -9,7 +9,8 @@ from encore.rules.quotes import QuotedMethod
 from encore.services import plan_changes, plan_ends
 from encore.services.plan_changes import NotQuoted
 from encore.services.shop import Shop
-from tests.services.test_plan_changes import paid
+from encore.store import offer_instances
+from tests.services.test_plan_changes import paid, settle
 from tests.services.test_plan_ends import PATCH, ending, ends_there, let_the_worker_put_back
 from tests.services.world import World
 
@@ -92,3 +93,23 @@ def test_a_change_claimed_while_the_end_is_on_its_way_back_lets_the_plan_go_on(w
     assert paid(world, row) == [5000]
     assert ends_there(world, row) == (not is_answered)
     assert [alarm["kind"] for alarm in world.rows("alarms")] == ([] if is_answered else ["changed_plan_ends"])
+
+
+def test_a_person_is_told_of_a_change_that_succeeds_after_its_buyer_went_back(world: World) -> None:
+    row = ending(world)
+    world.sandbox.next_payment("requires_customer_action")
+    page = world.confirm(world.preview(row))
+    instance = offer_instances.get_instance(world.shop.store, page.quote_id)
+    assert instance is not None
+    plan_changes.give_up(world.shop, instance)
+    let_the_worker_put_back(world)
+    assert (ends_there(world, row), world.rows("alarms")) == (True, [])
+
+    settle(world)
+    world.poll()
+    world.look()
+
+    assert paid(world, row) == [5000]
+    assert [(alarm["kind"], alarm["object"]) for alarm in world.rows("alarms")] == [
+        ("changed_plan_ends", row.provider_subscription_id)
+    ]
