@@ -4,7 +4,9 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from string import punctuation
 from typing import Any
+from urllib.parse import quote
 
 TIMEOUT_S = 30.0
 
@@ -33,7 +35,8 @@ class Client:
 
     def wire(self, method: str, path: str, body: Any = None) -> Any:
         """Send a request as a shop would, and return the answer. Raises CommandError if it was refused or lost."""
-        return self._send(method, f"{self.url}/{path.lstrip('/')}", body)
+        # What a request line cannot carry, such as é or a space, is quoted; what means something in a path stays.
+        return self._send(method, f"{self.url}/{quote(path.lstrip('/'), safe=punctuation)}", body)
 
     def _call(self, method: str, route: str, body: Any) -> Any:
         return self._send(method, f"{self.url}/_sandbox/{route}", body)

@@ -30,11 +30,14 @@ def run_command(arguments: list[str]) -> int:
     options = command_parser().parse_args(arguments)
     try:
         answer = options.run(Client(options.url), options)
+        if answer is not None:
+            print(answer if isinstance(answer, str) else json.dumps(answer, indent=2, ensure_ascii=False), flush=True)
     except CommandError as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
-    if answer is not None:
-        print(answer if isinstance(answer, str) else json.dumps(answer, indent=2, ensure_ascii=False))
+    except BrokenPipeError:
+        # Whoever read along, such as head, has seen enough. Python would write the rest when it ends: nowhere, then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -130,13 +133,57 @@ def _fault_list(client: Client, options: Options) -> Any:
 
 
 def _fault_clear(client: Client, options: Options) -> Any:
-    client.delete(f"faults/{quote(options.id)}" if options.id else "faults")
+    client.delete(f"faults/{quote(options.id, safe='')}" if options.id else "faults")
     return client.get("faults")
 
 
 def _fail_next(client: Client, options: Options) -> Any:
     order = {"outcome": "failed", "error_code": options.code, "times": options.times}
     return client.post("payments", {**order, **_match(options)})
+
+
+def _charge_next(client: Client, options: Options) -> Any:
+    if options.clear:
+        client.delete("payments")
+        return client.get("payments")
+    return client.post("payments", {"outcome": options.outcome, "times": options.times, **_match(options)})
+
+
+def _rate(client: Client, options: Options) -> Any:
+    return client.post("rate", {"rate": options.tier}) if options.tier else client.get("rate")
+
+
+def _settle(client: Client, options: Options) -> Any:
+    field = "refund_id" if options.id.startswith("ref_") else "payment_id"
+    code = {"error_code": options.code} if options.code else {}
+    return client.post("settle", {field: options.id, "status": options.status, **code})
+
+
+def _refund(client: Client, options: Options) -> Any:
+    return client.post("refunds", {"payment_id": options.payment_id, **_part(options)})
+
+
+def _dispute(client: Client, options: Options) -> Any:
+    if options.outcome:
+        return client.post("disputes", {"dispute_id": options.id, "outcome": options.outcome})
+    return client.post("disputes", {"payment_id": options.id, **_part(options)})
+
+
+def _part(options: Options) -> Any:
+    part = {"amount": options.amount, "reason": options.reason}
+    return {name: value for name, value in part.items() if value is not None}
+
+
+def _renew(client: Client, options: Options) -> Any:
+    return client.post("renewals", {"subscription_id": options.subscription_id})
+
+
+def _portal(client: Client, options: Options) -> Any:
+    return client.wire("POST", f"customers/{quote(options.customer_id, safe='')}/customer-portal/session")["link"]
+
+
+def _endpoints(client: Client, options: Options) -> Any:
+    return client.post("endpoints", {"url": options.add}) if options.add else client.get("endpoints")
 
 
 def _match(options: Options) -> Any:
@@ -164,7 +211,7 @@ def _snapshot_restore(client: Client, options: Options) -> Any:
 
 
 def _snapshot_delete(client: Client, options: Options) -> Any:
-    client.delete(f"snapshots/{quote(options.name)}")
+    client.delete(f"snapshots/{quote(options.name, safe='')}")
     return client.get("snapshots")
 
 
@@ -172,12 +219,9 @@ def _scenario_load(client: Client, options: Options) -> Any:
     return client.post("scenarios", {"name": options.name})
 
 
-def _wire_get(client: Client, options: Options) -> Any:
-    return client.wire("GET", options.path)
-
-
-def _wire_post(client: Client, options: Options) -> Any:
-    return client.wire("POST", options.path, nested(options.set))
+def _wire(method: str) -> Command:
+    """Return the command that sends a request as a shop would, with a body if the command takes settings."""
+    return lambda client, options: client.wire(method, options.path, nested(options.set) if "set" in options else None)
 
 
 def _reading(route: str) -> Command:
@@ -205,9 +249,22 @@ def command_parser() -> argparse.ArgumentParser:
     fail = _add(commands, "fail-next", _fail_next, "decline the next charge")
     fail.add_argument("code", nargs="?", default="GENERIC_DECLINE", help="a card-decline code, such as EXPIRED_CARD")
     _add_match(fail)
+    charge = _add(
+        commands, "charge-next", _charge_next, "let the next charge end otherwise, or take back all such orders"
+    )
+    one = charge.add_mutually_exclusive_group(required=True)
+    one.add_argument("outcome", nargs="?", help="a payment status, such as requires_customer_action or processing")
+    one.add_argument("--clear", action="store_true", help="take back all that is ordered for next charges")
+    _add_match(charge)
+    _add_money(commands)
     deliveries = _add(commands, "deliveries", _deliveries, "list webhook deliveries, or send one again")
     deliveries.add_argument("--resend", metavar="ID", help="the webhook id (msg_..) to deliver anew")
+    endpoints = _add(commands, "endpoints", _endpoints, "list the addresses events go to, or add one")
+    endpoints.add_argument("--add", metavar="URL", help="such as http://127.0.0.1:5000/webhooks")
     _add(commands, "requests", _reading("requests"), "list the wire requests received, oldest first")
+    _add(commands, "not-implemented", _reading("not-implemented"), "list the requests no route answered")
+    rate = _add(commands, "rate", _rate, "read or set the rate limit")
+    rate.add_argument("tier", nargs="?", help="off, 0, 1 or 2")
     _add(commands, "state", _reading("state"), "show everything that is ordered, with counts")
     for name, help_text in (
         ("webhooks", "read or set how webhooks are delivered, such as delay_s=7200 hold=true"),
@@ -217,10 +274,11 @@ def command_parser() -> argparse.ArgumentParser:
         _add(commands, name, _settings(name), help_text).add_argument(
             "set", nargs="*", type=parse_setting, metavar="name=value"
         )
-    _add(commands, "get", _wire_get, "read from the wire as a shop would").add_argument("path", help="/payments")
-    sent = _add(commands, "post", _wire_post, "send to the wire as a shop would")
-    sent.add_argument("path", help="such as /checkouts")
-    sent.add_argument("set", nargs="*", type=parse_setting, metavar="name=value", help="customer.customer_id=cus_..")
+    for name in ("get", "delete", "post", "patch", "put"):
+        sent = _add(commands, name, _wire(name.upper()), f"send a {name.upper()} to the wire as a shop would")
+        sent.add_argument("path", help="such as /payments")
+        if name in ("post", "patch", "put"):
+            sent.add_argument("set", nargs="*", type=parse_setting, metavar="name=value", help="customer.email=..")
     _add(commands, "reset", _reset, "start over; where webhooks go stays")
     _add_snapshot(commands)
     _add_scenario(commands)
@@ -289,6 +347,23 @@ def _add_match(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--card", metavar="NUMBER", help="only for this card, by number or last four digits")
     parser.add_argument("--metadata", action="append", type=parse_setting, default=[], metavar="key=value",
                         help="only with this metadata")  # fmt: skip
+
+
+def _add_money(commands: Any) -> None:
+    settle = _add(commands, "settle", _settle, "finish a payment or a refund that waits")
+    settle.add_argument("id", help="of the payment (pay_..) or the refund (ref_..)")
+    settle.add_argument("status", help="such as succeeded or failed")
+    settle.add_argument("code", nargs="?", help="a card-decline code, for a payment that fails")
+    refund = _add(commands, "refund", _refund, "begin a refund elsewhere than in the shop")
+    refund.add_argument("payment_id")
+    dispute = _add(commands, "dispute", _dispute, "open a dispute of a payment, or end one")
+    dispute.add_argument("id", help="of the payment; with --outcome, of the dispute")
+    dispute.add_argument("--outcome", help="how the dispute ends, such as won or lost")
+    for parser in (refund, dispute):
+        parser.add_argument("--amount", type=int, help="in minor units; else the whole")
+        parser.add_argument("--reason")
+    _add(commands, "renew", _renew, "pay a subscription's next period now").add_argument("subscription_id")
+    _add(commands, "portal", _portal, "print a link to a customer's portal").add_argument("customer_id")
 
 
 def _add_snapshot(commands: Any) -> None:

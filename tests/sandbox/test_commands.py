@@ -16,6 +16,7 @@ from standardwebhooks.webhooks import Webhook
 
 from sandbox.control.scenarios import SCENARIOS
 from sandbox.core.event_types import EVENT_TYPES
+from sandbox.resources.payments import STATUSES as PAYMENT_STATUSES
 from tests.listener import SECRET, Listener
 from tests.sandbox_process import ROOT, SandboxProcess, wait_for
 
@@ -120,6 +121,64 @@ def test_fail_next_can_be_for_one_card(sandbox: SandboxProcess) -> None:
     assert sandbox.buy(card="5555555555554444")["error_code"] == "LOST_CARD"
 
 
+def test_next_charge_ends_as_ordered_until_that_is_taken_back(sandbox: SandboxProcess) -> None:
+    answer(sandbox, "charge-next", "processing", "--card", "4242")
+    payment = sandbox.buy()
+    answer(sandbox, "charge-next", "failed", "--times", "3")
+
+    assert answer(sandbox, "charge-next", "--clear") == {"items": []}
+    assert (payment["status"], sandbox.buy()["status"]) == ("processing", "succeeded")
+
+
+def test_payment_is_settled_refunded_and_disputed(sandbox: SandboxProcess) -> None:
+    answer(sandbox, "charge-next", "processing", "--times", "2")
+    lost, paid = sandbox.buy()["payment_id"], sandbox.buy()["payment_id"]
+    assert answer(sandbox, "settle", lost, "failed", "LOST_CARD")["error_code"] == "LOST_CARD"
+    assert answer(sandbox, "settle", paid, "succeeded")["status"] == "succeeded"
+
+    answer(sandbox, "switches", "refund_outcome=pending")
+    refund = answer(sandbox, "refund", paid, "--amount", "100", "--reason", "late")
+    dispute = answer(sandbox, "dispute", paid, "--amount", "200")
+
+    assert (refund["amount"], refund["reason"], refund["status"]) == (100, "late", "pending")
+    assert answer(sandbox, "settle", refund["refund_id"], "succeeded")["status"] == "succeeded"
+    assert dispute["amount"] == "200"
+    assert answer(sandbox, "dispute", dispute["dispute_id"], "--outcome", "won")["dispute_status"] == "dispute_won"
+
+
+def test_subscription_is_renewed_shown_in_the_portal_and_cancelled(sandbox: SandboxProcess) -> None:
+    made = answer(sandbox, "scenario", "load", "subscriber-mid-cycle")
+    subscription = f"/subscriptions/{made['subscription_id']}"
+
+    assert answer(sandbox, "renew", made["subscription_id"])["subscription_id"] == made["subscription_id"]
+    link = run(sandbox, "portal", made["customer_id"]).stdout
+    assert re.fullmatch(rf"{re.escape(sandbox.url)}/portal/session/\S+\n", link)
+    assert answer(sandbox, "patch", subscription, "status=cancelled")["status"] == "cancelled"
+    assert sandbox.get(subscription)["status"] == "cancelled"
+
+
+def test_rate_endpoints_and_what_is_not_implemented(sandbox: SandboxProcess) -> None:
+    added = answer(sandbox, "endpoints", "--add", "http://127.0.0.1:9/webhooks")
+    assert [one["id"] for one in answer(sandbox, "endpoints")["items"]] == [added["id"]]
+    assert run(sandbox, "delete", f"/webhooks/{added['id']}").returncode == 0
+    assert answer(sandbox, "endpoints") == {"items": []}
+
+    assert run(sandbox, "put", "/nowhere", "a=1").returncode == 1
+    assert "/nowhere" in json.dumps(answer(sandbox, "not-implemented"))
+
+    assert answer(sandbox, "rate", "1") == answer(sandbox, "rate") == {"rate": "1"}
+
+
+def test_reader_that_stops_reading_is_no_failure(sandbox: SandboxProcess) -> None:
+    command = [*PROGRAM, "state", "--url", sandbox.url]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+
+        assert (process.stderr.read(), process.wait(timeout=30)) == ("", 0)
+
+
 def test_delivery_is_resent(sandbox: SandboxProcess) -> None:
     with Listener() as shop:
         sandbox.webhooks(url=shop.url, secret=SECRET)
@@ -189,6 +248,16 @@ def test_cards_come_as_json_too(sandbox: SandboxProcess) -> None:
         (["scenario", "load", "nowhere"], f"sandbox: name: must be one of {', '.join(SCENARIOS)}\n"),
         (["get", "/payments/pay_no"], "sandbox: Payment not found\n"),
         (["post", "/customers", "a=1", "a.b=2"], "sandbox: a.b: a has a value already\n"),
+        (["get", "/payments/é"], "sandbox: Payment not found\n"),
+        (["charge-next", "nope"], f"sandbox: outcome: must be one of {', '.join(PAYMENT_STATUSES)}\n"),
+        (["rate", "9"], "sandbox: rate: must be off, 0, 1 or 2\n"),
+        (["settle", "pay_no", "failed"], "sandbox: payment_id: unknown payment\n"),
+        (["settle", "ref_no", "succeeded"], "sandbox: Refund not found\n"),
+        (["dispute", "dp_no", "--outcome", "won"], "sandbox: Dispute not found\n"),
+        (["renew", "sub_no"], "sandbox: Subscription not found\n"),
+        (["portal", "a/b"], "sandbox: Customer not found\n"),
+        (["endpoints", "--add", "ftp://x"], "sandbox: url: must be an http or https address\n"),
+        (["faults", "clear", "a/b"], "sandbox: Fault not found\n"),
         (["faults", "clear", "99"], "sandbox: Fault not found\n"),
         (["deliveries", "--resend", "msg_no"], "sandbox: again: unknown webhook id\n"),
         (["listen", "--forward-to", "ftp://x"], "sandbox: url: must be an http or https address\n"),
@@ -212,6 +281,9 @@ def test_refusal_is_one_sentence_and_status_1(sandbox: SandboxProcess, arguments
         ["faults", "add", "POST /checkouts"],
         ["webhooks", "delay"],
         ["listen", "--forward-to"],
+        ["charge-next"],
+        ["settle", "pay_1"],
+        ["refund", "pay_1", "--amount", "much"],
     ],
     ids=" ".join,
 )
