@@ -108,7 +108,7 @@ def start_over(twin: Twin, *, demo: bool | None = None) -> None:
 def deliveries_at_rest(twin: Twin) -> Iterator[None]:
     """Do the block between two deliveries: an event of the old world must not arrive in the new one.
 
-    A shop that hangs cannot hold the block up for long.
+    A shop that hangs cannot hold the block up for long; a delivery that ends after it is neither logged nor noted.
     """
     waited = twin.delivering.acquire(timeout=DELIVERY_WAIT_S)
     try:

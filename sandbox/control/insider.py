@@ -4,7 +4,9 @@ What they do goes through the routes like everything else, so that there is one 
 log, the key and the faults of the gateway are passed by.
 """
 
+import html
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from .demo import COURSE
 EMAIL = "lan@example.com"
 NAME = "Lan Nguyen"
 PAID_CARD = "4242424242424242"
+# What the hosted page's list of errors says (templates/_fields.html), with its tags.
+PAGE_ERRORS = re.compile(r'id="errors">.*?<ul>(.*?)</ul>', re.DOTALL)
 
 
 def post(twin: Twin, path: str, body: Any) -> Doc:
@@ -86,5 +90,12 @@ def _send(twin: Twin, method: str, path: str, body: bytes) -> Doc:
     except ValueError:
         made = {}
     if answer.status >= 400:
-        raise WireError(answer.status, made.get("code", "INVALID_REQUEST_BODY"), made.get("message", path))
+        message = made.get("message") or _page_errors(answer.body.decode()) or path
+        raise WireError(answer.status, made.get("code", "INVALID_REQUEST_BODY"), message)
     return made
+
+
+def _page_errors(page: str) -> str:
+    listed = PAGE_ERRORS.search(page)
+    items = re.findall(r"<li>(.*?)</li>", listed[1], re.DOTALL) if listed else []
+    return "; ".join(html.unescape(re.sub(r"<[^>]*>", "", item)) for item in items)

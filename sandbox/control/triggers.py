@@ -17,9 +17,23 @@ from .demo import BASIC, COURSE
 from .insider import EMAIL, NAME, buy, next_charge, post, switched
 from .subscription_triggers import lead_to, lead_to_dunning
 
-# What `set` gives to the objects themselves; every other path only changes what the body shows.
-MAKING = ("customer.email", "customer.name", "billing.country", "product_id", "quantity", "error_code", "reason",
-          "amount")  # fmt: skip
+# What `set` gives to the objects themselves, by what is made; every other path only changes what the body shows.
+BUYING = ("customer.email", "customer.name", "billing.country", "product_id", "quantity", "metadata.*")
+DECLINING = (*BUYING, "error_code")
+CLAIMING = (*BUYING, "amount", "reason")
+MAKING = {*DECLINING, *CLAIMING}
+# A noun or a whole type -> the paths that its maker reads; BUYING for those that are not named.
+TAKEN = {
+    "payment.failed": DECLINING,
+    "subscription.failed": DECLINING,
+    "subscription.on_hold": DECLINING,
+    "subscription.past_due": DECLINING,
+    "dunning": DECLINING,
+    "abandoned_checkout": DECLINING,
+    "refund": CLAIMING,
+    "dispute": CLAIMING,
+    "payout": ("amount",),
+}
 LICENSED = {
     "name": "Licensed font",
     "tax_category": "digital_products",
@@ -31,14 +45,15 @@ LICENSED = {
 def trigger(twin: Twin, event_type: str, settings: Doc) -> Doc:
     """Make what an event is about, with the event, and return `{type, webhook_id, kind, object_id}`.
 
-    `settings` has values by dotted path, of MAKING and `metadata.*` for the objects, else of the body. Raises
-    WireError if the type is unknown or a route refuses a value.
+    `settings` has values by dotted path, of MAKING for the objects, else of the body. Raises WireError if the type is
+    unknown, its maker does not read a path of MAKING, or a route or the hosted page refuses a value.
     """
     if event_type not in EVENT_TYPES:
         raise refuse_body("type", "unknown event type; python -m sandbox trigger --list names them")
-    read_decline(settings, "error_code")
     noun, _, name = event_type.partition(".")
-    making = {path: value for path, value in settings.items() if path in MAKING or path.startswith("metadata.")}
+    making = {path: value for path, value in settings.items() if _pattern(path) in MAKING}
+    _refuse_untaken(event_type, making)
+    read_decline(making, "error_code")
     with twin.store.write():
         last = twin.store.row("SELECT max(seq) AS seq FROM events")
         MAKERS[noun](twin, name, making)
@@ -50,6 +65,17 @@ def trigger(twin: Twin, event_type: str, settings: Doc) -> Doc:
         assert row is not None, f"{event_type} was not announced"
         _show(twin, row["webhook_id"], {path: value for path, value in settings.items() if path not in making})
     return {"type": event_type, "webhook_id": row["webhook_id"], "kind": row["kind"], "object_id": row["object_id"]}
+
+
+def _pattern(path: str) -> str:
+    return "metadata.*" if path.startswith("metadata.") else path
+
+
+def _refuse_untaken(event_type: str, making: Doc) -> None:
+    taken = TAKEN.get(event_type) or TAKEN.get(event_type.partition(".")[0], BUYING)
+    for path in making:
+        if _pattern(path) not in taken:
+            raise refuse_body(path, f"is not used by {event_type}, which takes {', '.join(taken)}")
 
 
 def _show(twin: Twin, webhook_id: str, changes: Doc) -> None:

@@ -69,7 +69,7 @@ def deliver_due(twin: Twin, sender: Sender) -> bool:
 
 
 def deliver(twin: Twin, event: Doc, sender: Sender) -> None:
-    """Make one try, and on success the ordered repetitions too; then note what comes next."""
+    """Make one try, and on success the ordered repetitions too; note what comes next with the last of them."""
     endpoint = find_endpoint(twin, event["endpoint_id"])
     if endpoint is None or endpoint["disabled"] or not endpoint["url"]:
         _note(twin, event, state="untargeted", due_at=event["due_at"])
@@ -77,18 +77,9 @@ def deliver(twin: Twin, event: Doc, sender: Sender) -> None:
     options = json.loads(event["options"])
     copies = max(event["copies"], 2 if options["newer_body"] else 1)
     _die_if_ordered(twin, "before_send")
-    result = _try_once(twin, event, endpoint, sender, number=event["tries"] + 1)
-    _die_if_ordered(twin, "after_send")
-    if result is None:
-        # A reset came between; the event went with its object.
-        return
-    if not result.is_success:
-        _note_failure(twin, event)
-        return
-    for copy in range(2, copies + 1):
-        number = event["tries"] + copy
-        _try_once(twin, event, endpoint, sender, number=number, newer=options["newer_body"])
-    _note(twin, event, state="delivered", due_at=event["due_at"])
+    for copy in range(1, copies + 1):
+        if not _try_once(twin, event, endpoint, sender, copy=copy, is_last=copy == copies):
+            return
 
 
 def sign(secrets: list[str], webhook_id: str, body: bytes, *, age_s: int = 0) -> dict[str, str]:
@@ -115,25 +106,44 @@ def _deliver_or_give_up(twin: Twin, event: Doc, sender: Sender) -> None:
         print(f"sandbox: gave up {event['type']} {event['webhook_id']}: {error!r}", flush=True)
         nothing = Delivery(event, url="", headers={}, body=b"null")
         with twin.store.write():
-            _log(twin, nothing, Result(error=repr(error)), number=event["tries"] + 1, at=wall_ms(), seconds=0)
-            _note(twin, event, state="dead", due_at=event["due_at"])
+            if _is_known(twin, event):
+                _log(twin, nothing, Result(error=repr(error)), number=event["tries"] + 1, at=wall_ms(), seconds=0)
+                _note(twin, event, state="dead", due_at=event["due_at"])
 
 
-def _try_once(
-    twin: Twin, event: Doc, endpoint: Doc, sender: Sender, *, number: int, newer: bool = False
-) -> Result | None:
+def _try_once(twin: Twin, event: Doc, endpoint: Doc, sender: Sender, *, copy: int, is_last: bool) -> bool:
+    """Send one copy, then log and note it; False if no other is to follow."""
     options = json.loads(event["options"])
-    body = envelope(twin, event, newer=newer)
+    body = envelope(twin, event, newer=copy > 1 and options["newer_body"])
     if body is None:
-        return None
+        # A reset came between; the event went with its object.
+        return False
     age_s = int(modes_of(twin)["old_timestamp_s"]) if options["old_timestamp"] else 0
     secrets = [_NOBODYS.webhook_secret()] if options["bad_signature"] else active_secrets(twin, endpoint)
     headers = {**endpoint["headers"], **sign(secrets, event["webhook_id"], body, age_s=age_s)}
     delivery = Delivery(event, endpoint["url"], headers, body)
     at, started = wall_ms(), time.monotonic()
     result = _send(delivery, sender)
-    _log(twin, delivery, result, number=number, at=at, seconds=time.monotonic() - started)
-    return result
+    seconds = time.monotonic() - started
+    if copy == 1:
+        _die_if_ordered(twin, "after_send")
+    is_failure = copy == 1 and not result.is_success
+    with twin.store.write():
+        if not _is_known(twin, event):
+            return False
+        _log(twin, delivery, result, number=event["tries"] + copy, at=at, seconds=seconds)
+        if is_failure:
+            _note_failure(twin, event)
+        elif is_last:
+            _note(twin, event, state="delivered", due_at=event["due_at"])
+    return not is_failure
+
+
+def _is_known(twin: Twin, event: Doc) -> bool:
+    """Whether the event is there still: a reset or a restore does not wait for a slow shop."""
+    ids = {"webhook_id": event["webhook_id"], "endpoint_id": event["endpoint_id"]}
+    sql = "SELECT 1 FROM events WHERE webhook_id = :webhook_id AND endpoint_id = :endpoint_id"
+    return twin.store.row(sql, **ids) is not None
 
 
 def _send(delivery: Delivery, sender: Sender) -> Result:

@@ -194,6 +194,45 @@ def test_bad_trigger_changes_nothing(sandbox: SandboxProcess, body: Any, field: 
     assert sandbox.control("state")["counts"]["payments"] == 0
 
 
+@pytest.mark.parametrize(
+    ("event_type", "path", "taken"),
+    [
+        ("payment.succeeded", "amount", "product_id"),
+        ("payment.succeeded", "error_code", "metadata.*"),
+        ("subscription.active", "reason", "quantity"),
+        ("license_key.created", "amount", "customer.email"),
+        ("dunning.started", "amount", "error_code"),
+        ("refund.succeeded", "error_code", "amount"),
+        ("payout.created", "metadata.order", "amount"),
+    ],
+)
+def test_what_a_trigger_would_not_use_is_refused_with_what_it_takes(
+    sandbox: SandboxProcess, event_type: str, path: str, taken: str
+) -> None:
+    refused = sandbox.call("POST", "/_sandbox/triggers", {"type": event_type, "set": {path: 500}})
+
+    assert refused.status_code == 422
+    before, _, named = refused.json()["message"].partition("which takes ")
+    assert before.startswith(f"{path}: is not used by {event_type}")
+    assert taken in named.split(", ")
+    assert path not in named.split(", ")
+    assert sandbox.control("deliveries")["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [("customer.email", "no address", "e-mail"), ("billing.country", "KP", "country")],
+)
+def test_trigger_says_why_the_hosted_page_refused(sandbox: SandboxProcess, path: str, value: str, said: str) -> None:
+    refused = sandbox.call("POST", "/_sandbox/triggers", {"type": "payment.succeeded", "set": {path: value}})
+
+    assert refused.status_code == 422
+    message = refused.json()["message"]
+    assert said in message.lower()
+    assert "/session/" not in message
+    assert "<" not in message
+
+
 def test_a_wrong_webhook_would_be_noticed(sandbox: SandboxProcess, listener: Listener) -> None:
     _, body = triggered(sandbox, listener, "payout.created", fee="many")
 

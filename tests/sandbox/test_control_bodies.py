@@ -35,7 +35,7 @@ BODIES: dict[str, list[dict[str, Any]]] = {
         },
         {"send": {"type": "payment.failed", "payment_id": "payments"}},
     ],
-    "triggers": [{"type": "payment.failed", "set": {"error_code": "LOST_CARD", "customer.name": "Lan", "reason": "x"}}],
+    "triggers": [{"type": "payment.failed", "set": {"error_code": "LOST_CARD", "customer.name": "Lan", "quantity": 2}}],
     "endpoints": [{"url": "http://127.0.0.1:9/", "description": "x", "filter_types": []}],
     "refunds": [{"payment_id": "payments", "amount": 1, "reason": "x"}],
     "disputes": [

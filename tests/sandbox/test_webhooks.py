@@ -1,11 +1,23 @@
 """Delivery: signed, in order, retried by the documented table on the sandbox clock."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from sandbox.control.demo import start_over
+from sandbox.control.snapshots import restore, save
+from sandbox.core.clock import Clock
+from sandbox.core.endpoints import set_first_endpoint
+from sandbox.core.events import emit, set_modes
+from sandbox.core.ids import Ids
+from sandbox.core.store import Store
+from sandbox.core.twin import Options, Twin
+from sandbox.resources import payouts
+from sandbox.webhooks.delivery import deliver
+from sandbox.webhooks.sender import Answer, Sender
 from tests.listener import SECRET, Listener
 from tests.sandbox_process import COURSE, SandboxProcess, wait_for
 
@@ -310,3 +322,49 @@ def test_unfinished_checkout_announces_nothing(sandbox: SandboxProcess, listener
     sandbox.post("/checkouts", {"product_cart": [{"product_id": COURSE, "quantity": 1}]})
 
     assert sandbox.control("deliveries") == {"items": [], "events": []}
+
+
+class SlowShop(Sender):
+    """A sender whose answers come after something else has happened."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__(timeout_s=10)
+        self._meanwhile = meanwhile
+
+    def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        answer = super().post(url, body, headers)
+        self._meanwhile()
+        return answer
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Iterator[Twin]:
+    """A sandbox without its process: only so can a test reset it in the middle of a delivery."""
+    store = Store(tmp_path / "sandbox.sqlite3")
+    yield Twin(store=store, clock=Clock(store), ids=Ids(), options=Options(public_url="http://sandbox.test"))
+    store.close()
+
+
+@pytest.mark.parametrize("status", [204, 500])
+@pytest.mark.parametrize("new_world", ["reset", "restore"])
+def test_delivery_that_ends_in_a_new_world_leaves_nothing_there(
+    twin: Twin, running_listener: Listener, monkeypatch: pytest.MonkeyPatch, new_world: str, status: int
+) -> None:
+    # Nothing stays open behind the test.
+    monkeypatch.setattr("sandbox.webhooks.sender.KEPT_S", 0)
+    running_listener.clear()
+    running_listener.status = status
+    set_first_endpoint(twin, {"url": running_listener.url, "secret": SECRET})
+    set_modes(twin, {"repeat": 3})
+    payout = payouts.create(twin)
+    save(twin, "before")
+    webhook_id = emit(twin, "payout.success", kind="payouts", object_id=payout["id"])
+    event = dict(twin.store.rows("SELECT * FROM events WHERE webhook_id = :webhook_id", webhook_id=webhook_id)[0])
+
+    shop = SlowShop(lambda: start_over(twin) if new_world == "reset" else restore(twin, "before"))
+    deliver(twin, event, shop)
+    shop.close_idle()
+
+    assert len(running_listener.arrivals) == 1
+    assert twin.store.rows("SELECT * FROM deliveries") == []
+    assert [row["tries"] for row in twin.store.rows("SELECT tries FROM events")] == [0] * (new_world == "restore")
