@@ -13,10 +13,10 @@ STATIC_TESTS := $(wildcard tests/test_architecture.py tests/test_templates.py te
 run: run-env
 	@exec $(BIN)/python app.py
 
-# Nine to ten minutes on two cores; the limit ends a run that hangs and leaves a slower machine some room.
+# Nearly ten minutes on two cores; the limit ends a run that hangs and leaves a slower or busy machine some room.
 test: test-env
 	@$(BIN)/python -m tests.browser_binary
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --time-limit 720 $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --time-limit 1000 $(ARGS)
 
 check: test-env
 	@$(BIN)/ruff check -q .
