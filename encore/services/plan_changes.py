@@ -440,7 +440,11 @@ def _is_still_possible(shop: Shop, shown: PlanQuote) -> bool:
     spent = attempts.get_quote_of_newest_change(
         shop.store, shown.wish.subscription_id, since=shop.now() - QUOTE_LIFE_MS
     )
-    return spent is None or thaw_change(spent).state != shown.state
+    if spent is None:
+        return True
+    newest = thaw_change(spent)
+    # A change for the next renewal leaves the plan as it is until then, and may have been called off.
+    return newest.is_scheduled or newest.state != shown.state
 
 
 def preview_again(
