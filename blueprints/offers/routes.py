@@ -7,6 +7,7 @@ from flask import Blueprint, Response, abort, request
 from encore.services import card_choice, charging, fallback, offers, return_page
 from encore.services.pages import OfferPage, OfferState
 
+from ..consent import Words, read_consent
 from ..errors import answer
 from ..security import limits
 from ..web import (
@@ -20,7 +21,6 @@ from ..web import (
     page_or_partial,
     wants_partial,
 )
-from .consent import read_consent
 
 bp = Blueprint("offers", __name__, url_prefix="/o/<instance_id>")
 bp.before_request(answer_unseen)
@@ -37,6 +37,11 @@ STATUS: dict[OfferState, int] = {
     "answered": 410,
     "limited": 429,
 }
+_WORDS = Words(
+    text="offers/consent.txt",
+    page="offers/_offer.html",
+    parts=("offers/_offer.html", "offers/consent.txt", "components/price.html"),
+)
 # Everything else an accept could name is decided by the row: a form that names it is refused, not ignored.
 _ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_again"})
 
@@ -81,7 +86,7 @@ def accept(instance_id: str) -> Response:
         instance_id,
         buyer_key=key,
         quote_hash=request.form.get("quote_hash", ""),
-        consent=read_consent(found),
+        consent=read_consent(found, _WORDS),
         buy_again=request.form.get("buy_again") == "yes",
     )
     if outcome in ("limited", "unavailable"):

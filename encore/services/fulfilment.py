@@ -278,15 +278,12 @@ def message_about_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str)
 
 
 def message_about_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: str) -> None:
-    """Queue a message about a yes that left no payment: what was not charged, and that the order is complete."""
+    """Queue a message about a yes that left no payment: what was not charged, and where it can be seen."""
     instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
     if instance is None or acceptance.amount is None:
         return
-    if instance.kind == "plan_change":
-        _message_about_change(shop, kind, acceptance, instance, dedup=dedup)
-        return
-    first = orders.get_order(shop.store, instance.source_ref)
-    if first is None:
+    place = _place_of(shop, instance)
+    if place is None:
         return
     product = catalogue.get_product(shop.store, acceptance.product_id)
     bookkeeping.tell_buyer(
@@ -300,35 +297,21 @@ def message_about_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: s
             amount=acceptance.amount,
             currency=str(acceptance.currency),
             card=None,
-            order_number=first.number,
-            url=order_url(shop, bookkeeping.order_ref(shop, first.id)),
+            order_number=place[0],
+            url=place[1],
             at=shop.now(),
         ),
     )
 
 
-def _message_about_change(
-    shop: Shop, kind: str, acceptance: Acceptance, instance: OfferInstance, *, dedup: str
-) -> None:
-    quote = thaw_change(instance.quote_json)
-    subscription = subscriptions.get_by_provider_id(shop.store, quote.wish.subscription_id)
-    product = catalogue.get_product(shop.store, acceptance.product_id)
-    bookkeeping.tell_buyer(
-        shop,
-        kind,
-        dedup=dedup,
-        customer_id=acceptance.customer_id,
-        language=instance.language,
-        facts=message_facts(
-            product_name=product.name if product else acceptance.product_id,
-            amount=quote.due.minor,
-            currency=quote.due.currency,
-            card=None,
-            order_number=None,
-            url=subscription_url(shop, subscription.id if subscription else ""),
-            at=shop.now(),
-        ),
-    )
+def _place_of(shop: Shop, instance: OfferInstance) -> tuple[int | None, str] | None:
+    """Return the order's number, if any, and the page that a yes to this instance is seen on."""
+    if instance.kind == "plan_change":
+        wish = thaw_change(instance.quote_json).wish
+        subscription = subscriptions.get_by_provider_id(shop.store, wish.subscription_id)
+        return None, subscription_url(shop, subscription.id if subscription else "")
+    first = orders.get_order(shop.store, instance.source_ref)
+    return (first.number, order_url(shop, bookkeeping.order_ref(shop, first.id))) if first else None
 
 
 def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> Order | None:

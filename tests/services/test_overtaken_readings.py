@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 from encore.services import accounts, subscriptions
 from tests.sandbox_process import PRO
-from tests.services.test_plan_changes import owned, subscribe, whole
+from tests.services.plans import owned, subscribe, whole
 from tests.services.world import World
 
 

@@ -5,10 +5,10 @@ from unittest.mock import patch
 import pytest
 
 from encore.services import plan_ends
-from encore.services.plan_changes import NotQuoted
+from encore.services.plan_quotes import NotQuoted
 from encore.store.subscriptions import Subscription
 from tests.sandbox_process import BASIC, PRO
-from tests.services.test_plan_changes import changes, owned, paid, settle, subscribe, whole
+from tests.services.plans import changes, owned, paid, settle, subscribe, whole
 from tests.services.world import DAY_S, World
 
 CHANGE_PLAN = "POST /subscriptions/{id}/change-plan"

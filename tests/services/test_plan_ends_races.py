@@ -6,11 +6,11 @@ import pytest
 
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.rules.quotes import QuotedMethod
-from encore.services import plan_changes, plan_ends
-from encore.services.plan_changes import NotQuoted
+from encore.services import plan_changes, plan_ends, plan_quotes
+from encore.services.plan_quotes import NotQuoted
 from encore.services.shop import Shop
 from encore.store import offer_instances
-from tests.services.test_plan_changes import paid, settle
+from tests.services.plans import paid, settle
 from tests.services.test_plan_ends import PATCH, ending, ends_there, let_the_worker_put_back
 from tests.services.world import World
 
@@ -18,14 +18,14 @@ from tests.services.world import World
 def test_another_tab_asks_a_price_while_a_change_lets_the_plan_go_on(world: World) -> None:
     row = ending(world)
     page = world.preview(row)
-    real = plan_changes._method_of
+    real = plan_quotes._method_of
 
     def and_meanwhile(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
-        with patch.object(plan_changes, "_method_of", real):
+        with patch.object(plan_quotes, "_method_of", real):
             assert world.confirm(page).state == "changed"
         return real(shop, current)
 
-    with patch.object(plan_changes, "_method_of", and_meanwhile):
+    with patch.object(plan_quotes, "_method_of", and_meanwhile):
         assert world.try_preview(row, "pro-plan", quantity=2) == NotQuoted("no_price")
     let_the_worker_put_back(world)
 
@@ -35,13 +35,13 @@ def test_another_tab_asks_a_price_while_a_change_lets_the_plan_go_on(world: Worl
 
 def test_the_buyer_takes_the_end_back_while_another_tab_asks_a_price(world: World) -> None:
     row = ending(world)
-    real = plan_changes._method_of
+    real = plan_quotes._method_of
 
     def and_meanwhile(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
         assert plan_ends.set_end(shop, row, ends=False)
         return real(shop, current)
 
-    with patch.object(plan_changes, "_method_of", and_meanwhile):
+    with patch.object(plan_quotes, "_method_of", and_meanwhile):
         assert world.try_preview(row) == NotQuoted("no_price")
     let_the_worker_put_back(world)
 

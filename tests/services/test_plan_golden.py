@@ -14,7 +14,7 @@ from encore.services import plan_pages, subscriptions
 from encore.store.subscriptions import Subscription
 from tests.sandbox.subscriptions import at, make_plan
 from tests.sandbox_process import BASIC, PRO
-from tests.services.test_plan_changes import paid, stand_still, usd, whole
+from tests.services.plans import paid, stand_still, usd, whole
 from tests.services.world import DAY_S, World
 
 PRORATED, FULL, DIFFERENCE, FREE, KEEP = (

@@ -26,6 +26,7 @@ from encore.services import (
     offers,
     plan_changes,
     plan_pages,
+    plan_quotes,
     poll,
     quoting,
     reconcile,
@@ -172,15 +173,15 @@ class World:
     def preview(self, row: Subscription, slug: str = "pro-plan", *, quantity: int | None = None) -> QuotePage:
         """Choose a plan on the plan page, which must be quoted."""
         result = self.try_preview(row, slug, quantity=quantity)
-        assert isinstance(result, plan_changes.Quoted), result
+        assert isinstance(result, plan_quotes.Quoted), result
         return self.quote(result.instance_id)
 
     def try_preview(
         self, row: Subscription, slug: str = "pro-plan", *, quantity: int | None = None
-    ) -> plan_changes.Quoted | plan_changes.NotQuoted:
+    ) -> plan_quotes.Quoted | plan_quotes.NotQuoted:
         """Choose a plan on the plan page."""
         product = catalogue.get_product(self.shop, slug)
-        return plan_changes.preview(
+        return plan_quotes.preview(
             self.shop,
             row,
             product_id=product.id if product else slug,
@@ -198,10 +199,10 @@ class World:
     def confirm(self, page: QuotePage) -> QuotePage:
         """Press the confirm button of a quote as it was shown; returns the page that follows."""
         result = self.try_confirm(page)
-        assert not isinstance(result, plan_changes.NotQuoted), result
-        return self.quote(result.instance_id if isinstance(result, plan_changes.Quoted) else page.quote_id)
+        assert not isinstance(result, plan_quotes.NotQuoted), result
+        return self.quote(result.instance_id if isinstance(result, plan_quotes.Quoted) else page.quote_id)
 
-    def try_confirm(self, page: QuotePage) -> plan_changes.Confirmed | plan_changes.Quoted | plan_changes.NotQuoted:
+    def try_confirm(self, page: QuotePage) -> plan_changes.Confirmed | plan_quotes.Quoted | plan_quotes.NotQuoted:
         """Press the confirm button of a quote as it was shown."""
         instance = offer_instances.get_instance(self.shop.store, page.quote_id)
         assert instance is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.store import Store, ledger
-from encore.store import audit as rows
+from encore.store.audit import refunds as rows
 from encore.store.ledger import Entry
 
 _Amount = tuple[int, str]

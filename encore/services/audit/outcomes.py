@@ -7,8 +7,8 @@ from encore.rules.quotes import QuoteUnreadable, thaw
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.services.consent import hosted_consent
 from encore.store import Row, Store, ledger
-from encore.store import audit as rows
-from encore.store.audit import BookedConsent, Tally
+from encore.store.audit import answers, orders
+from encore.store.audit.answers import BookedConsent, Tally
 
 # On this template the provider's own page had the words, so the consent has none.
 _HOSTED_TEMPLATE = hosted_consent("en").template
@@ -20,18 +20,18 @@ def check_orders(store: Store) -> Finding:
         "I3",
         (
             *breaches_of(
-                rows.list_charged_without_order(store),
+                orders.list_charged_without_order(store),
                 "is charged, but has no granted order for its paid attempt and kept payment.",
             ),
-            *breaches_of(rows.list_orders_without_charge(store), "is granted, but its acceptance is not charged."),
-            *breaches_of(rows.list_checkouts_unlike_order(store), "and its order do not agree on having been paid."),
+            *breaches_of(orders.list_orders_without_charge(store), "is granted, but its acceptance is not charged."),
+            *breaches_of(orders.list_checkouts_unlike_order(store), "and its order do not agree on having been paid."),
             *breaches_of(
-                rows.list_orders_unlike_refund(store), "is granted although refunded, or reversed although not."
+                orders.list_orders_unlike_refund(store), "is granted although refunded, or reversed although not."
             ),
-            *breaches_of(rows.list_orders_without_entitlement(store), "is granted, but gives no access."),
-            *breaches_of(rows.list_stray_entitlements(store), "does not give the access that stands for it."),
+            *breaches_of(orders.list_orders_without_entitlement(store), "is granted, but gives no access."),
+            *breaches_of(orders.list_stray_entitlements(store), "does not give the access that stands for it."),
             *breaches_of(
-                rows.list_access_unlike_subscription(store, statuses=STATUSES_WITH_ACCESS),
+                orders.list_access_unlike_subscription(store, statuses=STATUSES_WITH_ACCESS),
                 "gives other access than it stands for.",
             ),
         ),
@@ -40,8 +40,8 @@ def check_orders(store: Store) -> Finding:
 
 def check_outcomes(store: Store) -> Finding:
     """I6: every outcome is the one its attempts lead to, and no payment is kept after the buyer's no."""
-    unfit = [Breach((tally.id,), _unfit(tally)) for tally in rows.list_unfit_outcomes(store)]
-    kept = breaches_of(rows.list_kept_after_no(store), "was kept although the buyer's no came first.")
+    unfit = [Breach((tally.id,), _unfit(tally)) for tally in answers.list_unfit_outcomes(store)]
+    kept = breaches_of(answers.list_kept_after_no(store), "was kept although the buyer's no came first.")
     return Finding("I6", (*unfit, *kept))
 
 
@@ -52,10 +52,10 @@ def _unfit(tally: Tally) -> str:
 
 def check_declines(store: Store) -> Finding:
     """I7: one open yes a customer and product; after a no only the funnel's own cheaper downsell, once."""
-    double = breaches_of(rows.list_double_yeses(store), "has more than one open yes to one product.")
+    double = breaches_of(answers.list_double_yeses(store), "has more than one open yes to one product.")
     downsells: set[str] = set()
     again = []
-    for offer in rows.list_offers_after_no(store):
+    for offer in answers.list_offers_after_no(store):
         if _is_cheaper_downsell(offer) and offer["declined_id"] not in downsells:
             downsells.add(offer["declined_id"])
         else:
@@ -77,7 +77,7 @@ def check_consents(store: Store) -> Finding:
     """I12: each yes has its consent; what was kept for it is what was agreed to, or goes back."""
     less = _noted_as_less(store)
     breaches = []
-    for consent in rows.list_consents(store):
+    for consent in answers.list_consents(store):
         fault = _fault_of(consent, less=less)
         if fault is not None:
             objects = (consent.id, consent.payment_id) if consent.payment_id else (consent.id,)

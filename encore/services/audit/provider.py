@@ -16,9 +16,9 @@ from encore.services import budgets
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.services.shop import Shop
 from encore.store import Store, acceptances, attempts, checkouts
-from encore.store import audit as rows
 from encore.store.attempts import Attempt
-from encore.store.audit import BookedPayment
+from encore.store.audit import payments as rows
+from encore.store.audit.payments import BookedPayment
 
 # As far back as the nightly sweep looks: what is older was compared on every day of five weeks.
 _BACK_MS = 35 * 24 * 3_600_000

@@ -2,13 +2,13 @@
 
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.store import Store, guards
-from encore.store import audit as rows
+from encore.store.audit import answers, upkeep
 from encore.store.snapshot import Damaged
 
 
 def check_delays(store: Store, *, now: int, quarantine_s: float) -> Finding:
     """I5: nothing waits longer than its recovery takes. `now` is epoch milliseconds, `quarantine_s` the setting."""
-    overdue = rows.list_overdue(store, now=now, quarantine_ms=int(quarantine_s * 1000))
+    overdue = upkeep.list_overdue(store, now=now, quarantine_ms=int(quarantine_s * 1000))
     return Finding("I5", tuple(Breach((name,), f"{name} is overdue ({what}).") for name, what in overdue))
 
 
@@ -17,11 +17,11 @@ def check_messages(store: Store) -> Finding:
     return Finding(
         "I14",
         (
-            *breaches_of(rows.list_stuck_messages(store), "waits to be sent, but has no next try."),
-            *breaches_of(rows.list_repeated_messages(store), "was sent again without a recorded interruption."),
-            *breaches_of(rows.list_orders_without_receipt(store), "has no receipt."),
-            *breaches_of(rows.list_returns_without_message(store), "went back, but its customer was not told."),
-            *breaches_of(rows.list_silent_alarms(store), "is an alarm that the owner was not told of."),
+            *breaches_of(upkeep.list_stuck_messages(store), "waits to be sent, but has no next try."),
+            *breaches_of(upkeep.list_repeated_messages(store), "was sent again without a recorded interruption."),
+            *breaches_of(upkeep.list_orders_without_receipt(store), "has no receipt."),
+            *breaches_of(upkeep.list_returns_without_message(store), "went back, but its customer was not told."),
+            *breaches_of(upkeep.list_silent_alarms(store), "is an alarm that the owner was not told of."),
         ),
     )
 
@@ -46,4 +46,4 @@ def check_guards(store: Store) -> Finding:
     missing = [
         Breach((name,), f"The unique index {name} is missing or changed.") for name in guards.list_wrong_guards(store)
     ]
-    return Finding("I20", (*missing, *breaches_of(rows.list_doubly_live(store), "has more than one live attempt.")))
+    return Finding("I20", (*missing, *breaches_of(answers.list_doubly_live(store), "has more than one live attempt.")))

@@ -12,8 +12,8 @@ from typing import Any
 
 from encore.services.audit.report import Breach, Finding, breaches_of
 from encore.store import Store, attempts, webhook_events
-from encore.store import audit as rows
 from encore.store.attempts import Attempt
+from encore.store.audit import answers as rows
 
 # The send window is 8 s; the rest is for the bytes to travel and be read.
 _SEND_WINDOW_MS = 10_000

@@ -1,0 +1,320 @@
+"""The price of a change of plan: asked of the provider, stored as a quote, and only then shown.
+
+Nothing changes here; `plan_changes` makes the change that a quote shows.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from encore.dodo.models import Subscription as ProviderSubscription
+from encore.errors import NotExecuted, ProviderError
+from encore.ids import new_id
+from encore.rules.methods import SavedMethod
+from encore.rules.plan_changes import (
+    AT_RENEWAL,
+    MAX_SEATS,
+    MODE_AT_RENEWAL,
+    NOW,
+    QUOTE_LIFE_MS,
+    PlanQuote,
+    Wish,
+    change_hash,
+    freeze_change,
+    thaw_change,
+)
+from encore.rules.plan_groups import PlanGroup
+from encore.rules.quotes import QuotedMethod
+from encore.services import bookkeeping, budgets, plan_ends, plan_groups, quoting, subscriptions
+from encore.services.kinds import plan_change
+from encore.services.kinds.plan_change import addons_of
+from encore.services.shop import Shop
+from encore.store import attempts, catalogue, offer_instances
+from encore.store.offer_instances import OfferInstance
+from encore.store.subscriptions import Subscription
+
+# What a buyer's own change is booked under; no offer of the merchant can be called so.
+OWN_CHANGE = "@plan_change"
+PREVIEW_S = 8.0
+_NOT_BEFORE_RENEWAL_MS = 10 * 60_000
+
+Refusal = Literal[
+    "not_a_plan",
+    "same_plan",
+    "bad_quantity",
+    "bad_time",
+    "archived",
+    "on_hold",
+    "paused",
+    "ended",
+    "on_demand",
+    "usage_based",
+    "pending_change",
+    "scheduled_change",
+    "ending",
+    "no_price",
+]
+# What the provider calls each; anything else is "the price cannot be shown".
+_REFUSALS: dict[str, Refusal] = {
+    "PENDING_PLAN_CHANGE_EXISTS": "pending_change",
+    "PREVIOUS_PAYMENT_PENDING": "pending_change",
+    "SCHEDULED_PLAN_CHANGE_EXISTS": "scheduled_change",
+    "PLAN_CHANGE_NOT_ALLOWED_FOR_SCHEDULED_CANCELLATION": "ending",
+    "INACTIVE_SUBSCRIPTION_PLAN_CHANGE_NOT_SUPPORTED": "ended",
+    "SUBSCRIPTION_INACTIVE": "ended",
+    "SUBSCRIPTION_EXPIRED": "ended",
+    "ON_DEMAND_PLAN_CHANGE_NOT_SUPPORTED": "on_demand",
+    "UNSUPPORTED_ACTION": "usage_based",
+    "PRODUCT_IS_DELETED": "archived",
+}
+_REFUSALS_OF_STATUS: dict[str, Refusal] = {
+    "on_hold": "on_hold",
+    "paused": "paused",
+    "pending": "pending_change",
+    "cancelled": "ended",
+    "failed": "ended",
+    "expired": "ended",
+}
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A quote is stored and may be shown; `is_moved`: it stands for another one that no longer holds."""
+
+    instance_id: str
+    is_moved: bool = False
+
+
+@dataclass(frozen=True)
+class NotQuoted:
+    """There is no price to show, so nothing can be changed, and why."""
+
+    reason: Refusal
+
+
+class Refused(Exception):
+    def __init__(self, reason: Refusal) -> None:
+        self.reason: Refusal = reason
+
+
+def preview(
+    shop: Shop,
+    subscription: Subscription,
+    *,
+    product_id: str,
+    quantity: int | None,
+    buyer_key: str,
+    language: str,
+) -> Quoted | NotQuoted:
+    """Ask what a change would cost and store the quote; nothing changes until it is confirmed.
+
+    `quantity` None keeps the subscription's own; add-ons are kept. A way down is quoted twice: at the renewal, and now
+    with its credit; the one the merchant prefers is returned, the other stands beside it.
+    """
+    try:
+        current = read_now(shop, subscription)
+        wishes = _wishes(shop, current, product_id=product_id, quantity=quantity)
+        method = _method_of(shop, current)
+        with _kept_running(shop, current, wishes[0]) as running:
+            quotes = _ask_all(shop, running, wishes, method=method)
+    except Refused as refused:
+        return NotQuoted(refused.reason)
+    return store_quotes(shop, subscription, quotes, buyer_key=buyer_key, language=language)
+
+
+def preview_again(
+    shop: Shop, instance: OfferInstance, subscription: Subscription, *, buyer_key: str, language: str
+) -> Quoted | NotQuoted:
+    """Ask anew what the change of a quote costs, because its buyer asks: it has run out, or did not go through."""
+    wish = thaw_change(instance.quote_json).wish
+    return preview(
+        shop,
+        subscription,
+        product_id=wish.product_id,
+        quantity=wish.quantity,
+        buyer_key=buyer_key,
+        language=language,
+    )
+
+
+@contextmanager
+def _kept_running(shop: Shop, current: ProviderSubscription, wish: Wish) -> Iterator[ProviderSubscription]:
+    """Let a subscription that is set to end go on inside: the provider tells no price for one that ends."""
+    if not wish.resumes:
+        yield current
+        return
+    running = withdraw_end(shop, current)
+    try:
+        yield running
+    finally:
+        plan_ends.put_back(shop, current.subscription_id)
+
+
+def withdraw_end(shop: Shop, current: ProviderSubscription) -> ProviderSubscription:
+    # So near to its end it might be renewed, and charged, before the end is put back.
+    if current.next_billing_at is None or current.next_billing_at - shop.now() < _NOT_BEFORE_RENEWAL_MS:
+        raise Refused("ending")
+    try:
+        return plan_ends.withdraw(shop, current.subscription_id)
+    except plan_ends.NotWithdrawn as moved:
+        is_changing = attempts.get_live_of_subscription(shop.store, current.subscription_id) is not None
+        raise Refused("pending_change" if is_changing else "no_price") from moved
+    except ProviderError as error:
+        budgets.heed(shop, error)
+        plan_ends.put_back(shop, current.subscription_id)
+        raise Refused("no_price") from error
+
+
+def _ask_all(
+    shop: Shop, current: ProviderSubscription, wishes: list[Wish], *, method: QuotedMethod | None
+) -> list[PlanQuote]:
+    """Return the quotes of the wishes that have one; raises what the first was refused for if none has."""
+    quotes: list[PlanQuote] = []
+    refusal: Refused | None = None
+    for wish in wishes:
+        try:
+            quotes.append(ask(shop, current, wish, method=method))
+        except Refused as refused:
+            refusal = refusal or refused
+    if refusal is not None and not quotes:
+        raise refusal
+    return quotes
+
+
+def read_now(shop: Shop, subscription: Subscription) -> ProviderSubscription:
+    """Read the subscription as it is now, and refuse what cannot be changed."""
+    _take_call(shop)
+    budget = shop.dodo.budget(PREVIEW_S)
+    asked_at = shop.now()
+    try:
+        current = shop.dodo.subscriptions.get(subscription.provider_subscription_id, budget=budget)
+    except ProviderError as error:
+        budgets.heed(shop, error)
+        raise Refused("no_price") from error
+    subscriptions.settle_subscription(shop, current, asked_at=asked_at)
+    if current.on_demand:
+        raise Refused("on_demand")
+    if current.status in _REFUSALS_OF_STATUS:
+        raise Refused(_REFUSALS_OF_STATUS[current.status])
+    if attempts.get_live_of_subscription(shop.store, current.subscription_id) is not None:
+        raise Refused("pending_change")
+    if current.scheduled_change is not None:
+        raise Refused("scheduled_change")
+    return current
+
+
+def _take_call(shop: Shop) -> None:
+    if not budgets.take_soon(shop, "status"):
+        raise Refused("no_price")
+
+
+def _wishes(shop: Shop, current: ProviderSubscription, *, product_id: str, quantity: int | None) -> list[Wish]:
+    group = plan_groups.group_of(shop, current.product_id)
+    direction = group.direction(current.product_id, product_id) if group else None
+    if group is None or direction is None:
+        raise Refused("not_a_plan")
+    demand_sold(shop, product_id)
+    before = current.quantity or 1
+    wanted = before if quantity is None else quantity
+    if not 1 <= wanted <= MAX_SEATS:
+        raise Refused("bad_quantity")
+    if direction == "same":
+        if wanted == before:
+            raise Refused("same_plan")
+        direction = "up" if wanted > before else "down"
+    now = Wish(
+        subscription_id=current.subscription_id,
+        product_id=product_id,
+        quantity=wanted,
+        addons=addons_of(current.addons),
+        mode=group.upgrade_mode if direction == "up" else group.downgrade_mode,
+        when=NOW,
+        resumes=plan_ends.is_to_end(shop, current),
+    )
+    return [now] if direction == "up" else _ways_down(group, now)
+
+
+def demand_sold(shop: Shop, product_id: str) -> None:
+    product = catalogue.get_product(shop.store, product_id)
+    if product is None:
+        raise Refused("not_a_plan")
+    if product.archived_at is not None:
+        raise Refused("archived")
+
+
+def _ways_down(group: PlanGroup, now: Wish) -> list[Wish]:
+    later = replace(now, mode=MODE_AT_RENEWAL, when=AT_RENEWAL)
+    return [later, now] if group.downgrade_when == AT_RENEWAL else [now, later]
+
+
+def _method_of(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
+    """Return the saved method that pays for the subscription, as far as the provider lists it."""
+    customer_id = current.customer.customer_id
+    kept = _pays(current, quoting.recent_methods(shop, customer_id))
+    if kept is not None:
+        return kept
+    # A card that was just given is in no list we have read before.
+    return _pays(current, quoting.methods_or_none(shop, customer_id, budget=shop.dodo.budget(PREVIEW_S)))
+
+
+def _pays(current: ProviderSubscription, methods: list[SavedMethod] | None) -> QuotedMethod | None:
+    return next((m.as_quoted() for m in methods or () if m.payment_method_id == current.payment_method_id), None)
+
+
+def ask(shop: Shop, current: ProviderSubscription, wish: Wish, *, method: QuotedMethod | None) -> PlanQuote:
+    _take_call(shop)
+    try:
+        answer = shop.dodo.subscriptions.preview_change(
+            wish.subscription_id, plan_change.change_request(wish), budget=shop.dodo.budget(PREVIEW_S)
+        )
+        return plan_change.read_quote(answer, current, wish, method=method, now=shop.now())
+    except NotExecuted as refusal:
+        budgets.heed(shop, refusal)
+        raise Refused(_REFUSALS.get(refusal.code, "no_price")) from refusal
+    except ProviderError as error:
+        raise Refused("no_price") from error
+
+
+def store_quotes(
+    shop: Shop,
+    subscription: Subscription,
+    quotes: list[PlanQuote],
+    *,
+    buyer_key: str,
+    language: str,
+    moved_from: str | None = None,
+) -> Quoted:
+    now = shop.now()
+    ids = [new_id("quo") for _ in quotes]
+    with shop.store.write():
+        for number, (instance_id, quote) in enumerate(zip(ids, quotes, strict=True)):
+            offer_instances.insert_instance(
+                shop.store,
+                OfferInstance(
+                    id=instance_id,
+                    offer_id=OWN_CHANGE,
+                    offer_version=0,
+                    funnel_id="",
+                    funnel_version=0,
+                    step_key="",
+                    placement="account",
+                    source_ref=instance_id,
+                    buyer_key=buyer_key,
+                    customer_id=subscription.customer_id,
+                    product_id=quote.wish.product_id,
+                    language=language,
+                    quote_json=freeze_change(quote),
+                    quote_hash=change_hash(quote),
+                    moved_from_json=moved_from if number == 0 else None,
+                    no_method_reason=None,
+                    created_at=now,
+                    expires_at=now + QUOTE_LIFE_MS,
+                    answered_at=None,
+                    state="shown",
+                    kind="plan_change",
+                    alternative_id=ids[1 - number] if len(ids) > 1 else None,
+                ),
+            )
+        bookkeeping.record(shop, "plan_change.quoted", instance_id=ids[0], subscription_id=subscription.id)
+    return Quoted(ids[0], is_moved=moved_from is not None)
