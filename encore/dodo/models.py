@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
+from msgspec.json import Decoder
 
 # No sale is larger, and what a page adds up from a few of them is still an integer every reader carries exactly.
 _LARGEST = 10**15
@@ -457,3 +458,8 @@ class RefundPage(Struct, frozen=True, kw_only=True):
 
 class SubscriptionPage(Struct, frozen=True, kw_only=True):
     items: list[Subscription]
+
+# msgspec reads the types of a struct when one is first made, and two threads that do so at once can end the process
+# (msgspec 0.22): here all are read, before there is a second thread.
+for _model in [model for model in list(globals().values()) if isinstance(model, type) and issubclass(model, Struct)]:
+    Decoder(_model)

@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 # Two reads side by side before a claim: together they may hold the buyer for this long (charging.md, section 1).
 _RECHECK_S = 4.0
+# Made once, before there is a second thread: see the end of `encore.dodo.models`.
+_METHODS = msgspec.json.Decoder(list[SavedMethod])
 
 
 def aside(shop: Shop, call: Callable[[], T]) -> "Future[T]":
@@ -83,13 +85,13 @@ def recent_methods(shop: Shop, customer_id: str) -> list[SavedMethod] | None:
     kept = customers.get_saved_methods(shop.store, customer_id)
     if kept is None or not 0 <= shop.now() - kept.read_at <= QUOTE_FRESH_MS:
         return None
-    return msgspec.json.decode(kept.methods_json, type=list[SavedMethod])
+    return _METHODS.decode(kept.methods_json)
 
 
 def known_method(shop: Shop, customer_id: str, payment_method_id: str | None) -> QuotedMethod | None:
     """Return a saved method as it was last listed, however long ago, for showing only; None if it never was."""
     kept = customers.get_saved_methods(shop.store, customer_id)
-    listed = msgspec.json.decode(kept.methods_json, type=list[SavedMethod]) if kept else []
+    listed = _METHODS.decode(kept.methods_json) if kept else []
     return next((m.as_quoted() for m in listed if m.payment_method_id == payment_method_id), None)
 
 
