@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ from encore.settings import load_settings
 from encore.store import Store, open_store, schema
 from encore.tokens import make_link_token
 from encore.web_server import web_command
-from tests.sandbox_process import ROOT, SandboxProcess, start_sandbox, wait_for
+from tests import nursery
+from tests.nursery import Child
+from tests.sandbox_process import SandboxProcess, start_sandbox, wait_for
 
 # What 13 s, 15 min and 8 s are in a test, where nobody waits for real minutes (proof.md, section 1).
 QUICK = {
@@ -47,8 +48,8 @@ class Installation:
     port: int
     sandbox: SandboxProcess
     env: dict[str, str]
-    web: subprocess.Popen[bytes] | None = None
-    worker: subprocess.Popen[bytes] | None = None
+    web: Child | subprocess.Popen[bytes] | None = None
+    worker: Child | None = None
     _stores: list[Store] = field(default_factory=list)
 
     @property
@@ -66,13 +67,13 @@ class Installation:
     def start_web(self, *, app: str = "app", processes: int = 1, **env: str) -> None:
         """Start the web process and wait until it answers; `app` is the module of its composition root."""
         # One process is started sooner; whoever is about two of them starts two.
-        command = web_command(f"{app}:create_app", self.port, processes=processes)
+        _, _, *command = web_command(f"{app}:create_app", self.port, processes=processes)
         self.web = self._spawn(command, env, log="web.log")
         wait_for(self.answers, limit_s=20, what="the web process")
 
     def start_worker(self, *, app: str = "app", **env: str) -> None:
         """Start the worker and wait until it has registered, or has met a crash point on the way."""
-        worker = self._spawn([sys.executable, "-m", "flask", "--app", app, "worker"], env, log="worker.log")
+        worker = self._spawn(["flask", "--app", app, "worker"], env, log="worker.log")
         self.worker = worker
         registered = "SELECT id FROM processes WHERE kind = 'worker' AND pid = :pid"
         wait_for(
@@ -83,14 +84,12 @@ class Installation:
 
     def flask(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        command = [sys.executable, "-m", "flask", "--app", "app", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env={**self.env, **env}, capture_output=True, text=True, timeout=60, check=False
-        )
+        command = ["flask", "--app", "app", *arguments]
+        return nursery.run(*command, env={**self.env, **env}, timeout=60)
 
     def kill(self, name: str) -> None:
         """kill -9 `web` or `worker`, its children too."""
-        process: subprocess.Popen[bytes] | None = getattr(self, name)
+        process: Child | subprocess.Popen[bytes] | None = getattr(self, name)
         if process is not None:
             # One that met its crash point is gone already, its group with it.
             with suppress(ProcessLookupError):
@@ -137,11 +136,8 @@ class Installation:
         )
         return f"/account/sign-in/link/{make_link_token(load_settings(self.env).secret_keys, row['id'])}"
 
-    def _spawn(self, command: list[str], env: dict[str, str], *, log: str) -> subprocess.Popen[bytes]:
-        with (self.folder / log).open("ab") as sink:
-            return subprocess.Popen(
-                command, cwd=ROOT, env={**self.env, **env}, stdout=sink, stderr=sink, start_new_session=True
-            )
+    def _spawn(self, command: list[str], env: dict[str, str], *, log: str) -> Child:
+        return nursery.start(*command, env={**self.env, **env}, log=self.folder / log)
 
 
 @dataclass

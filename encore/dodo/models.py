@@ -459,6 +459,7 @@ class RefundPage(Struct, frozen=True, kw_only=True):
 class SubscriptionPage(Struct, frozen=True, kw_only=True):
     items: list[Subscription]
 
+
 # msgspec reads the types of a struct when one is first made, and two threads that do so at once can end the process
 # (msgspec 0.22): here all are read, before there is a second thread.
 for _model in [model for model in list(globals().values()) if isinstance(model, type) and issubclass(model, Struct)]:
