@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from encore.i18n import format_moment, format_money, method_label, words
+from encore.i18n import format_day, format_moment, format_money, method_label, words
 
 # A checkout keeps templates beside the package; an installed one holds them inside.
 _HERE = Path(__file__).parent
@@ -18,7 +18,8 @@ def render_mail(kind: str, language: str, *, zone: str = "UTC", **facts: Any) ->
 
     `kind` is receipt, outcome_paid, outcome_not_charged, outcome_returned, refund_done, plan_changed, plan_scheduled,
     plan_not_changed or plan_now, with the facts shop_name, product_name, amount (Money), card (QuotedMethod or None),
-    order_number (int or None), order_url and at (epoch milliseconds); sign_in, with shop_name and url; or alarm, with
+    order_number (int or None), order_url and at (epoch milliseconds); trial_started, with those and trial_ends_at and
+    price_after (Money or None); sign_in, with shop_name and url; or alarm, with
     shop_name, alarm, object, detail and at. Raises jinja2.UndefinedError if a fact is missing: a message without its
     facts must not leave.
     """
@@ -44,5 +45,6 @@ def _environment(language: str, zone: str) -> Environment:
     environment.install_gettext_callables(catalogue.gettext, catalogue.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.filters["money"] = lambda amount: format_money(amount, language)
     environment.filters["card"] = lambda method: method_label(method, language)
+    environment.filters["day"] = lambda at: format_day(at, language, zone=zone)
     environment.filters["moment"] = lambda at: format_moment(at, language, zone=zone)
     return environment

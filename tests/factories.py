@@ -107,6 +107,7 @@ def _product(shop: Shop, product_id: str, position: int, *, name: str, slug: str
         interval_count=None,
         interval_unit=None,
         trial_days=0,
+        trial_minor=0,
         pay_what_you_want=0,
         archived_at=None,
         synced_at=shop.now(),

@@ -327,6 +327,8 @@ class Subscription(Struct, frozen=True, kw_only=True):
     cancel_at_next_billing_date: bool | None = None
     on_demand: bool | None = None
     trial_period_days: Count | None = None
+    trial_amount: Amount | None = None
+    billing: Billing | None = None
     discounts: list[Any] | None = None
     discount_id: str | None = None
     scheduled_change: ScheduledChange | None = None
@@ -337,6 +339,11 @@ class Subscription(Struct, frozen=True, kw_only=True):
     @property
     def created_at(self) -> int | None:
         return None if self.created is None else epoch_ms(self.created)
+
+    def mark(self, name: str) -> str | None:
+        """Return a metadata value of ours if it is text; anyone may write metadata, so it proves nothing."""
+        value = (self.metadata or {}).get(name)
+        return value if isinstance(value, str) else None
 
     @property
     def previous_billing_at(self) -> int | None:

@@ -74,13 +74,19 @@ class Subscriptions:
         return self._client.patch(path_of("/subscriptions/{}", subscription_id), body, Subscription, budget=budget)
 
     def list_all(
-        self, *, customer_id: str | None = None, created_at_gte: int | None = None, budget: Budget
+        self,
+        *,
+        customer_id: str | None = None,
+        product_id: str | None = None,
+        created_at_gte: int | None = None,
+        budget: Budget,
     ) -> Look[Subscription]:
         """Look at all subscriptions that match; `created_at_gte` is epoch milliseconds."""
 
         def read_page(page_number: int, page_size: int) -> list[Subscription]:
             query = {
                 "customer_id": customer_id,
+                "product_id": product_id,
                 "created_at_gte": None if created_at_gte is None else rfc3339(created_at_gte),
                 "page_number": page_number,
                 "page_size": page_size,

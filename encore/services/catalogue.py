@@ -10,8 +10,9 @@ from encore.dodo import Budget
 from encore.dodo.models import ProductListItem
 from encore.errors import NotExecuted, Unavailable
 from encore.rules.money import Money
+from encore.rules.trials import trial_end
 from encore.services import bookkeeping, budgets
-from encore.services.pages import ProductCard
+from encore.services.pages import ProductCard, Trial
 from encore.services.shop import Shop
 from encore.store import catalogue, meta, offers, orders
 from encore.store.catalogue import Product
@@ -67,26 +68,21 @@ def sync(shop: Shop) -> Synced:
 
 
 def list_products(shop: Shop) -> list[ProductCard]:
-    """Return the products on sale in the provider's order; free trials are hidden (R1d)."""
+    """Return the products on sale in the provider's order."""
     listed = catalogue.list_products(shop.store)
-    return [to_card(shop, product) for product in listed if is_sold(product)]
+    return [to_card(shop, product) for product in listed if product.archived_at is None]
 
 
 def get_product(shop: Shop, slug: str) -> ProductCard | None:
     """Return a product by the name in its address, archived ones too; None if there is none to be shown."""
     product = catalogue.get_by_slug(shop.store, slug)
-    return to_card(shop, product) if product is not None and product.trial_days == 0 else None
+    return to_card(shop, product) if product is not None else None
 
 
 def get_by_id(shop: Shop, product_id: str) -> ProductCard | None:
     """Return a product by the provider's id, archived ones too."""
     product = catalogue.get_product(shop.store, product_id)
     return to_card(shop, product) if product is not None else None
-
-
-def is_sold(product: Product) -> bool:
-    """Tell whether the shop sells a product: on sale at the provider, and no free trial (R1d)."""
-    return product.archived_at is None and product.trial_days == 0
 
 
 def is_stale(shop: Shop) -> bool:
@@ -119,6 +115,15 @@ def to_card(shop: Shop, product: Product) -> ProductCard:
         interval_count=product.interval_count,
         interval_unit=product.interval_unit,
         is_archived=product.archived_at is not None,
+        trial=_trial_of(shop, product) if product.trial_days else None,
+    )
+
+
+def _trial_of(shop: Shop, product: Product) -> Trial:
+    return Trial(
+        days=product.trial_days,
+        price=Money(product.trial_minor, product.currency),
+        ends_at=trial_end(shop.now(), product.trial_days),
     )
 
 
@@ -190,6 +195,7 @@ def _store(shop: Shop, item: ProductListItem, *, position: int, now: int) -> Non
             interval_count=detail.payment_frequency_count if detail else None,
             interval_unit=detail.payment_frequency_interval if detail else None,
             trial_days=(detail.trial_period_days or 0) if detail else 0,
+            trial_minor=(detail.trial_amount or 0) if detail else 0,
             pay_what_you_want=int(bool(detail and detail.pay_what_you_want)),
             archived_at=None,
             synced_at=now,

@@ -10,11 +10,12 @@ import structlog
 
 from encore import tokens
 from encore.crash_point import crash_point
+from encore.dodo import Budget
 from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id, random_ref
 from encore.rules.attempts import sight
-from encore.services import budgets, observe
+from encore.services import budgets, observe, subscriptions, trials
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
 from encore.store import catalogue, checkouts
@@ -27,6 +28,8 @@ SESSION_LIFE_MS = 24 * 3_600_000
 # An open session is offered again for most of that life: the buyer needs time left to pay it.
 _REUSE_MS = 20 * 3_600_000
 _FIRST_LOOK_MS = 60_000
+# A mandate for a trial may wait for its bank for two days; the provider has no word for one that was given up.
+_LONGEST_MANDATE_MS = 7 * SESSION_LIFE_MS
 _STATUS_BUDGET_S = 6.0
 
 
@@ -53,7 +56,7 @@ StartResult = Started | CheckoutDown | NotSold
 def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str) -> StartResult:
     """Begin a checkout of one product for this browser; one that is still payable is used again."""
     product = catalogue.get_by_slug(shop.store, slug)
-    if product is None or product.archived_at is not None or product.trial_days:
+    if product is None or product.archived_at is not None:
         return NotSold()
     payable = checkouts.get_payable(
         shop.store,
@@ -74,7 +77,10 @@ def _is_untouched(shop: Shop, checkout: Checkout) -> bool:
         session = shop.dodo.checkouts.get(checkout.provider_session_id or "", budget=shop.dodo.budget(2.0))
     except ProviderError:
         return False
-    return session.payment_id is None
+    if session.payment_id is not None or not _look_for_trial(shop, checkout, budget=shop.dodo.budget(2.0)):
+        return False
+    current = checkouts.get_checkout(shop.store, checkout.id)
+    return current is not None and current.state == "open" and sight_of(current) in (None, "failed")
 
 
 def _open(shop: Shop, *, product_id: str, quantity: int, buyer_key: str, language: str) -> StartResult:
@@ -164,8 +170,8 @@ def pay_again(shop: Shop, ref: str, *, buyer_key: str | None) -> StartResult:
 
 
 def sight_of(checkout: Checkout) -> str | None:
-    """Return what the latest payment of an unpaid checkout means, or None if there was none."""
-    return sight(checkout.payment_status) if checkout.payment_id else None
+    """Return what the latest payment of an unpaid checkout, or its trial, means; None if there was none."""
+    return sight(checkout.payment_status) if checkout.payment_status else None
 
 
 def look(shop: Shop, checkout: Checkout) -> bool:
@@ -184,11 +190,26 @@ def look(shop: Shop, checkout: Checkout) -> bool:
         return False
     crash_point("checkout.return_read")
     if session.payment_id is None:
-        return True
+        return _look_for_trial(shop, checkout, budget=budget)
     observe.try_payment(shop, session.payment_id, budget=budget)
     # A payment that proves to be another's says nothing about this checkout: "nothing was charged" is not known then.
     current = checkouts.get_checkout(shop.store, checkout.id)
     return current is not None and current.payment_id is not None
+
+
+def _look_for_trial(shop: Shop, checkout: Checkout, *, budget: Budget) -> bool:
+    """Find the trial that a checkout began without a payment and settle by it; False if the provider gave no answer."""
+    product = catalogue.get_product(shop.store, checkout.product_id)
+    if product is None or not product.trial_days:
+        return True
+    asked_at = shop.now()
+    try:
+        found = trials.find(shop, since=checkout.created_at, product_id=checkout.product_id, budget=budget)
+    except ProviderError:
+        return False
+    for one in found:
+        subscriptions.settle_subscription(shop, one, asked_at=asked_at)
+    return True
 
 
 def look_due(shop: Shop) -> int:
@@ -208,9 +229,15 @@ def _plan_next_look(shop: Shop, checkout_id: str) -> None:
         return
     age_ms = shop.now() - checkout.created_at
     with shop.store.write():
-        if age_ms > SESSION_LIFE_MS and sight_of(checkout) != "processing":
+        if age_ms > SESSION_LIFE_MS and not _is_under_way(checkout, age_ms=age_ms):
             checkouts.mark_closed(shop.store, checkout.id)
         else:
             # Ever less often: a session nobody pays costs the shared call budget.
             next_check_at = shop.now() + max(_FIRST_LOOK_MS, min(age_ms // 2, 3_600_000))
             checkouts.mark_looked(shop.store, checkout.id, now=shop.now(), next_check_at=next_check_at)
+
+
+def _is_under_way(checkout: Checkout, *, age_ms: int) -> bool:
+    """Tell whether a checkout is still being paid: a bank takes its time, a trial that never begins does not."""
+    has_payment = checkout.payment_id is not None
+    return sight_of(checkout) == "processing" and (has_payment or age_ms < _LONGEST_MANDATE_MS)

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 from encore.dodo.models import Payment
+from encore.dodo.models import Subscription as ProviderSubscription
 from encore.ids import new_id
 from encore.rules.methods import read_expiry, read_last4, read_network
 from encore.rules.plan_changes import thaw_change
+from encore.rules.trials import trial_end
 from encore.services import bookkeeping
 from encore.services.shop import Shop
 from encore.store import acceptances, catalogue, customers, offer_instances, orders, subscriptions
@@ -31,7 +33,48 @@ def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
     )
     if payment.subscription_id is not None:
         subscriptions.mark_order(shop.store, payment.subscription_id, order_id=order.id)
-    _send_receipt(shop, order, payment, number=order.number, ref=checkout.ref)
+    product = catalogue.get_product(shop.store, checkout.product_id)
+    if payment.subscription_id is not None and product is not None and product.trial_days:
+        _send_trial_receipt(
+            shop,
+            order,
+            card=card_of(payment) if order.amount else None,
+            begun_at=payment.created_at,
+            days=product.trial_days,
+            price=product.price_minor if (order.quantity, order.currency) == (1, product.currency) else None,
+            ref=checkout.ref,
+        )
+    else:
+        _send_receipt(shop, order, payment, number=order.number, ref=checkout.ref)
+    return order
+
+
+def grant_trial(shop: Shop, checkout: Checkout, found: ProviderSubscription) -> Order:
+    """Grant what a free trial without a payment began: one order of nothing, its entitlement, one receipt."""
+    product = catalogue.get_product(shop.store, checkout.product_id)
+    order = _write_order(
+        shop,
+        payment_id=None,
+        amount=0,
+        currency=found.currency or (product.currency if product else "USD"),
+        country=found.billing.country if found.billing else None,
+        checkout_id=checkout.id,
+        buyer_key=checkout.buyer_key,
+        product_id=checkout.product_id,
+        quantity=checkout.quantity,
+        language=checkout.language,
+        customer_id=found.customer.customer_id,
+    )
+    subscriptions.mark_order(shop.store, found.subscription_id, order_id=order.id)
+    _send_trial_receipt(
+        shop,
+        order,
+        card=None,
+        begun_at=found.created_at or shop.now(),
+        days=found.trial_period_days or 0,
+        price=found.recurring_pre_tax_amount,
+        ref=checkout.ref,
+    )
     return order
 
 
@@ -137,6 +180,41 @@ def _grant(
     attempt_id: str | None = None,
     first_order_id: str | None = None,
 ) -> Order:
+    return _write_order(
+        shop,
+        payment_id=payment.payment_id,
+        amount=payment.total_amount,
+        currency=payment.currency,
+        country=payment.billing.country if payment.billing else None,
+        checkout_id=checkout_id,
+        acceptance_id=acceptance_id,
+        attempt_id=attempt_id,
+        first_order_id=first_order_id,
+        buyer_key=buyer_key,
+        product_id=product_id,
+        quantity=quantity,
+        language=language,
+        customer_id=customer_id or payment.customer.customer_id,
+    )
+
+
+def _write_order(
+    shop: Shop,
+    *,
+    payment_id: str | None,
+    amount: int,
+    currency: str,
+    country: str | None,
+    buyer_key: str,
+    product_id: str,
+    quantity: int,
+    language: str,
+    customer_id: str,
+    checkout_id: str | None = None,
+    acceptance_id: str | None = None,
+    attempt_id: str | None = None,
+    first_order_id: str | None = None,
+) -> Order:
     now = shop.now()
     product = catalogue.get_product(shop.store, product_id)
     order = Order(
@@ -145,17 +223,17 @@ def _grant(
         checkout_id=checkout_id,
         acceptance_id=acceptance_id,
         attempt_id=attempt_id,
-        payment_id=payment.payment_id,
+        payment_id=payment_id,
         first_order_id=first_order_id,
-        customer_id=customer_id or payment.customer.customer_id,
+        customer_id=customer_id,
         buyer_key=buyer_key,
         product_id=product_id,
         product_name=product.name if product else product_id,
         quantity=quantity,
-        amount=payment.total_amount,
-        currency=payment.currency,
+        amount=amount,
+        currency=currency,
         language=language,
-        country=payment.billing.country if payment.billing else None,
+        country=country,
         created_at=now,
         state="granted",
     )
@@ -169,21 +247,21 @@ def _grant(
         shop,
         "order.granted",
         order_id=order.id,
-        payment_id=payment.payment_id,
-        amount=payment.total_amount,
-        currency=payment.currency,
+        payment_id=order.payment_id,
+        amount=order.amount,
+        currency=order.currency,
     )
     return order
 
 
-def remember_customer(shop: Shop, payment: Payment, *, language: str | None) -> None:
+def remember_customer(shop: Shop, bought: Payment | ProviderSubscription, *, language: str | None) -> None:
     """Store whom the provider says has paid, for receipts."""
     customers.upsert_customer(
         shop.store,
         customers.Customer(
-            id=payment.customer.customer_id,
-            email=payment.customer.email,
-            name=payment.customer.name,
+            id=bought.customer.customer_id,
+            email=bought.customer.email,
+            name=bought.customer.name,
             language=language,
             first_seen_at=shop.now(),
         ),
@@ -355,4 +433,30 @@ def _send_receipt(shop: Shop, order: Order, payment: Payment, *, number: int, re
             url=order_url(shop, ref),
             at=payment.created_at,
         ),
+    )
+
+
+def _send_trial_receipt(
+    shop: Shop, order: Order, *, card: dict[str, Any] | None, begun_at: int, days: int, price: int | None, ref: str
+) -> None:
+    """Queue the receipt of a trial: what was charged today, and what is charged when it ends.
+
+    `price` is that of a period before tax, None where nobody has named it in the order's currency.
+    """
+    facts = message_facts(
+        product_name=order.product_name,
+        amount=order.amount,
+        currency=order.currency,
+        card=card,
+        order_number=order.number,
+        url=order_url(shop, ref),
+        at=begun_at,
+    )
+    bookkeeping.tell_buyer(
+        shop,
+        "trial_started",
+        dedup=order.id,
+        customer_id=order.customer_id,
+        language=order.language,
+        facts={**facts, "trial_ends_at": trial_end(begun_at, days), "price_after": price},
     )

@@ -141,7 +141,10 @@ def _render(shop: Shop, row: Row) -> tuple[str, str, str]:
     stored: dict[str, Any] = json.loads(row.payload_json)
     facts: dict[str, Any] = {"shop_name": shop.settings.shop_name, **stored}
     if "amount" in stored:
-        facts["amount"] = Money(stored["amount"], facts.pop("currency"))
+        currency = facts.pop("currency")
+        # A trial names a second sum: what each period costs when it is over.
+        sums = [name for name in ("amount", "price_after") if stored.get(name) is not None]
+        facts |= {name: Money(stored[name], currency) for name in sums}
     if row.kind == "sign_in":
         # Made here, so that no row ever holds what opens an account.
         facts = {"shop_name": shop.settings.shop_name, "url": sign_ins.link_url(shop, stored["link_id"])}

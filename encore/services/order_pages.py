@@ -6,7 +6,7 @@ from dataclasses import replace
 from encore.rules.disputes import is_lost, is_open
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, QuotedMethod
-from encore.services import bookkeeping, catalogue
+from encore.services import bookkeeping, catalogue, trials
 from encore.services.pages import OrderSummary, PaymentLine, ProductCard
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, customers, offer_instances, orders, payments
@@ -25,6 +25,7 @@ def summarise(shop: Shop, order: Order) -> OrderSummary:
         total=Money(order.amount, order.currency),
         masked_email=mask(customer.email) if customer and customer.email else None,
         created_at=order.created_at,
+        trial=trials.of_order(shop, order),
     )
 
 
@@ -49,7 +50,7 @@ def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
     """Return what the paid lines add up to, less what was refunded, per currency in the order the currencies appear."""
     sums: dict[str, Money] = {}
     for line in lines:
-        if line.state in ("paid", "disputed"):
+        if line.state in ("paid", "free", "disputed"):
             code = line.amount.currency
             kept = line.amount - line.refunded if line.refunded else line.amount
             sums[code] = sums[code] + kept if code in sums else kept
@@ -72,6 +73,9 @@ def payment_line(shop: Shop, order: Order) -> PaymentLine:
 
 
 def _state_of(order: Order, payment: Payment | None) -> str:
+    if order.checkout_id is not None and order.amount == 0 and order.state == "granted":
+        # A free trial, with a payment of zero or with none.
+        return "free"
     if payment is None:
         return "paid"
     if order.state == "reversed":

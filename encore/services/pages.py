@@ -34,8 +34,17 @@ ReturnState = Literal["waiting", "offer", "thanks", "still_processing", "payment
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trial:
+    """The trial a plan begins with: its length, its price (0: free), and when one that begins now ends."""
+
+    days: int
+    price: Money
+    ends_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProductCard:
-    """A product as the shop shows it; interval fields are for recurring ones."""
+    """A product as the shop shows it; interval fields are for recurring ones, `trial` for those that begin with one."""
 
     id: str
     slug: str
@@ -48,11 +57,12 @@ class ProductCard:
     interval_count: int | None
     interval_unit: str | None
     is_archived: bool
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentLine:
-    """One payment of today; `state` is paid, processing, checking, refunded, disputed or lost (a dispute).
+    """One payment of today; `state` is paid, free, processing, checking, refunded, disputed or lost (a dispute).
 
     `refunded` is what was given back of it, None for nothing.
     """
@@ -73,6 +83,20 @@ class PaymentLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderedTrial:
+    """The trial an order began: `running`, `ending` (running, and the plan ends with it) or `over`.
+
+    `price` is what each period costs from `ends_at` (epoch milliseconds) on, before tax; None where it is not known.
+    """
+
+    state: Literal["running", "ending", "over"]
+    ends_at: int
+    price: Money | None
+    interval_count: int | None
+    interval_unit: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderSummary:
     """The order behind `/r/<ref>`; `masked_email` is where its receipt went, None when the provider names none."""
 
@@ -83,6 +107,7 @@ class OrderSummary:
     total: Money
     masked_email: str | None
     created_at: int
+    trial: OrderedTrial | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, plan_cards, plan_groups, quoting
+from encore.services import catalogue, plan_cards, plan_groups, quoting, trials
 from encore.services.pages import ProductCard
 from encore.services.plan_groups import MostChosen
 from encore.services.shop import Shop
@@ -42,7 +42,6 @@ QuoteState = Literal[
 
 _FAST_POLL_S, _SLOW_POLL_S = 2.0, 5.0
 _PROCESSING_POLLS_FOR_MS, _CHECKING_POLLS_FOR_MS = 60_000, 120_000
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -218,18 +217,9 @@ def _plan_state(shop: Shop, row: Subscription) -> PlanState:
         case "active" if row.scheduled_json is not None:
             return "scheduled"
         case "active":
-            return "trial" if _is_in_trial(shop, row) else "active"
+            return "trial" if trials.is_running(shop, row) else "active"
         case _:
             return "cancelled"
-
-
-def _is_in_trial(shop: Shop, row: Subscription) -> bool:
-    # The provider has no status for a trial: it lasts for the trial's days from the day the subscription began, and a
-    # change of plan that ends it moves the next payment beyond them.
-    if row.created_at is None or row.next_billing_at is None:
-        return False
-    ends_at = row.created_at + row.trial_days * _DAY_MS
-    return shop.now() < ends_at and row.next_billing_at < ends_at + _DAY_MS
 
 
 def _scheduled(shop: Shop, row: Subscription) -> Scheduled | None:

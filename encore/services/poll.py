@@ -10,9 +10,11 @@ from encore.dodo.models import PaymentListItem
 from encore.dodo.pages import Look
 from encore.errors import NotExecuted, ProviderError, RateLimited
 from encore.rules.disputes import OPEN
-from encore.services import budgets, observe, refunds
+from encore.services import budgets, observe, refunds, trials
 from encore.services.shop import Shop
+from encore.services.subscriptions import settle_subscription
 from encore.store import attempts, checkouts, meta, payments, subscriptions
+from encore.store import catalogue as products
 
 T = TypeVar("T")
 
@@ -62,6 +64,7 @@ class _Poll:
             one.payment_id for one in self._list(dodo.disputes.list_all) if refunds.is_dispute_news(self._shop, one)
         ]
         to_read += payments.list_unfinished(self._shop.store, open_disputes=OPEN, limit=_MOST_UNFINISHED)
+        self._settle_trials()
         read = sum(self._observe(payment_id) for payment_id in dict.fromkeys(to_read))
         # Last, so that what the payments have settled is in what the subscriptions then are.
         self._read_subscriptions()
@@ -91,6 +94,21 @@ class _Poll:
             if not isinstance(error, NotExecuted) or isinstance(error, RateLimited):
                 self._note(error)
             return False
+
+    def _settle_trials(self) -> None:
+        """Settle the checkouts of trials that began without a payment: no list of payments has them."""
+        if not products.sells_trials(self._shop.store) or not self._may_call():
+            return
+        asked_at = self._shop.now()
+        try:
+            found = trials.find(self._shop, since=self._since, budget=self._budget)
+        except ProviderError as error:
+            self._is_whole = False
+            self._note(error)
+            return
+        for one in found:
+            if trials.is_unsettled(self._shop, one):
+                settle_subscription(self._shop, one, asked_at=asked_at)
 
     def _read_subscriptions(self) -> None:
         """Ask for every subscription that was not read for a while: no list names those that have changed."""

@@ -28,7 +28,8 @@ from encore.rules.quotes import QUOTE_FRESH_MS, Moved, Quote, QuotedMethod, comp
 from encore.services import funnels, sign_ins
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
-from encore.store import customers, offer_instances, orders, payments
+from encore.store import checkouts, customers, offer_instances, orders, payments
+from encore.store.checkouts import Checkout
 from encore.store.offer_instances import OfferInstance, PreparedQuote
 from encore.store.orders import Order
 
@@ -55,7 +56,16 @@ def billing_of(shop: Shop, order_id: str) -> dict[str, str]:
     """Return the billing address of a first order's payment: all its known fields go with the next charge."""
     order = orders.get_order(shop.store, order_id)
     payment = payments.get_payment(shop.store, order.payment_id) if order and order.payment_id else None
+    if payment is None and order is not None:
+        begun = _trial_checkout(shop, order)
+        return json.loads(begun.begun_billing_json) if begun and begun.begun_billing_json else {}
     return json.loads(payment.billing_json) if payment and payment.billing_json else {}
+
+
+def _trial_checkout(shop: Shop, order: Order) -> Checkout | None:
+    """Return the checkout of an order that a trial began without a payment."""
+    is_unpaid = order.payment_id is None and order.checkout_id is not None
+    return checkouts.get_checkout(shop.store, str(order.checkout_id)) if is_unpaid else None
 
 
 def read_methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod]:
@@ -99,6 +109,10 @@ def check_method(shop: Shop, order: Order, methods: list[SavedMethod], *, curren
     """Find the method that paid an order among the saved ones and decide whether one click may charge it."""
     payment = payments.get_payment(shop.store, order.payment_id) if order.payment_id else None
     card = json.loads(payment.method_json) if payment and payment.method_json else {}
+    begun = _trial_checkout(shop, order)
+    if begun is not None:
+        # Without a payment the method its trial began with is known by id alone (security.md, section 2).
+        card = {"payment_method_id": begun.begun_method_id}
     paid = method_that_paid(
         methods,
         payment_method_id=card.get("payment_method_id") or None,

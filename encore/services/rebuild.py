@@ -7,10 +7,10 @@ it is ours, but what the buyer agreed to is gone: it is stored for a person and 
 from dataclasses import dataclass
 
 from encore import tokens
-from encore.dodo.models import Payment
+from encore.dodo.models import Payment, Subscription
 from encore.errors import ProviderError
 from encore.rules.attempts import sight
-from encore.services import bookkeeping, fulfilment, observe, refunds
+from encore.services import bookkeeping, fulfilment, observe, refunds, subscriptions, trials
 from encore.services.shop import Shop
 from encore.store import attempts, checkouts, payments
 
@@ -54,7 +54,30 @@ def rebuild(shop: Shop) -> Rebuilt:
             left.append(payment.payment_id)
         elif observe.settle_payment(shop, payment):
             settled += 1
-    return Rebuilt(settled=settled, left_to_person=tuple(left), is_complete=is_complete)
+    try:
+        begun = _take_in_trials(shop, since=since)
+    except ProviderError:
+        return Rebuilt(settled=settled, left_to_person=tuple(left), is_complete=False)
+    return Rebuilt(settled=settled + begun, left_to_person=tuple(left), is_complete=is_complete)
+
+
+def _take_in_trials(shop: Shop, *, since: int) -> int:
+    """Take in the trials of our checkouts that have no payment; returns how many."""
+    asked_at = shop.now()
+    found = trials.find(shop, since=since, budget=shop.dodo.budget(_LIST_S))
+    for one in found:
+        if trials.find_checkout(shop, one) is None and trials.is_free(one):
+            _tell_of_lost_trial(shop, one)
+    unsettled = [one for one in found if trials.is_unsettled(shop, one)]
+    for one in unsettled:
+        subscriptions.settle_subscription(shop, one, asked_at=asked_at)
+    return len(unsettled)
+
+
+def _tell_of_lost_trial(shop: Shop, found: Subscription) -> None:
+    detail = f"begun by {found.customer.customer_id} for {found.mark('checkout_id')}, which an older backup lacks"
+    with shop.store.write():
+        bookkeeping.raise_alarm(shop, "trial_without_row", object_id=found.subscription_id, detail=detail)
 
 
 def _lost_row(shop: Shop, payment: Payment) -> str | None:

@@ -43,9 +43,19 @@ def settle_checkout(shop: Shop, checkout: Checkout, payment: Payment, *, sightin
         _compare_cart(shop, payment, product_id=checkout.product_id, quantity=checkout.quantity)
         return
     order = orders.get_of_checkout(shop.store, checkout.id)
+    if order is not None and _is_payment_of_trial(checkout, payment):
+        if checkouts.mark_payment_of_nothing(shop.store, checkout.id, payment_id=payment.payment_id):
+            payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="kept", leaving=("seen",))
+            orders.mark_payment_of_nothing(shop.store, order.id, payment_id=payment.payment_id)
+        return
     if order is not None and order.payment_id != payment.payment_id:
         # One session that was paid twice: the second payment bought nothing, so it goes back.
         _give_back(shop, payment, reason="duplicate")
+
+
+def _is_payment_of_trial(checkout: Checkout, payment: Payment) -> bool:
+    """Tell whether this is the payment of zero that a free trial began with, seen after its subscription."""
+    return payment.total_amount == 0 and payment.subscription_id == checkout.subscription_id is not None
 
 
 def _compare_cart(shop: Shop, payment: Payment, *, product_id: str, quantity: int) -> None:

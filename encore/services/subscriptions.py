@@ -12,7 +12,7 @@ from encore.dodo.models import Subscription as ProviderSubscription
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.plan_changes import STATUSES_WITH_ACCESS, Addon, is_done, thaw_change
-from encore.services import bookkeeping, budgets, fulfilment, plan_groups, settling
+from encore.services import bookkeeping, budgets, fulfilment, plan_groups, settling, trials
 from encore.services.kinds.plan_change import addons_of, read_addons, state_of, write_addons
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, catalogue, checkouts, customers, offer_instances, orders
@@ -55,6 +55,7 @@ def settle_subscription(shop: Shop, found: ProviderSubscription, *, asked_at: in
     what was asked for later stands. Safe to call with any subscription, any number of times, in any order.
     """
     with shop.store.write():
+        trials.settle_checkout(shop, found, asked_at=asked_at)
         row = _store(shop, found, asked_at=asked_at)
         if row is not None:
             follow_access(shop, row)

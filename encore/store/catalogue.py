@@ -23,6 +23,7 @@ class Product:
     interval_count: int | None
     interval_unit: str | None
     trial_days: int
+    trial_minor: int
     pay_what_you_want: int
     archived_at: int | None
     synced_at: int
@@ -46,6 +47,11 @@ def list_products(store: Store) -> list[Product]:
     return many(Product, store.rows(f"SELECT {_COLUMNS} FROM products ORDER BY position, id"))
 
 
+def sells_trials(store: Store) -> bool:
+    """Tell whether any product, archived ones too, begins with a trial."""
+    return store.row("SELECT id FROM products WHERE trial_days > 0 LIMIT 1") is not None
+
+
 def upsert_product(store: Store, product: Product) -> None:
     """Store a product as just read. Its slug stays what it was first: addresses out there must go on working."""
     store.run(
@@ -54,7 +60,8 @@ def upsert_product(store: Store, product: Product) -> None:
         " description = excluded.description, image_url = excluded.image_url, price_minor = excluded.price_minor,"
         " currency = excluded.currency, tax_inclusive = excluded.tax_inclusive, is_recurring = excluded.is_recurring,"
         " interval_count = excluded.interval_count, interval_unit = excluded.interval_unit,"
-        " trial_days = excluded.trial_days, pay_what_you_want = excluded.pay_what_you_want,"
+        " trial_days = excluded.trial_days, trial_minor = excluded.trial_minor,"
+        " pay_what_you_want = excluded.pay_what_you_want,"
         " archived_at = excluded.archived_at, synced_at = excluded.synced_at",
         **values(product),
     )

@@ -8,7 +8,10 @@ from encore.store.records import columns, many, one, placeholders, values
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """A checkout. `authority_until` ends what the buyer's browser may do with it (epoch milliseconds)."""
+    """A checkout. `authority_until` ends what the buyer's browser may do with it (epoch milliseconds).
+
+    `begun_..` are of a trial that began without a payment, whose status then is `payment_status`.
+    """
 
     id: str
     ref: str
@@ -24,6 +27,8 @@ class Checkout:
     payment_id: str | None = None
     payment_status: str | None = None
     decline_code: str | None = None
+    begun_method_id: str | None = None
+    begun_billing_json: str | None = None
     created_at: int
     authority_until: int
     looked_at: int | None = None
@@ -70,6 +75,7 @@ def get_payable(
         store.row(
             f"SELECT {_COLUMNS} FROM checkouts WHERE buyer_key = :buyer_key AND product_id = :product_id"
             " AND quantity = :quantity AND language = :language AND state = 'open' AND payment_id IS NULL"
+            " AND coalesce(payment_status, 'failed') = 'failed'"
             " AND created_at > :since ORDER BY created_at DESC LIMIT 1",
             buyer_key=buyer_key,
             product_id=product_id,
@@ -129,10 +135,59 @@ def mark_paid(store: Store, checkout_id: str, *, customer_id: str, payment_id: s
     )
 
 
-def mark_subscription(store: Store, checkout_id: str, *, subscription_id: str) -> None:
-    """Note the subscription a recurring checkout made."""
+def mark_begun(
+    store: Store,
+    checkout_id: str,
+    *,
+    customer_id: str,
+    subscription_id: str,
+    method_id: str | None,
+    billing_json: str | None,
+) -> bool:
+    """Mark a checkout paid by a trial that has no payment, once; False if it already was, or is another's."""
+    return bool(
+        store.rows(
+            "UPDATE checkouts SET state = 'paid', customer_id = :customer_id, subscription_id = :subscription_id,"
+            " payment_id = NULL, payment_status = 'succeeded', decline_code = NULL, next_check_at = NULL,"
+            " begun_method_id = :method_id, begun_billing_json = :billing_json"
+            " WHERE id = :id AND state <> 'paid' RETURNING id",
+            id=checkout_id,
+            customer_id=customer_id,
+            subscription_id=subscription_id,
+            method_id=method_id,
+            billing_json=billing_json,
+        )
+    )
+
+
+def mark_payment_of_nothing(store: Store, checkout_id: str, *, payment_id: str) -> bool:
+    """Name the payment of zero of a trial that was seen before it; False if the checkout was paid in another way."""
+    return bool(
+        store.rows(
+            "UPDATE checkouts SET payment_id = :payment_id"
+            " WHERE id = :id AND state = 'paid' AND payment_id IS NULL RETURNING id",
+            id=checkout_id,
+            payment_id=payment_id,
+        )
+    )
+
+
+def mark_trial_seen(store: Store, checkout_id: str, *, customer_id: str, subscription_id: str, status: str) -> None:
+    """Note a trial that has not begun, in the words of a payment: processing or failed."""
     store.run(
-        "UPDATE checkouts SET subscription_id = :subscription_id WHERE id = :id AND subscription_id IS NULL",
+        "UPDATE checkouts SET customer_id = :customer_id, subscription_id = :subscription_id,"
+        " payment_status = :status WHERE id = :id AND state <> 'paid' AND payment_id IS NULL",
+        id=checkout_id,
+        customer_id=customer_id,
+        subscription_id=subscription_id,
+        status=status,
+    )
+
+
+def mark_subscription(store: Store, checkout_id: str, *, subscription_id: str) -> None:
+    """Note the subscription a recurring checkout made; a declined card leaves one behind that the next try replaces."""
+    store.run(
+        "UPDATE checkouts SET subscription_id = :subscription_id WHERE id = :id AND state <> 'paid'",
         id=checkout_id,
         subscription_id=subscription_id,
     )

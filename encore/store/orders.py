@@ -103,6 +103,15 @@ def mark_payment(store: Store, *, attempt_id: str, payment_id: str) -> None:
     )
 
 
+def mark_payment_of_nothing(store: Store, order_id: str, *, payment_id: str) -> None:
+    """Name the payment of zero of a trial whose order was written before it was seen."""
+    store.run(
+        "UPDATE orders SET payment_id = :payment_id WHERE id = :id AND payment_id IS NULL",
+        id=order_id,
+        payment_id=payment_id,
+    )
+
+
 def count_by_product(store: Store, product_ids: list[str], *, since: int) -> dict[str, int]:
     """Return how often each of these products was ordered since `since` (epoch milliseconds), granted orders only."""
     names = {f"product_{number}": product_id for number, product_id in enumerate(product_ids)}

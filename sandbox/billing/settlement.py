@@ -43,7 +43,17 @@ def apply_change(twin: Twin, subscription: Doc, fields: Doc) -> None:
     subscriptions.announce(twin, subscription, "plan_changed")
 
 
+def leaves_no_payment(twin: Twin, payment: Doc) -> bool:
+    """Tell whether this began a free trial, of which the switch says that no payment is left."""
+    begins = payment["status"] == "succeeded" and payment["charge_type"] == "new" and payment["total"] == 0
+    if not begins or twin.switch("free_trial") != "no_payment":
+        return False
+    return all(subscription["trial_paid"] == 0 for subscription in subscriptions.of_payment(twin, payment))
+
+
 def _announce_payment(twin: Twin, payment: Doc, name: str) -> None:
+    if leaves_no_payment(twin, payment):
+        return
     emit(twin, f"payment.{name}", kind="payments", object_id=payment["id"])
 
 

@@ -261,6 +261,12 @@ class Store:
                 **shared,
             )
 
+    def remove(self, kind: str, object_id: str) -> None:
+        """Take one object away, and out of every list."""
+        row = self.row("DELETE FROM objects WHERE kind = :kind AND id = :id RETURNING seq", kind=kind, id=object_id)
+        if row is not None:
+            self.run("DELETE FROM links WHERE kind = :kind AND seq = :seq", kind=kind, seq=row["seq"])
+
     def get(self, kind: str, object_id: str | None) -> Doc | None:
         """Return one object, or None."""
         row = self.row("SELECT doc FROM objects WHERE kind = :kind AND id = :id", kind=kind, id=object_id)

@@ -22,6 +22,7 @@ SWITCHES: dict[str, tuple[Any, tuple[Any, ...] | type]] = {
     "payment_names_method": (False, bool),
     "saved_method_delay": (0.0, float),
     "saves_cards": (True, bool),
+    "free_trial": ("zero_payment", ("zero_payment", "no_payment")),
     "action_link": (True, bool),
     "billing_address_omitted": ("refused", ("refused", "stored")),
     "declined_checkout": ("stay", ("stay", "redirect")),

@@ -24,7 +24,8 @@ def state_of(twin: Twin, session: Doc) -> str:
     status = payment["status"] if payment else None
     if session["one_click"]:
         return "consumed"
-    if status == "succeeded":
+    if status == "succeeded" or (payment is None and session["payment_id"] is not None):
+        # What began a free trial may have left no payment.
         return "paid"
     if status == "requires_customer_action":
         return "authenticate"

@@ -106,6 +106,8 @@ def move(
     twin.store.put("payments", payment)
     settlement.settle(twin, payment)
     abandoned_checkouts.follow(twin, payment)
+    if settlement.leaves_no_payment(twin, payment):
+        twin.store.remove("payments", payment["id"])
     return payment
 
 

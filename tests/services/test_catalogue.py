@@ -76,25 +76,6 @@ def test_a_name_becomes_a_plain_address(name: str, slug: str) -> None:
     assert catalogue.slug_of(name) == slug
 
 
-def test_free_trials_are_hidden(shop: Shop, sandbox: SandboxProcess) -> None:
-    """Proves: R1d"""
-    price = {
-        "type": "recurring_price",
-        "currency": "USD",
-        "price": 900,
-        "discount": 0,
-        "payment_frequency_count": 1,
-        "payment_frequency_interval": "Month",
-        "subscription_period_count": 1,
-        "subscription_period_interval": "Year",
-        "trial_period_days": 7,
-    }
-    sandbox.post("/products", {"name": "Try me", "price": price, "tax_category": "saas"})
-
-    assert "try-me" not in sync(shop)
-    assert catalogue.get_product(shop, "try-me") is None
-
-
 def test_an_archived_product_is_kept_but_not_listed(shop: Shop, sandbox: SandboxProcess) -> None:
     sync(shop)
     sandbox.call("DELETE", f"/products/{BUNDLE}")

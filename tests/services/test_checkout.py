@@ -75,14 +75,6 @@ def test_what_is_not_sold_cannot_be_bought(world: World) -> None:
     assert start(world, slug="no-such-product") == NotSold()
 
 
-def test_free_trial_is_not_sold_yet(world: World) -> None:
-    """R1d"""
-    with world.shop.store.write():
-        world.shop.store.run("UPDATE products SET trial_days = 7 WHERE slug = 'pro-plan'")
-
-    assert start(world, slug="pro-plan") == NotSold()
-
-
 def test_provider_that_is_away_starts_nothing(world: World) -> None:
     world.sandbox.fault(CREATE, "status:503", times=5)
 

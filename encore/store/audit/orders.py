@@ -34,8 +34,8 @@ def list_checkouts_unlike_order(store: Store) -> list[Objects]:
         "SELECT checkouts.id, orders.id AS order_id FROM checkouts"
         " LEFT JOIN orders ON orders.checkout_id = checkouts.id"
         " WHERE (checkouts.state = 'paid' AND orders.id IS NULL) OR (orders.id IS NOT NULL"
-        " AND (checkouts.state <> 'paid' OR orders.payment_id IS NULL OR checkouts.payment_id IS NULL"
-        " OR orders.payment_id <> checkouts.payment_id))",
+        " AND (checkouts.state <> 'paid' OR ((orders.payment_id IS NULL OR checkouts.payment_id IS NULL"
+        f" OR orders.payment_id <> checkouts.payment_id) AND NOT {COST_NOTHING})))",
     )
 
 

@@ -77,8 +77,8 @@ def list_expected_payments(store: Store) -> dict[str, int]:
         "SELECT acceptances.id, (CASE WHEN acceptances.outcome = 'charged' AND NOT EXISTS (SELECT orders.id FROM orders"
         f" WHERE orders.acceptance_id = acceptances.id AND {COST_NOTHING}) THEN 1 ELSE 0 END) AS n"
         " FROM acceptances UNION ALL"
-        " SELECT checkout_id AS id, (CASE WHEN state = 'granted' THEN 1 ELSE 0 END) AS n FROM orders"
-        " WHERE checkout_id IS NOT NULL"
+        f" SELECT checkout_id AS id, (CASE WHEN state = 'granted' AND NOT {COST_NOTHING} THEN 1 ELSE 0 END) AS n"
+        " FROM orders WHERE checkout_id IS NOT NULL"
     )
     return {row["id"]: int(row["n"]) for row in found}
 
