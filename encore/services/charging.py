@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 
 from encore.crash_point import crash_point
 from encore.dodo.answers import Accepted, Answer, NotSent, Refused, UnknownAnswer
+from encore.dodo.models import Payment
 from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.attempts import AttemptKind
@@ -243,7 +244,7 @@ def _has_worker(shop: Shop, *, now: int) -> bool:
 
 
 def send(shop: Shop, attempt: Attempt, body: dict[str, object], *, boottime: float) -> None:
-    """Send the one request of a claimed attempt, settle it, and read the payment once if there is one.
+    """Send the one request of a claimed attempt, read the payment once if there is one, and settle by both.
 
     Call inside `presence.sending()`, entered before the claim was committed; `boottime` is `Clock.boottime()` from
     then, too.
@@ -266,10 +267,18 @@ def send(shop: Shop, attempt: Attempt, body: dict[str, object], *, boottime: flo
         answer = shop.dodo.subscriptions.change_plan(str(attempt.subscription_id), body, before_first_byte=is_in_window)
     else:
         answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
-    settle(shop, attempt, answer)
-    if isinstance(answer, Accepted):
-        observe.try_payment(shop, answer.payment_id, budget=shop.dodo.budget(_STATUS_READ_S))
-        crash_point("settle.status_read")
+    settle(shop, attempt, answer, payment=_read_status(shop, answer))
+
+
+def _read_status(shop: Shop, answer: Answer) -> Payment | None:
+    """Read the payment an answer names, once; None if it names none or the provider does not tell in time."""
+    if not isinstance(answer, Accepted):
+        return None
+    # Before anything is written, so that one commit tells both, which is a third of all an accept waits for. Who dies
+    # here leaves what a lost answer leaves: a payment that the looks find by its mark.
+    payment = observe.read_payment(shop, answer.payment_id, budget=shop.dodo.budget(_STATUS_READ_S))
+    crash_point("settle.status_read")
+    return payment
 
 
 def _request(shop: Shop, instance: OfferInstance, quote: Quote, *, attempt_id: str) -> dict[str, object]:
@@ -288,8 +297,11 @@ def _request(shop: Shop, instance: OfferInstance, quote: Quote, *, attempt_id: s
     )
 
 
-def settle(shop: Shop, attempt: Attempt, answer: Answer) -> None:
-    """Write down what the one POST came to; a state reached meanwhile by a webhook is never overwritten."""
+def settle(shop: Shop, attempt: Attempt, answer: Answer, *, payment: Payment | None = None) -> None:
+    """Write down what the one POST came to, and what its payment, if it was read since, says.
+
+    A state reached meanwhile by a webhook is never overwritten.
+    """
     with shop.store.write():
         if answer.socket_closed:
             attempts.mark_sender_ended(shop.store, attempt.id, now=shop.now())
@@ -307,6 +319,8 @@ def settle(shop: Shop, attempt: Attempt, answer: Answer) -> None:
                 _note_unknown(shop, attempt, reason=answer.reason)
             case _:
                 assert_never(answer)
+        if payment is not None:
+            observe.book_payment(shop, payment)
         crash_point("settle.uncommitted")
     crash_point("settle.committed")
 

@@ -60,11 +60,19 @@ def observe_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
 
 def try_payment(shop: Shop, payment_id: str, *, budget: Budget) -> bool:
     """Read one payment and settle by it; False if the provider gave no answer: then the worker asks again."""
-    try:
-        observe_payment(shop, payment_id, budget=budget)
-    except ProviderError:
+    payment = read_payment(shop, payment_id, budget=budget)
+    if payment is None:
         return False
+    settle_payment(shop, payment)
     return True
+
+
+def read_payment(shop: Shop, payment_id: str, *, budget: Budget) -> Payment | None:
+    """Read one payment; None if the provider gave no answer."""
+    try:
+        return shop.dodo.payments.get(payment_id, budget=budget)
+    except ProviderError:
+        return None
 
 
 def list_unsettled(shop: Shop, items: Iterable[PaymentListItem]) -> list[PaymentListItem]:
@@ -94,36 +102,42 @@ def settle_payment(shop: Shop, payment: Payment) -> bool:
 
     Safe to call with any payment, any number of times, in any order.
     """
-    if shop.settings.business_id and payment.business_id not in (None, shop.settings.business_id):
-        return False
     with shop.store.write():
-        owner = find_owner(shop, payment)
-        match owner:
-            case None:
-                return False
-            case _LostRow(attempt_id=attempt_id):
-                settling.note_lost_row(shop, payment, attempt_id=attempt_id)
-            case _Renewal():
-                store_seen(shop, payment)
-                payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="renewal", leaving=("seen",))
-            case _CheckoutOwner(checkout=checkout):
-                settling.take_from_wrong_holder(shop, payment, owner_id=checkout.id)
-                store_seen(shop, payment, checkout_id=checkout.id)
-                fulfilment.remember_customer(shop, payment, language=checkout.language)
-                settling.settle_checkout(shop, checkout, payment, sighting=_sighting(payment))
-            case _AttemptOwner(attempt=attempt, acceptance=acceptance):
-                # An id has one holder.
-                if attempt.provider_payment_id != payment.payment_id:
-                    settling.take_from_wrong_holder(shop, payment, owner_id=attempt.id)
-                store_seen(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
-                settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
-        refunds.observe_refunds(shop, payment)
-        refunds.observe_disputes(shop, payment)
-        if payment.subscription_id is not None:
-            # What was paid for it shows only in the subscription itself, which the worker reads.
-            subscriptions.insert_to_read(shop.store, payment.subscription_id, due_at=shop.now())
+        is_ours = book_payment(shop, payment)
         crash_point("observe.uncommitted")
     crash_point("observe.committed")
+    return is_ours
+
+
+def book_payment(shop: Shop, payment: Payment) -> bool:
+    """Do `settle_payment` inside `store.write()`, where more is to commit with it."""
+    if shop.settings.business_id and payment.business_id not in (None, shop.settings.business_id):
+        return False
+    owner = find_owner(shop, payment)
+    match owner:
+        case None:
+            return False
+        case _LostRow(attempt_id=attempt_id):
+            settling.note_lost_row(shop, payment, attempt_id=attempt_id)
+        case _Renewal():
+            store_seen(shop, payment)
+            payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="renewal", leaving=("seen",))
+        case _CheckoutOwner(checkout=checkout):
+            settling.take_from_wrong_holder(shop, payment, owner_id=checkout.id)
+            store_seen(shop, payment, checkout_id=checkout.id)
+            fulfilment.remember_customer(shop, payment, language=checkout.language)
+            settling.settle_checkout(shop, checkout, payment, sighting=_sighting(payment))
+        case _AttemptOwner(attempt=attempt, acceptance=acceptance):
+            # An id has one holder.
+            if attempt.provider_payment_id != payment.payment_id:
+                settling.take_from_wrong_holder(shop, payment, owner_id=attempt.id)
+            store_seen(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
+            settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
+    refunds.observe_refunds(shop, payment)
+    refunds.observe_disputes(shop, payment)
+    if payment.subscription_id is not None:
+        # What was paid for it shows only in the subscription itself, which the worker reads.
+        subscriptions.insert_to_read(shop.store, payment.subscription_id, due_at=shop.now())
     return True
 
 

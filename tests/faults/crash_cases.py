@@ -128,14 +128,16 @@ CASES: dict[str, Case] = {
     **_accept_path(
         *("claim.checked", "claim.begun", "claim.uncommitted", "claim.committed", "claim.before_reply"),
         *("send.connected", "send.window_checked", "send.written", "send.answered"),
-        *("settle.uncommitted", "settle.committed", "settle.status_read"),
-        *("observe.uncommitted", "observe.committed"),
+        *("settle.status_read", "settle.uncommitted", "settle.committed"),
     ),
     **{
         point: Case("web", _see_shop, _press("buy"))
         for point in ("checkout.opening_committed", "checkout.posted", "checkout.stored")
     },
-    "checkout.return_read": Case("web", _see_shop, _come_back),
+    **{
+        point: Case("web", _see_shop, _come_back)
+        for point in ("checkout.return_read", "observe.uncommitted", "observe.committed")
+    },
     **{
         point: Case("web", _see_shop, _receive_webhook)
         for point in ("inbox.verified", "inbox.uncommitted", "inbox.committed")
@@ -171,7 +173,7 @@ CASES: dict[str, Case] = {
         *("refund.claimed", "refund.due_committed", "refund.posted", "refund.settled"),
     ),
 }
-ACCEPT_PATH = tuple(point for point in CASES if point.split(".")[0] in ("claim", "send", "settle", "observe"))
+ACCEPT_PATH = tuple(point for point in CASES if point.split(".")[0] in ("claim", "send", "settle"))
 
 # What a change of plan passes on its way, once or, with #2, for the second time: its subscription is read before the
 # claim and again after the send. Played by `test_plan_crashes`.
