@@ -314,28 +314,37 @@ def settle(shop: Shop, attempt: Attempt, answer: Answer, *, payment: Payment | N
                 if answer.status == 429:
                     budgets.block(shop, answer.reset_at_ms)
             case Accepted():
-                _note_accepted(shop, attempt, answer)
+                _note_accepted(shop, attempt, answer, payment=payment)
             case UnknownAnswer():
                 _note_unknown(shop, attempt, reason=answer.reason)
             case _:
                 assert_never(answer)
-        if payment is not None:
-            observe.book_payment(shop, payment)
         crash_point("settle.uncommitted")
     crash_point("settle.committed")
 
 
-def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted) -> None:
+def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted, *, payment: Payment | None) -> None:
     if _is_of_another(shop, attempt, payment_id=answer.payment_id):
         # Another attempt's payment, or that of an order: the answer is not about us, so it tells nothing about our
         # charge.
         _note_unknown(shop, attempt, reason="other_payment_id")
+        if payment is not None:
+            observe.book_payment(shop, payment)
         return
     session = attempts.get_by_session(shop.store, answer.session_id) if answer.session_id else None
     attempts.mark_ids(
         shop.store, attempt.id, payment_id=answer.payment_id, session_id=None if session else answer.session_id
     )
-    bookkeeping.apply_event(shop, attempt, "accepted", next_check_at=shop.now() + bookkeeping.look_after_ms(shop, 0))
+    if payment is None or not _is_moved_by(shop, attempt, payment):
+        next_check_at = shop.now() + bookkeeping.look_after_ms(shop, 0)
+        bookkeeping.apply_event(shop, attempt, "accepted", next_check_at=next_check_at)
+
+
+def _is_moved_by(shop: Shop, attempt: Attempt, payment: Payment) -> bool:
+    """Book the payment that an answer named; False if it does not prove to be the attempt's, as a payment may."""
+    observe.book_payment(shop, payment)
+    current = attempts.get_attempt(shop.store, attempt.id)
+    return current is not None and current.state != "sending"
 
 
 def _is_of_another(shop: Shop, attempt: Attempt, *, payment_id: str) -> bool:

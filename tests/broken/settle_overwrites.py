@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from encore.dodo.answers import Answer
+from encore.dodo.models import Payment
 from encore.rules.attempts import STATES
 from encore.services import charging
 from encore.services.shop import Shop
@@ -20,10 +21,10 @@ def install(database: Path) -> None:
     charging.settle = _settle_over
 
 
-def _settle_over(shop: Shop, attempt: Attempt, answer: Answer) -> None:
+def _settle_over(shop: Shop, attempt: Attempt, answer: Answer, *, payment: Payment | None) -> None:
     attempts.mark_state = _mark_from_any
     try:
-        _settle(shop, attempt, answer)
+        _settle(shop, attempt, answer, payment=payment)
     finally:
         attempts.mark_state = _mark_state
 
