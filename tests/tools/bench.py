@@ -17,6 +17,7 @@ from pathlib import Path
 from encore.store.engine import sqlite_version
 from tests.installation import Installation, running_installation
 from tests.tools import bench_rows as rows
+from tests.tools.bench_accounts import measure_many_orders, measure_plans
 from tests.tools.bench_rows import Row
 from tests.tools.bench_sandbox import measure_sandbox
 from tests.tools.bench_shop import SERVERS, SETTINGS, make_ready, start_web, web_pids
@@ -63,7 +64,10 @@ def _measure(*, buyers: int) -> list[Row]:
         found += rows.measure_slow_charges(shop, buyers=32)
         found += rows.measure_shutdown(shop, buyers=6, restart=lambda: start_web(shop, "the product"))
         found += rows.measure_bytes(shop)
+        found += measure_plans(shop, buyers=10)
         found += rows.measure_audit(shop)
+        # Last: the copied orders are nobody's payments.
+        found += measure_many_orders(shop)
         print(f"  processes  1 load client, {len(web_pids(shop))} web, 1 worker, 1 sandbox; {os.cpu_count()} cores")
     return found
 

@@ -50,17 +50,18 @@ def percentile(values: Sequence[float], share: float) -> float:
 def measure_own_time(shop: Installation, *, buyers: int) -> list[Row]:
     """Own time of return page and accept while every answer of the provider takes 100 ms more; two buyers at once."""
     paid = pay(shop, buyers, tag="own")
-    with _slow_provider(shop, 0.1, _ENDPOINTS):
+    with slow_provider(shop, 0.1, _ENDPOINTS):
         returns = load.run(shop.port, [write_request(b, "GET", f"/r/{b.ref}") for b in paid], connections=2)
         ready = [read_ready(buyer, buyer.get(f"/r/{buyer.ref}")) for buyer in paid]
         accepts = load.run(shop.port, [one.accept for one in ready], connections=2)
     return [
-        _own_row("return page, provider 100 ms: own time", returns, good=200),
-        _own_row("accept, provider 100 ms: own time", accepts, good=303),
+        own_row("return page, provider 100 ms: own time", returns, good=200),
+        own_row("accept, provider 100 ms: own time", accepts, good=303),
     ]
 
 
-def _own_row(what: str, found: load.Load, *, good: int) -> Row:
+def own_row(what: str, found: load.Load, *, good: int) -> Row:
+    """Return a row of own times, held against 30 ms for 95 of a hundred."""
     own = [answer.own_ms for answer in found.answers]
     p95 = percentile(own, 0.95)
     provider = median(answer.provider_ms for answer in found.answers)
@@ -74,7 +75,8 @@ def _faults(found: load.Load, *good: int) -> str:
 
 
 @contextmanager
-def _slow_provider(shop: Installation, seconds: float, endpoints: Sequence[str]) -> Iterator[None]:
+def slow_provider(shop: Installation, seconds: float, endpoints: Sequence[str]) -> Iterator[None]:
+    """Let these endpoints of the provider take so much longer, inside."""
     for endpoint in endpoints:
         shop.sandbox.fault(endpoint, f"slow:{seconds:g}", effect="before", times=1_000_000)
     try:
@@ -205,7 +207,7 @@ def _delivery(shop: Installation, secret: Webhook, body: str, *, webhook_id: str
 def measure_slow_charges(shop: Installation, *, buyers: int) -> list[Row]:
     """`buyers` accepts at once while each charge takes 2 s: how long they wait, and what becomes of all."""
     ready = make_ready(shop, buyers, tag="slow")
-    with _slow_provider(shop, 2, ("POST /checkouts",)):
+    with slow_provider(shop, 2, ("POST /checkouts",)):
         began = time.monotonic()
         found = load.run(shop.port, [one.accept for one in ready], connections=buyers)
         _settle_all(shop, limit_s=90)
@@ -223,7 +225,7 @@ def measure_shutdown(shop: Installation, *, buyers: int, restart: Callable[[], N
     before = len(shop.sandbox.charges())
     web = shop.web
     assert web is not None
-    with _slow_provider(shop, 1.5, ("POST /checkouts",)):
+    with slow_provider(shop, 1.5, ("POST /checkouts",)):
         running = load.start(shop.port, [one.accept for one in ready], connections=buyers)
         wait_for(lambda: len(shop.sandbox.charges()) - before == buyers, limit_s=20, what="the charging requests")
         web.send_signal(signal.SIGTERM)

@@ -136,12 +136,13 @@ def read_ready(buyer: Buyer, html: str) -> Ready:
     )
 
 
-def write_request(buyer: Buyer, method: str, path: str, fields: dict[str, str] | None = None) -> str:
-    """Write a request out as this buyer's browser sends it."""
+def write_request(buyer: Buyer, method: str, path: str, fields: dict[str, str] | None = None, *more: str) -> str:
+    """Write a request out as this buyer's browser sends it, `more` being further lines of its head."""
     body = urlencode(fields) if fields else ""
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in buyer.session.cookies)
     lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{buyer.shop.port}", f"Cookie: {cookies}"]
     lines += ["Accept: text/html", "Accept-Language: en", "Accept-Encoding: gzip, br"]
+    lines += more
     if method == "POST":
         lines += [f"Origin: {buyer.shop.url}", "Sec-Fetch-Site: same-origin"]
         lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
