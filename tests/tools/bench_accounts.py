@@ -7,7 +7,7 @@ from encore.ids import new_id
 from encore.store import orders
 from tests.installation import Buyer, Installation, read_form
 from tests.tools import load
-from tests.tools.bench_rows import Row, own_row, percentile, slow_provider
+from tests.tools.bench_rows import Row, own_row, slow_provider
 from tests.tools.bench_shop import write_request
 
 _ENDPOINTS = (
@@ -56,7 +56,7 @@ def _preview(buyer: Buyer, address: str) -> str:
 
 
 def measure_many_orders(shop: Installation) -> list[Row]:
-    """The first and the last page of a customer's 1,000 orders beside the one page of a customer with a single order."""
+    """The first and the last page of a customer's 1,000 orders beside the page of a customer with a single one."""
     few, many = Buyer(shop, "one-order@example.com"), Buyer(shop, "many-orders@example.com")
     for buyer in (few, many):
         buyer.buy()
