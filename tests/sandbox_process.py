@@ -25,6 +25,9 @@ BUNDLE = "pdt_CompleteBundle00000002"
 TEMPLATES = "pdt_DesignTemplates0000003"
 BASIC = "pdt_BasicPlan0000000000004"
 PRO = "pdt_ProPlan000000000000005"
+# Its add-ons: both plans take extra projects at 10, only Pro takes the brand kit at 15.
+EXTRA_PROJECT = "adn_ExtraProject0000000001"
+BRAND_KIT = "adn_BrandKit0000000000002"
 SACH = "pdt_SachBaoBi0000000000006"
 ATLAS = "pdt_TypeAtlas0000000000007"
 

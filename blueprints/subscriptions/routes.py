@@ -35,13 +35,14 @@ def show(subscription_id: str) -> Response:
 
 
 @bp.post("/preview")
-@changes_subscription(fields=frozenset({"csrf_token", "product", "quantity"}))
+@changes_subscription(fields=frozenset({"csrf_token", "product", "quantity", "addon", "addon_quantity"}))
 def preview(row: Subscription) -> Response:
     result = plan_quotes.preview(
         current_shop(),
         row,
         product_id=request.form.get("product", ""),
-        quantity=_quantity(request.form.get("quantity")),
+        quantity=_quantity(request.form.get("quantity"), otherwise=0),
+        addons=_addons(),
         buyer_key=buyer_key() or "",
         language=language(),
     )
@@ -89,8 +90,17 @@ def _set_end(row: Subscription, *, ends: bool) -> Response:
     return go(f"/account/subscriptions/{row.id}") if is_done else answer(503)
 
 
-def _quantity(text: str | None) -> int | None:
-    """Read how many are wanted, None for as many as there are; what is no number is none that can be had."""
+def _addons() -> dict[str, int]:
+    """Read how many of each add-on are wanted: two lists side by side; what is left empty is kept as it is."""
+    ids, counts = request.form.getlist("addon"), request.form.getlist("addon_quantity")
+    if len(ids) != len(counts) or len(set(ids)) != len(ids):
+        abort(400)
+    wanted = {addon_id: _quantity(count, otherwise=-1) for addon_id, count in zip(ids, counts, strict=True)}
+    return {addon_id: count for addon_id, count in wanted.items() if count is not None}
+
+
+def _quantity(text: str | None, *, otherwise: int) -> int | None:
+    """Read how many are wanted, None for as many as there are; what is no number is `otherwise`, which none can be."""
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else otherwise

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from encore.clock import Clock
+from encore.dodo.addons import Addons
 from encore.dodo.checkouts import Checkouts
 from encore.dodo.client import Budget, Client, Timeouts
 from encore.dodo.customers import Customers
@@ -32,6 +33,7 @@ class Dodo:
         forbid: Callable[[], None],
     ) -> None:
         self.client = Client(base_url, api_key, clock, timeouts, forbid)
+        self.addons = Addons(self.client)
         self.checkouts = Checkouts(self.client)
         self.customers = Customers(self.client)
         self.disputes = Disputes(self.client)

@@ -266,6 +266,17 @@ class Product(Struct, frozen=True, kw_only=True):
     image: str | None = None
     tax_category: str | None = None
     metadata: Metadata | None = None
+    addons: list[Id] | None = None
+
+
+class Addon(Struct, frozen=True, kw_only=True):
+    """Something that may be added to a subscription; `price` is of one, each time the plan is paid."""
+
+    id: Id
+    price: Amount
+    currency: Currency
+    name: str | None = None
+    description: str | None = None
 
 
 class ProductListItem(Struct, frozen=True, kw_only=True):
@@ -453,6 +464,10 @@ class PaymentPage(Struct, frozen=True, kw_only=True):
 
 class PaymentMethodList(Struct, frozen=True, kw_only=True):
     items: list[PaymentMethod]
+
+
+class AddonPage(Struct, frozen=True, kw_only=True):
+    items: list[Addon]
 
 
 class ProductPage(Struct, frozen=True, kw_only=True):

@@ -58,7 +58,8 @@ class Addon:
 class Wish:
     """What a buyer asks a subscription to become; `addons` is the whole set afterwards, not the difference.
 
-    `resumes`: it is set to end, and the change lets it go on.
+    `direction` is whether that is more or less than it is now. `resumes`: it is set to end, and the change lets it go
+    on.
     """
 
     subscription_id: str
@@ -69,6 +70,7 @@ class Wish:
     when: When
     keeps_discounts: bool = True
     resumes: bool = False
+    direction: Literal["up", "down"] = "up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,16 @@ class PlanQuote:
     of it, `credit_added` what the change adds to that balance (their currency may differ: then `subtotal` is None).
     `subtotal` and `tax` are minor units of `due`'s currency, negative for a downgrade, so they stand without Money;
     subtotal + tax - credit_used + credit_added = due. `renewal` is each later payment, before tax unless
-    `tax_inclusive`. `state` is what the subscription was (see `subscription_state`). Times are epoch milliseconds.
+    `tax_inclusive`. `state` is what the subscription was (see `subscription_state`). `discounts_kept` and
+    `discounts_lost` are the codes that it goes on with and without. Times are epoch milliseconds.
     """
 
     wish: Wish
     from_product_id: str
     from_quantity: int
+    from_addons: tuple[Addon, ...]
+    discounts_kept: tuple[str, ...]
+    discounts_lost: tuple[str, ...]
     state: str
     lines: tuple[ChangeLine, ...]
     due: Money
@@ -185,6 +191,14 @@ def _costs_no_more(shown: PlanQuote, fresh: PlanQuote) -> bool:
     return fresh.due.minor + fresh.credit_used.minor <= shown.due.minor + shown.credit_used.minor
 
 
+def compare_parts(before: tuple[int, tuple[Addon, ...]], after: tuple[int, tuple[Addon, ...]]) -> tuple[bool, bool]:
+    """Return whether any part of a subscription, its seats or an add-on, rises, and whether any falls."""
+    old = {"": before[0], **{addon.addon_id: addon.quantity for addon in before[1]}}
+    new = {"": after[0], **{addon.addon_id: addon.quantity for addon in after[1]}}
+    moves = [new.get(part, 0) - old.get(part, 0) for part in old.keys() | new.keys()]
+    return any(move > 0 for move in moves), any(move < 0 for move in moves)
+
+
 def subscription_state(facts: Mapping[str, Any]) -> str:
     """Return a short hash of everything about a subscription that a quote depends on.
 
@@ -252,8 +266,12 @@ def _agreed(quote: PlanQuote) -> dict[str, Any]:
         "when": wish.when,
         "keeps_discounts": wish.keeps_discounts,
         "resumes": wish.resumes,
+        "direction": wish.direction,
         "from_product_id": quote.from_product_id,
         "from_quantity": quote.from_quantity,
+        "from_addons": _addon_table(quote.from_addons),
+        "discounts_kept": list(quote.discounts_kept),
+        "discounts_lost": list(quote.discounts_lost),
         "state": quote.state,
         "lines": [
             {
@@ -292,9 +310,13 @@ def _quote_of(table: dict[str, Any]) -> PlanQuote:
             when=table["when"],
             keeps_discounts=table["keeps_discounts"],
             resumes=table["resumes"],
+            direction=table["direction"],
         ),
         from_product_id=table["from_product_id"],
         from_quantity=table["from_quantity"],
+        from_addons=tuple(Addon(*pair) for pair in table["from_addons"]),
+        discounts_kept=tuple(table["discounts_kept"]),
+        discounts_lost=tuple(table["discounts_lost"]),
         state=table["state"],
         lines=tuple(
             ChangeLine(

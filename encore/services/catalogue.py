@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from encore.dodo import Budget
-from encore.dodo.models import ProductListItem
+from encore.dodo.models import Addon, ProductListItem
 from encore.errors import NotExecuted, Unavailable
 from encore.rules.money import Money
 from encore.rules.trials import trial_end
 from encore.services import bookkeeping, budgets
 from encore.services.pages import ProductCard, Trial
 from encore.services.shop import Shop
-from encore.store import catalogue, meta, offers, orders
+from encore.store import addons, catalogue, meta, offers, orders
+from encore.store.addons import ListedAddon
 from encore.store.catalogue import Product
 
 SYNCED_AT = "catalogue.synced_at"
@@ -42,6 +43,8 @@ class _Reading:
 
     on_sale: tuple[ProductListItem, ...]
     archived_ids: frozenset[str]
+    addons: tuple[Addon, ...]
+    addons_of: dict[str, list[str]]
 
 
 def sync(shop: Shop) -> Synced:
@@ -62,6 +65,7 @@ def sync(shop: Shop) -> Synced:
             for product_id in sorted(reading.archived_ids)
             if catalogue.mark_archived(shop.store, product_id, now=now)
         ]
+        _store_addons(shop, reading, now=now)
         meta.mark_value(shop.store, SYNCED_AT, value=now)
         _tell_of_archived(shop)
     return Synced(on_sale=len(reading.on_sale), archived=tuple(archived))
@@ -144,7 +148,26 @@ def _read(shop: Shop, *, budget: Budget) -> _Reading:
         for product in catalogue.list_products(shop.store)
         if product.archived_at is None and product.id not in listed_ids
     ]
-    return _Reading(on_sale=listed, archived_ids=_confirm_archived(shop, missing, budget=budget))
+    addons_listed = tuple(shop.dodo.addons.list_all(budget=budget))
+    return _Reading(
+        on_sale=listed,
+        archived_ids=_confirm_archived(shop, missing, budget=budget),
+        addons=addons_listed,
+        # Only a product by itself tells its add-ons; a business without any is spared the reads.
+        addons_of=_read_addons_of(shop, listed, budget=budget) if addons_listed else {},
+    )
+
+
+def _read_addons_of(shop: Shop, listed: tuple[ProductListItem, ...], *, budget: Budget) -> dict[str, list[str]]:
+    """Return which add-ons each plan takes; where calls are short the rest stay as they were known."""
+    found = {}
+    for item in listed:
+        if not item.is_recurring:
+            continue
+        if not budgets.take(shop, "catalogue"):
+            break
+        found[item.product_id] = list(shop.dodo.products.get(item.product_id, budget=budget).addons or ())
+    return found
 
 
 def _confirm_archived(shop: Shop, missing: list[str], *, budget: Budget) -> frozenset[str]:
@@ -201,6 +224,26 @@ def _store(shop: Shop, item: ProductListItem, *, position: int, now: int) -> Non
             synced_at=now,
         ),
     )
+
+
+def _store_addons(shop: Shop, reading: _Reading, *, now: int) -> None:
+    for position, addon in enumerate(reading.addons):
+        addons.upsert_addon(
+            shop.store,
+            ListedAddon(
+                id=addon.id,
+                position=position,
+                name=(addon.name or "").strip() or addon.id,
+                description=addon.description or "",
+                price_minor=addon.price,
+                currency=addon.currency,
+                archived_at=None,
+                synced_at=now,
+            ),
+        )
+    addons.archive_unlisted(shop.store, synced_at=now)
+    for product_id, addon_ids in reading.addons_of.items():
+        addons.set_of_product(shop.store, product_id, addon_ids)
 
 
 def _free_slug(shop: Shop, name: str) -> str:

@@ -11,11 +11,13 @@ from encore.i18n import format_share
 from encore.rules.card_declines import read_card_decline
 from encore.rules.credit_timeline import Renewal, draw_renewals
 from encore.rules.money import Money
-from encore.rules.plan_changes import QUOTE_LIFE_MS, PlanQuote, thaw_change
+from encore.rules.plan_changes import QUOTE_LIFE_MS, Addon, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, plan_cards, plan_groups, quoting, trials
+from encore.services import catalogue, plan_addons, plan_cards, plan_groups, quoting, trials
+from encore.services.kinds.plan_change import read_addons
 from encore.services.pages import ProductCard
+from encore.services.plan_addons import AddonChange, AddonChoice
 from encore.services.plan_groups import MostChosen
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, offer_instances, payments
@@ -91,16 +93,18 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduled:
-    """A change that waits for its day (epoch milliseconds)."""
+    """A change that waits for its day (epoch milliseconds); `is_same_plan`: only its seats or add-ons are others."""
 
     product_name: str
     quantity: int
+    addons: tuple[AddonChange, ...]
+    is_same_plan: bool
     at: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanPage:
-    """A subscription and what it may become.
+    """A subscription and what it may become; `addons` are those it has and those its plan takes.
 
     `pending_quote_id` names the change under way. `is_stale`: the provider gave no answer, so this was last known.
     """
@@ -109,6 +113,8 @@ class PlanPage:
     subscription_id: str
     product: ProductCard
     quantity: int
+    addons: tuple[AddonChoice, ...]
+    has_discount: bool
     price: PlanPrice | None
     next_billing_at: int | None
     trial_ends_at: int | None
@@ -155,8 +161,7 @@ class QuotePage:
     renewal: PlanPrice
     renewals: tuple[Renewal, ...]
     is_drawn_with_tax: bool
-    has_addons: bool
-    has_discount: bool
+    addons: tuple[AddonChange, ...]
     expires_at: int
     moved_from: PlanQuote | None = None
     alternative: "QuotePage | None" = None
@@ -182,6 +187,8 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         subscription_id=row.id,
         product=product,
         quantity=row.quantity,
+        addons=plan_addons.list_choices(shop, row.product_id, read_addons(row.addons_json)),
+        has_discount=bool(row.has_discount),
         price=_price(row),
         next_billing_at=row.next_billing_at,
         trial_ends_at=row.next_billing_at if state == "trial" else None,
@@ -230,6 +237,10 @@ def _scheduled(shop: Shop, row: Subscription) -> Scheduled | None:
     return Scheduled(
         product_name=product.name if product else change["product_id"],
         quantity=change["quantity"],
+        addons=plan_addons.list_changes(
+            shop, read_addons(row.addons_json), [Addon(**addon) for addon in change["addons"]]
+        ),
+        is_same_plan=change["product_id"] == row.product_id,
         at=change["effective_at"],
     )
 
@@ -329,7 +340,7 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> QuotePage:
         subscription_id=row.id,
         before=before,
         after=after,
-        direction=_direction(group, quote),
+        direction=quote.wish.direction,
         gains=gained,
         losses=lost,
         quote=quote,
@@ -347,8 +358,7 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> QuotePage:
         ),
         renewals=draw_renewals(quote.credit_added, quote.renewal, first_at=quote.next_billing_at, period=quote.period),
         is_drawn_with_tax=quote.tax_inclusive,
-        has_addons=bool(quote.wish.addons),
-        has_discount=bool(row.has_discount),
+        addons=plan_addons.list_changes(shop, quote.from_addons, quote.wish.addons),
         expires_at=instance.expires_at,
         moved_from=thaw_change(instance.moved_from_json) if instance.moved_from_json else None,
     )
@@ -374,13 +384,6 @@ def _lines(shop: Shop, quote: PlanQuote, *, language: str) -> tuple[Line, ...]:
             )
         )
     return tuple(lines)
-
-
-def _direction(group: PlanGroup | None, quote: PlanQuote) -> Direction:
-    found = group.direction(quote.from_product_id, quote.wish.product_id) if group else None
-    if found is None or found == "same":
-        return "up" if quote.wish.quantity > quote.from_quantity else "down"
-    return found
 
 
 def _unanswered(shop: Shop, instance: OfferInstance, base: QuotePage) -> QuotePage:

@@ -3,7 +3,7 @@
 Nothing changes here; `plan_changes` makes the change that a quote shows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,19 +18,23 @@ from encore.rules.plan_changes import (
     MODE_AT_RENEWAL,
     NOW,
     QUOTE_LIFE_MS,
+    Addon,
     PlanQuote,
     Wish,
     change_hash,
+    compare_parts,
     freeze_change,
     thaw_change,
 )
-from encore.rules.plan_groups import PlanGroup
+from encore.rules.plan_groups import Direction, PlanGroup
 from encore.rules.quotes import QuotedMethod
 from encore.services import bookkeeping, budgets, plan_ends, plan_groups, quoting, subscriptions
 from encore.services.kinds import plan_change
 from encore.services.kinds.plan_change import addons_of
 from encore.services.shop import Shop
+from encore.store import addons as addon_rows
 from encore.store import attempts, catalogue, offer_instances
+from encore.store.catalogue import Product
 from encore.store.offer_instances import OfferInstance
 from encore.store.subscriptions import Subscription
 
@@ -43,6 +47,8 @@ Refusal = Literal[
     "not_a_plan",
     "same_plan",
     "bad_quantity",
+    "bad_addon",
+    "bad_addon_quantity",
     "bad_time",
     "archived",
     "on_hold",
@@ -67,6 +73,7 @@ _REFUSALS: dict[str, Refusal] = {
     "ON_DEMAND_PLAN_CHANGE_NOT_SUPPORTED": "on_demand",
     "UNSUPPORTED_ACTION": "usage_based",
     "PRODUCT_IS_DELETED": "archived",
+    "MISSING_ADDON_IDS": "bad_addon",
 }
 _REFUSALS_OF_STATUS: dict[str, Refusal] = {
     "on_hold": "on_hold",
@@ -106,15 +113,17 @@ def preview(
     quantity: int | None,
     buyer_key: str,
     language: str,
+    addons: Mapping[str, int] | None = None,
 ) -> Quoted | NotQuoted:
     """Ask what a change would cost and store the quote; nothing changes until it is confirmed.
 
-    `quantity` None keeps the subscription's own; add-ons are kept. A way down is quoted twice: at the renewal, and now
+    `quantity` None keeps the subscription's own; `addons` is how many of each are wanted, 0 for none, and one that it
+    does not name is kept, unless the new plan does not take it. A way down is quoted twice: at the renewal, and now
     with its credit; the one the merchant prefers is returned, the other stands beside it.
     """
     try:
         current = read_now(shop, subscription)
-        wishes = _wishes(shop, current, product_id=product_id, quantity=quantity)
+        wishes = _wishes(shop, current, product_id=product_id, quantity=quantity, addons=addons or {})
         method = _method_of(shop, current)
         with _kept_running(shop, current, wishes[0]) as running:
             quotes = _ask_all(shop, running, wishes, method=method)
@@ -127,12 +136,14 @@ def preview_again(
     shop: Shop, instance: OfferInstance, subscription: Subscription, *, buyer_key: str, language: str
 ) -> Quoted | NotQuoted:
     """Ask anew what the change of a quote costs, because its buyer asks: it has run out, or did not go through."""
-    wish = thaw_change(instance.quote_json).wish
+    quote = thaw_change(instance.quote_json)
+    wish = quote.wish
     return preview(
         shop,
         subscription,
         product_id=wish.product_id,
         quantity=wish.quantity,
+        addons={**dict.fromkeys(_held(quote.from_addons), 0), **_held(wish.addons)},
         buyer_key=buyer_key,
         language=language,
     )
@@ -209,30 +220,99 @@ def _take_call(shop: Shop) -> None:
         raise Refused("no_price")
 
 
-def _wishes(shop: Shop, current: ProviderSubscription, *, product_id: str, quantity: int | None) -> list[Wish]:
+def _wishes(
+    shop: Shop, current: ProviderSubscription, *, product_id: str, quantity: int | None, addons: Mapping[str, int]
+) -> list[Wish]:
     group = plan_groups.group_of(shop, current.product_id)
-    direction = group.direction(current.product_id, product_id) if group else None
-    if group is None or direction is None:
+    order = group.direction(current.product_id, product_id) if group else None
+    if group is None or order is None:
         raise Refused("not_a_plan")
     demand_sold(shop, product_id)
-    before = current.quantity or 1
-    wanted = before if quantity is None else quantity
-    if not 1 <= wanted <= MAX_SEATS:
+    seats = current.quantity or 1 if quantity is None else quantity
+    if not 1 <= seats <= MAX_SEATS:
         raise Refused("bad_quantity")
-    if direction == "same":
-        if wanted == before:
-            raise Refused("same_plan")
-        direction = "up" if wanted > before else "down"
+    extras = _wanted_addons(shop, current, product_id=product_id, addons=addons)
+    direction = _direction(shop, current, order, product_id=product_id, seats=seats, extras=extras)
     now = Wish(
         subscription_id=current.subscription_id,
         product_id=product_id,
-        quantity=wanted,
-        addons=addons_of(current.addons),
+        quantity=seats,
+        addons=extras,
         mode=group.upgrade_mode if direction == "up" else group.downgrade_mode,
         when=NOW,
         resumes=plan_ends.is_to_end(shop, current),
+        direction=direction,
     )
     return [now] if direction == "up" else _ways_down(group, now)
+
+
+def _wanted_addons(
+    shop: Shop, current: ProviderSubscription, *, product_id: str, addons: Mapping[str, int]
+) -> tuple[Addon, ...]:
+    """Return the add-ons afterwards: those held are kept, as many as are asked for, if the plan takes them."""
+    held = _held(addons_of(current.addons))
+    taken = {addon.id for addon in addon_rows.list_of_product(shop.store, product_id)}
+    if product_id == current.product_id:
+        # One that is sold no more may be kept, or given up.
+        taken |= held.keys()
+    elif held.keys() - taken:
+        # Nobody is told that something is lost because of a list that may be minutes old.
+        taken |= _addons_at_provider(shop, product_id)
+    if any(addon_id not in taken | held.keys() for addon_id in addons):
+        raise Refused("bad_addon")
+    if any(not 0 <= count <= MAX_SEATS for count in addons.values()):
+        raise Refused("bad_addon_quantity")
+    wanted = {**held, **addons}
+    return tuple(Addon(addon_id, n) for addon_id, n in sorted(wanted.items()) if n and addon_id in taken)
+
+
+def _held(addons: tuple[Addon, ...]) -> dict[str, int]:
+    return {addon.addon_id: addon.quantity for addon in addons}
+
+
+def _addons_at_provider(shop: Shop, product_id: str) -> set[str]:
+    _take_call(shop)
+    try:
+        return set(shop.dodo.products.get(product_id, budget=shop.dodo.budget(PREVIEW_S)).addons or ())
+    except ProviderError as error:
+        budgets.heed(shop, error)
+        raise Refused("no_price") from error
+
+
+def _direction(
+    shop: Shop,
+    current: ProviderSubscription,
+    order: Direction,
+    *,
+    product_id: str,
+    seats: int,
+    extras: tuple[Addon, ...],
+) -> Literal["up", "down"]:
+    """Tell whether a change is billed as one up or down: by plan, seats and add-ons together.
+
+    Where they pull in two directions its totals decide (proration.md, section 4), at listed prices, which nobody is
+    shown: else a way down that bills nothing now would give away seats until the renewal.
+    """
+    before, after = (current.quantity or 1, addons_of(current.addons)), (seats, extras)
+    rises, falls = compare_parts(before, after)
+    rises, falls = rises or order == "up", falls or order == "down"
+    if not rises and not falls:
+        raise Refused("same_plan")
+    if rises != falls:
+        return "up" if rises else "down"
+    old, new = (catalogue.get_product(shop.store, plan_id) for plan_id in (current.product_id, product_id))
+    if old is None or new is None or _interval(old) != _interval(new):
+        return "up"
+    return "down" if _listed_total(shop, new, *after) < _listed_total(shop, old, *before) else "up"
+
+
+def _interval(product: Product) -> tuple[int | None, str | None]:
+    return product.interval_count, product.interval_unit
+
+
+def _listed_total(shop: Shop, product: Product, seats: int, extras: tuple[Addon, ...]) -> int:
+    listed = [(addon_rows.get_addon(shop.store, extra.addon_id), extra.quantity) for extra in extras]
+    return product.price_minor * seats + sum(addon.price_minor * count for addon, count in listed if addon)
 
 
 def demand_sold(shop: Shop, product_id: str) -> None:

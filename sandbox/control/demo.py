@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from ..core.endpoints import endpoints
 from ..core.store import Doc
 from ..core.twin import Twin
+from ..resources.addons import insert_addon
 from ..resources.products import insert_product
 
 COURSE = "pdt_StarterCourse000000001"
@@ -87,6 +88,12 @@ CATALOGUE: tuple[tuple[str, str, str, str, int, str, str], ...] = (
         "atlas",
     ),
 )
+# Each month a plan is paid: id, name, description, price, and the plans that take it. Only Pro takes a brand kit, so a
+# way down takes one away.
+ADDONS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
+    ("adn_ExtraProject0000000001", "Extra project", "One more project beside those of the plan.", 1000, (BASIC, PRO)),
+    ("adn_BrandKit0000000000002", "Brand kit", "Your colours and typefaces in every template.", 1500, (PRO,)),
+)
 DELIVERY_WAIT_S = 2.0
 RECURRING = (BASIC, PRO)
 TAX_INCLUSIVE = (ATLAS,)
@@ -119,7 +126,7 @@ def deliveries_at_rest(twin: Twin) -> Iterator[None]:
 
 
 def seed(twin: Twin) -> None:
-    """Store the demo products that are not there yet."""
+    """Store the demo products and add-ons that are not there yet."""
     for place, (product_id, name, description, currency, minor, category, picture) in enumerate(CATALOGUE):
         if twin.store.get("products", product_id) is None:
             insert_product(
@@ -132,7 +139,24 @@ def seed(twin: Twin) -> None:
                 pairs={},
                 image=f"/static/products/{picture}.svg",
                 created_at=CREATED_AT + place * 1000,
+                details={"addons": _addons_of(product_id)},
             )
+    for place, (addon_id, name, description, minor, _) in enumerate(ADDONS):
+        if twin.store.get("addons", addon_id) is None:
+            insert_addon(
+                twin,
+                addon_id=addon_id,
+                name=name,
+                description=description,
+                price=minor,
+                currency="USD",
+                tax_category="saas",
+                created_at=CREATED_AT + place * 1000,
+            )
+
+
+def _addons_of(product_id: str) -> list[str] | None:
+    return [addon_id for addon_id, *_, plans in ADDONS if product_id in plans] or None
 
 
 def _price(product_id: str, currency: str, minor: int) -> Doc:

@@ -2,7 +2,7 @@
 
 from ..core.clock import rfc3339
 from ..core.store import Doc
-from ..core.twin import BUSINESS_ID
+from ..core.twin import BUSINESS_ID, Twin
 from ..http.call import (
     Call,
     Routes,
@@ -27,22 +27,46 @@ routes = Routes()
 @routes.post("/addons")
 def create_addon(call: Call) -> Response:
     body = read_body(call)
-    now = call.twin.clock.now()
+    addon = insert_addon(
+        call.twin,
+        name=required_text(body, "name", limit=MAX_NAME),
+        description=text(body, "description", limit=MAX_DESCRIPTION),
+        price=whole(body, "price", least=0),
+        currency=read_currency(body),
+        tax_category=read_tax_category(body),
+        addon_id=call.twin.ids.new("adn_"),
+        created_at=call.twin.clock.now(),
+    )
+    return answer(serialise(addon))
+
+
+def insert_addon(
+    twin: Twin,
+    *,
+    addon_id: str,
+    name: str,
+    description: str | None,
+    price: int,
+    currency: str,
+    tax_category: str,
+    created_at: int,
+) -> Doc:
+    """Store a new add-on and return it; `price` is minor units of one."""
     addon: Doc = {
-        "name": required_text(body, "name", limit=MAX_NAME),
-        "description": text(body, "description", limit=MAX_DESCRIPTION),
-        "price": whole(body, "price", least=0),
-        "currency": read_currency(body),
-        "tax_category": read_tax_category(body),
-        "id": call.twin.ids.new("adn_"),
-        "created_at": now,
-        "updated_at": now,
+        "name": name,
+        "description": description,
+        "price": price,
+        "currency": currency,
+        "tax_category": tax_category,
+        "id": addon_id,
+        "created_at": created_at,
+        "updated_at": created_at,
         "image": None,
         "image_id": None,
         "archived": False,
     }
-    call.twin.store.put("addons", addon)
-    return answer(serialise(addon))
+    twin.store.put("addons", addon)
+    return addon
 
 
 @routes.get("/addons")

@@ -25,6 +25,7 @@ from tests.browser.shopper import (
     new_email,
 )
 from tests.installation import Buyer, Installation, running_installation
+from tests.sandbox_process import BRAND_KIT, EXTRA_PROJECT
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
 
 # What is shown, and the page state it must be in: the names that tests are made of.
@@ -69,6 +70,8 @@ STATES = {
     "plan": "active",
     "plan-upgrade": "preview",
     "plan-downgrade": "preview",
+    "plan-add-ons": "active",
+    "plan-add-ons-removed": "preview",
     "plan-scheduled": "scheduled",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
@@ -356,6 +359,14 @@ class _Maker:
                 self._add(plan, path, buyer)
             answer = buyer.post_form(buyer.get(path), "choose-plan")
             self._add(chosen, answer.headers["location"], buyer)
+        buyer, path = self._subscribed("pro-plan")
+        for addon in (EXTRA_PROJECT, BRAND_KIT):
+            answer = buyer.post_form(buyer.get(path), "change-seats", addon=addon, addon_quantity="2")
+            buyer.post_form(buyer.get(answer.headers["location"]), "confirm-change")
+        self._add("plan-add-ons", path, buyer)
+        # Basic takes no brand kit.
+        answer = buyer.post_form(buyer.get(path), "choose-plan")
+        self._add("plan-add-ons-removed", answer.headers["location"], buyer)
         buyer, path = self._subscribed("pro-plan")
         answer = buyer.post_form(buyer.get(path), "choose-plan")
         buyer.post_form(buyer.get(answer.headers["location"]), "confirm-change")

@@ -32,6 +32,9 @@ UPGRADE = PlanQuote(
     wish=WISH,
     from_product_id="pdt_basic",
     from_quantity=1,
+    from_addons=(Addon("adn_seat", 3), Addon("adn_kit", 1)),
+    discounts_kept=("TEN",),
+    discounts_lost=(),
     state="s" * 32,
     lines=(
         ChangeLine("pdt_basic", "Basic", usd(3000), 1, "-1"),

@@ -217,7 +217,8 @@ def test_add_ons_are_kept_and_are_in_the_price(world: World, mode: str, due: int
 
     page = change(world, row, large)
 
-    assert (page.quote.due, page.has_addons) == (usd(due), True)
+    assert page.quote.due == usd(due)
+    assert [(addon.name, addon.before, addon.after) for addon in page.addons] == [("Seat", 3, 3)]
     there = world.sandbox.get(f"/subscriptions/{row.provider_subscription_id}")
     assert [(addon["addon_id"], addon["quantity"]) for addon in there["addons"]] == [(seat, 3)]
     whole(world)
@@ -235,5 +236,7 @@ def test_a_discount_is_kept_or_dropped_as_the_preview_says(world: World, is_pres
 
     page = change(world, row, PRO)
 
-    assert (page.quote.due, page.has_discount) == (usd(due), True)
+    assert page.quote.due == usd(due)
+    kept, lost = (("TEN",), ()) if is_preserved else ((), ("TEN",))
+    assert (page.quote.discounts_kept, page.quote.discounts_lost) == (kept, lost)
     whole(world)

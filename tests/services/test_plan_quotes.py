@@ -197,20 +197,3 @@ def test_an_offer_on_the_return_page_is_no_quote(world: World) -> None:
     customer_id = world.rows("customers")[0]["id"]
 
     assert plan_changes.get_quote(world.shop, page.instance_id, customer_ids=(customer_id,)) is None
-
-
-# ---- Seats and add-ons -----------------------------------------------------------------------------------------------
-
-
-def test_seats_are_changed_by_the_same_path(world: World) -> None:
-    """R15e"""
-    row = subscribe(world)
-
-    page = world.preview(row, "basic-plan", quantity=3)
-    after = world.confirm(page)
-
-    assert (page.direction, page.quote.due) == ("up", usd(6000))
-    assert (after.state, world.subscription(row.id).quantity) == ("changed", 3)
-    pro = world.preview(world.subscription(row.id))
-    assert pro.quote.wish.quantity == 3
-    whole(world)

@@ -170,14 +170,26 @@ class World:
         while subscriptions.read_due(self.shop):
             pass
 
-    def preview(self, row: Subscription, slug: str = "pro-plan", *, quantity: int | None = None) -> QuotePage:
+    def preview(
+        self,
+        row: Subscription,
+        slug: str = "pro-plan",
+        *,
+        quantity: int | None = None,
+        addons: dict[str, int] | None = None,
+    ) -> QuotePage:
         """Choose a plan on the plan page, which must be quoted."""
-        result = self.try_preview(row, slug, quantity=quantity)
+        result = self.try_preview(row, slug, quantity=quantity, addons=addons)
         assert isinstance(result, plan_quotes.Quoted), result
         return self.quote(result.instance_id)
 
     def try_preview(
-        self, row: Subscription, slug: str = "pro-plan", *, quantity: int | None = None
+        self,
+        row: Subscription,
+        slug: str = "pro-plan",
+        *,
+        quantity: int | None = None,
+        addons: dict[str, int] | None = None,
     ) -> plan_quotes.Quoted | plan_quotes.NotQuoted:
         """Choose a plan on the plan page."""
         product = catalogue.get_product(self.shop, slug)
@@ -186,6 +198,7 @@ class World:
             row,
             product_id=product.id if product else slug,
             quantity=quantity,
+            addons=addons,
             buyer_key=LAN,
             language="en",
         )

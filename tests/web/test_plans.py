@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from encore.services import subscriptions
 from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
-from tests.sandbox_process import BASIC, PRO
+from tests.sandbox_process import BASIC, BRAND_KIT, EXTRA_PROJECT, PRO
 
 # ux.md, section 8.
 OUTCOMES = {
@@ -364,6 +364,20 @@ def test_no_card_is_asked_for_where_that_would_charge_what_is_owed(stage: Stage)
         ({"product": PRO, "quantity": "0"}, 422, "Please enter a number of seats from 1 to 10,000."),
         ({"product": PRO, "quantity": "99999999999"}, 422, "Please enter a number of seats from 1 to 10,000."),
         ({"product": PRO, "quantity": "two"}, 422, "Please enter a number of seats from 1 to 10,000."),
+        (
+            {"product": BASIC, "addon": BRAND_KIT, "addon_quantity": "1"},
+            422,
+            "This add-on cannot be had with this plan.",
+        ),
+        *(
+            (
+                {"product": BASIC, "addon": EXTRA_PROJECT, "addon_quantity": count},
+                422,
+                "Please enter a number from 0 to 10,000 for each add-on.",
+            )
+            for count in ("-1", "99999999999", "two")
+        ),
+        ({"product": BASIC, "addon": EXTRA_PROJECT}, 400, "We could not read that"),
     ],
 )
 def test_each_wrong_wish_has_its_own_sentence(stage: Stage, form: dict[str, str], status: int, sentence: str) -> None:
@@ -386,6 +400,31 @@ def test_a_form_that_names_what_the_row_decides_is_refused(stage: Stage, more: d
     answer = buyer.browser.open("POST", form.attributes["action"], data={**form_fields(form), **more})
     assert answer.status_code == 400
     assert buyer.changes() == []
+
+
+@pytest.mark.criterion("R15e")
+def test_seats_and_add_ons_by_plain_forms(stage: Stage) -> None:
+    """Added in one form with the seats; removed in the same form, which says so before the price is agreed to."""
+    buyer = Subscriber(stage)
+
+    form = buyer.plan().test_id("change-seats")
+    assert [addon.attributes["data-addon"] for addon in form.all(data_testid="addon")] == [EXTRA_PROJECT]
+    fields = {"csrf_token": form_fields(form)["csrf_token"], "product": BASIC, "addon": EXTRA_PROJECT}
+    chosen = buyer.browser.post(f"{buyer.path}/preview", {**fields, "quantity": "2", "addon_quantity": "3"})
+    page = buyer.browser.page(chosen.location)
+    assert (minor(page), page.all(data_testid="addons-removed")) == (["6000"], [])
+    assert "New: Extra project × 3" in page.text
+    buyer.confirm(page)
+
+    plan = buyer.plan()
+    assert plan.test_id("addons").text == "With Extra project × 3"
+    assert "Extra project" in plan.test_id("change-seats").text
+    chosen = buyer.browser.post(f"{buyer.path}/preview", {**fields, "quantity": "2", "addon_quantity": "0"})
+    page = buyer.browser.page(chosen.location)
+    assert len(page.all(data_testid="addons-removed")) == 1
+    assert "These add-ons are removed: Extra project × 3" in page.text
+    buyer.confirm(page, 1)
+    assert not buyer.plan().has_test_id("addons")
 
 
 def test_a_preview_that_fails_says_so_and_gives_no_button(stage: Stage) -> None:

@@ -60,9 +60,9 @@ def read_quote(
     """
     plan, charge = preview.new_plan, preview.immediate_charge
     summary = charge.summary
-    if plan.subscription_id != wish.subscription_id or (plan.product_id, plan.quantity or 1) != (
-        wish.product_id,
-        wish.quantity,
+    previewed = (plan.subscription_id, plan.product_id, plan.quantity or 1)
+    if previewed != (wish.subscription_id, wish.product_id, wish.quantity) or (
+        plan.addons is not None and addons_of(plan.addons) != wish.addons
     ):
         raise Unavailable("preview_of_something_else")
     if plan.next_billing_at is None or plan.recurring_pre_tax_amount is None or plan.currency is None:
@@ -75,6 +75,9 @@ def read_quote(
         wish=wish,
         from_product_id=before.product_id,
         from_quantity=before.quantity or 1,
+        from_addons=addons_of(before.addons),
+        discounts_kept=tuple(code for code in discounts_of(before) if code in discounts_of(plan)),
+        discounts_lost=tuple(code for code in discounts_of(before) if code not in discounts_of(plan)),
         state=state_of(before),
         lines=tuple(_line(item) for item in charge.line_items if item.unit_price is not None and item.currency),
         due=due,
@@ -130,6 +133,13 @@ def state_of(subscription: ProviderSubscription) -> str:
 def addons_of(addons: list[SubscriptionAddon] | None) -> tuple[Addon, ...]:
     """Return a subscription's add-ons in an order that is always the same."""
     return tuple(sorted((Addon(a.addon_id, a.quantity) for a in addons or ()), key=lambda a: (a.addon_id, a.quantity)))
+
+
+def discounts_of(subscription: ProviderSubscription) -> tuple[str, ...]:
+    """Return the codes of a subscription's discounts, each by its id where it has no code."""
+    named = [discount for discount in subscription.discounts or () if isinstance(discount, dict)]
+    codes = [str(discount.get("code") or discount.get("discount_id") or "") for discount in named]
+    return tuple(code for code in codes if code) or tuple(filter(None, (subscription.discount_id,)))
 
 
 def write_addons(addons: tuple[Addon, ...]) -> str:
