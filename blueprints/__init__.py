@@ -18,6 +18,7 @@ def register(app: Flask) -> None:
     for part in (storefront, checkout, offers, account, subscriptions, merchant, webhooks, ops):
         app.register_blueprint(part.bp)
     app.register_blueprint(account.sign_in_bp)
+    app.register_blueprint(account.recommendations_bp)
     app.register_blueprint(subscriptions.quotes_bp)
     # Deliveries come from a server and carry a signature of their own: no form token can be theirs.
     app.extensions["csrf"].exempt(webhooks.bp)

@@ -104,6 +104,11 @@ def format_moment(at: int, language: str, *, zone: str) -> str:
     return f"{format_day(at, language, zone=zone)}, {format_clock(at, language, zone=zone)}"
 
 
+def start_of_day(at: int, *, zone: str) -> int:
+    """Return when the day of a moment began in a named zone, both in epoch milliseconds."""
+    return int(_local(at, zone).replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+
+
 def _local(at: int, zone: str) -> datetime:
     return datetime.fromtimestamp(at / 1000, tz=_zone(zone))
 

@@ -110,6 +110,7 @@ class Settings:
     media_origins: tuple[str, ...] = ()
     proxy_count: int = 0
     max_pages_per_order: int = 2
+    max_recommendations: int = 3
     offer_life_s: int = 1800
     one_click_per_day: int = 3
     one_click_caps: Mapping[str, int] = field(default_factory=lambda: dict(ONE_CLICK_CAPS))
@@ -219,6 +220,7 @@ class _Loader:
             checkout_origins=self._read_checkout_origins(provider_url),
             media_origins=self._read_media_origins(provider_url),
             proxy_count=reader.integer("ENCORE_PROXY_COUNT", 0, low=0, high=5),
+            max_recommendations=reader.integer("ENCORE_MAX_RECOMMENDATIONS", 3, low=0, high=12),
             max_pages_per_order=reader.integer("ENCORE_MAX_PAGES", 2, low=1, high=4),
             offer_life_s=60 * reader.integer("ENCORE_OFFER_MINUTES", 30, low=5, high=24 * 60),
             one_click_per_day=reader.integer("ENCORE_ONE_CLICK_PER_DAY", 3, low=0, high=100),

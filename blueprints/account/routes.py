@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, abort, make_response, request
 
-from encore.services import accounts, return_page
+from encore.services import accounts, recommendations, return_page
 from encore.services.accounts import Removal
 from encore.services.pages import ReturnPage
 from encore.services.sign_ins import Account
@@ -35,7 +35,9 @@ def index() -> Response:
     account = current_account()
     if account is None:
         return _sign_in_first()
-    return page("account/index.html", state="ready", account=accounts.overview(current_shop(), account))
+    overview = accounts.overview(current_shop(), account)
+    cards = recommendations.list_cards(current_shop(), account, language=language())
+    return page("account/index.html", state="ready", account=overview, cards=cards)
 
 
 @bp.get("/account/orders")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import card_choice, charging, fallback, offers, return_page
+from encore.services import card_choice, charging, fallback, offers, quantity_choice, return_page
 from encore.services.pages import OfferPage, OfferState
 
 from ..consent import Words, read_consent
@@ -161,6 +161,36 @@ def choose_card(instance_id: str) -> Response:
     return _render(cards, status=503 if result == "provider_down" else 409, notice="card_not_usable")
 
 
+@bp.get("/quantity")
+def show_quantity(instance_id: str) -> Response:
+    found = quantity_choice.page(current_shop(), instance_id, buyer_key=buyer_key(), language=language())
+    if found is None:
+        return _neutral()
+    return _render(found) if found.state == "choose_quantity" else go(f"/o/{instance_id}")
+
+
+@bp.post("/quantity")
+def choose_quantity(instance_id: str) -> Response:
+    key = buyer_key()
+    found = quantity_choice.page(current_shop(), instance_id, buyer_key=key, language=language())
+    if found is None or key is None:
+        return _elsewhere(instance_id)
+    _demand_token(instance_id, "quantity")
+    if found.state != "choose_quantity":
+        return _result(found)
+    retry_at = limits().count("checkout", browser=key)
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    text = request.form.get("quantity", "").strip()
+    result = quantity_choice.choose(current_shop(), instance_id, buyer_key=key, text=text, language=language())
+    if result == "bad_quantity":
+        return _render(found, status=422, notice=result)
+    if result == "no_price":
+        return _render(found, status=503, notice=result)
+    after = _page(instance_id)
+    return _render(after) if after is not None and wants_partial() else go(f"/o/{instance_id}")
+
+
 @bp.post("/checkout")
 def open_checkout(instance_id: str) -> Response:
     found, key = _page(instance_id), buyer_key()
@@ -211,12 +241,12 @@ def _result(found: OfferPage | None) -> Response:
 
 
 def _next_step(found: OfferPage) -> Response:
-    """Show what follows a no: the funnel's next offer in place, or the order's page."""
-    if wants_partial():
+    """Show what follows a no: the funnel's next offer in place, or the page of the order or the account."""
+    if wants_partial() and not found.order.is_earlier:
         after = return_page.status(current_shop(), found.order.ref, buyer_key=buyer_key(), language=language())
         if after.state == "offer" and after.offer is not None:
             return _render(after.offer)
-    return go(f"/r/{found.order.ref}")
+    return go(found.next_url)
 
 
 def _render(found: OfferPage, *, status: int = 200, notice: str | None = None) -> Response:

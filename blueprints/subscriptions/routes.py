@@ -5,7 +5,15 @@ A form names a plan; what a change to it costs is asked, and stored as a quote.
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import plan_cards, plan_changes, plan_ends, plan_pages, plan_quotes, subscriptions
+from encore.services import (
+    plan_cards,
+    plan_changes,
+    plan_ends,
+    plan_pages,
+    plan_quotes,
+    recommendations,
+    subscriptions,
+)
 from encore.store.subscriptions import Subscription
 
 from ..errors import answer
@@ -22,7 +30,8 @@ def show(subscription_id: str) -> Response:
     if set(request.args) - {"lang"}:
         # The way back from the provider's page says how it went; the truth is asked for.
         return go(clean_address())
-    if current_account() is None:
+    account = current_account()
+    if account is None:
         return sign_in(clean_address())
     row = subscription_of(subscription_id)
     is_read = subscriptions.read_for_page(current_shop(), row)
@@ -31,7 +40,8 @@ def show(subscription_id: str) -> Response:
     )
     if found is None:
         abort(404)
-    return page("subscriptions/plan.html", state=found.state, page=found)
+    cards = recommendations.list_cards(current_shop(), account, language=language())
+    return page("subscriptions/plan.html", state=found.state, page=found, cards=cards)
 
 
 @bp.post("/preview")

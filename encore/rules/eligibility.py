@@ -1,7 +1,7 @@
 """Eligibility: which offer an order gets, decided by rules and guards, with a stored reason for each of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from encore.rules.conditions import Reason, evaluate
 from encore.rules.funnels import Funnel, Step, has_room_for_page, is_downsell, may_show_suppressed
@@ -86,6 +86,38 @@ def decide(funnels: Iterable[Funnel], facts: Facts, *, offers: Mapping[str, Offe
         if decision.is_eligible:
             return Choice(funnel=funnel, trace=tuple(trace))
     return Choice(funnel=None, trace=tuple(trace))
+
+
+def decide_cards(
+    funnels: Iterable[Funnel], facts: Facts, *, offers: Mapping[str, Offer], cap: int
+) -> tuple[Decision, ...]:
+    """Decide on every step of every funnel, the most important funnel first: each eligible one is a card (R7c).
+
+    At most `cap` are eligible, and of two that offer the same product only the first.
+    """
+    trace: list[Decision] = []
+    listed: set[str] = set()
+    for funnel in sorted(funnels, key=lambda funnel: (-funnel.priority, funnel.id)):
+        rules = tuple(_rule_reasons(funnel, facts))
+        for step in funnel.steps:
+            decision = _decide(funnel, step, facts, offers=offers, rules=rules, declined_step_key=None)
+            if decision.is_eligible:
+                decision = _among(decision, offers[step.offer_id].product_id, listed=listed, cap=cap)
+            trace.append(decision)
+    return tuple(trace)
+
+
+def _among(decision: Decision, product_id: str, *, listed: set[str], cap: int) -> Decision:
+    """Hold an eligible card to the list it joins; `listed` are the products there, this one too if it may stay."""
+    is_new, has_room = product_id not in listed, len(listed) < cap
+    reasons = (
+        *decision.reasons,
+        Reason("guard.listed_once", is_new, (("product", product_id),)),
+        Reason("guard.card_cap", has_room, (("cap", str(cap)), ("seen", str(len(listed))))),
+    )
+    if is_new and has_room:
+        listed.add(product_id)
+    return replace(decision, reasons=reasons, is_eligible=is_new and has_room)
 
 
 def decide_step(

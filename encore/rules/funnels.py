@@ -20,8 +20,11 @@ from encore.rules.money import Money
 
 # The edge value that ends a funnel.
 THANKS = "thanks"
-TRIGGERS = ("order_paid",)
-PLACEMENTS = ("return_page",)
+RETURN_PAGE, ACCOUNT = "return_page", "account"
+# What makes a funnel be considered, by the place it shows its offers at: each place has one trigger.
+_TRIGGER_AT = {RETURN_PAGE: "order_paid", ACCOUNT: "page_visited"}
+TRIGGERS = tuple(_TRIGGER_AT.values())
+PLACEMENTS = tuple(_TRIGGER_AT)
 # A buyer who has paid sees two offers unless the merchant says otherwise, and never more than two of each sort.
 DEFAULT_PAGE_CAP = 2
 MAX_PAGE_CAP = 4
@@ -61,7 +64,8 @@ class Step:
 class Funnel:
     """A frozen version: of the funnels whose rules match an order the one with the highest `priority` is chosen.
 
-    `steps[0]` is where it begins. No rules: it matches every order.
+    `steps[0]` is where it begins. No rules: it matches every order. On the account page every funnel that matches is
+    shown, and every step is a card of its own.
     """
 
     id: str
@@ -156,8 +160,8 @@ _STEP_FIELDS = (
 )
 _FUNNEL_FIELDS = (
     OfferField("priority", read_whole(0, MAX_PRIORITY), default=0),
-    OfferField("trigger", read_one_of(*TRIGGERS), default=TRIGGERS[0]),
-    OfferField("placement", read_one_of(*PLACEMENTS), default=PLACEMENTS[0]),
+    OfferField("trigger", read_one_of(*TRIGGERS)),
+    OfferField("placement", read_one_of(*PLACEMENTS), default=RETURN_PAGE),
     OfferField("rules", _read_rules, default=()),
     OfferField("steps", _read_steps, is_required=True),
     OfferField("page_cap", read_whole(1, MAX_PAGE_CAP), default=DEFAULT_PAGE_CAP),
@@ -176,6 +180,7 @@ def read_funnel(table: Mapping[str, object], *, version: int) -> Funnel | list[F
     values, faults = read_fields(_FUNNEL_FIELDS, table, where=f"funnels.{funnel_id}", known=("id",))
     if faults:
         return faults
+    values["trigger"] = values["trigger"] or _TRIGGER_AT[values["placement"]]
     return Funnel(id=funnel_id, version=version, **values)
 
 
@@ -216,10 +221,52 @@ def check_version(funnel: Funnel, *, offers: Mapping[str, Offer], prices: Mappin
     if doubled:
         # With an ambiguous key no edge can be followed, so nothing else can be said.
         return [_fault(funnel, key, "fault.step_key_twice") for key in doubled]
-    faults = [*_dead_ends(funnel), *_unreachable(funnel), *_loops(funnel), *_beyond_cap(funnel)]
-    faults.extend(_offer_faults(funnel, offers))
+    faults = [*_misplaced(funnel), *_offer_faults(funnel, offers)]
+    if funnel.placement == ACCOUNT:
+        return [*faults, *_account_faults(funnel, offers)]
+    faults.extend((*_dead_ends(funnel), *_unreachable(funnel), *_loops(funnel), *_beyond_cap(funnel)))
     faults.extend(_dear_downsells(funnel, prices))
     return faults
+
+
+def _misplaced(funnel: Funnel) -> Iterator[Fault]:
+    trigger = _TRIGGER_AT[funnel.placement]
+    if funnel.trigger != trigger:
+        named = (("trigger", funnel.trigger), ("placement", funnel.placement), ("right", trigger))
+        yield Fault(where=f"funnels.{funnel.id}.trigger", key="fault.trigger_elsewhere", values=named)
+
+
+def _account_faults(funnel: Funnel, offers: Mapping[str, Offer]) -> Iterator[Fault]:
+    """What makes no sense on the account page, where each step is a card of its own and nothing follows an answer."""
+    for step in funnel.steps:
+        if any(step.edge(edge) != THANKS for edge in EDGES):
+            yield _fault(funnel, step.key, "fault.edge_from_card")
+        offer = offers.get(step.offer_id)
+        if offer is None:
+            continue
+        if offer.role != "cross_sell":
+            yield _fault(funnel, step.key, "fault.role_not_cross_sell", offer=offer.id, role=offer.role)
+        if offer.quantity > 1:
+            yield _fault(funnel, step.key, "fault.quantity_of_card", offer=offer.id)
+        if not offer.allows_buy_again and _wants_owned(funnel, offer.product_id):
+            yield _fault(funnel, step.key, "fault.never_recommended", offer=offer.id, product=offer.product_id)
+    for group in funnel.rules:
+        if all(_is_before_first_order(condition) for condition in group):
+            yield Fault(where=f"funnels.{funnel.id}.rules", key="fault.before_first_order")
+
+
+def _wants_owned(funnel: Funnel, product_id: str) -> bool:
+    """Whether the rules let in only owners of a product: the latest order's is owned, too."""
+    wanted = frozenset((product_id,))
+    return any(
+        all(c.field in ("product", "owned_product") and c.operator == "is" and c.value == wanted for c in group)
+        for group in funnel.rules
+    )
+
+
+def _is_before_first_order(condition: Condition) -> bool:
+    """Whether nobody with an account can match: whoever has one has ordered."""
+    return (condition.field, condition.operator, condition.value) == ("orders_so_far", "at_most", 0)
 
 
 def _fault(funnel: Funnel, step_key: str, key: str, **values: str) -> Fault:

@@ -35,6 +35,7 @@ class Offer:
 
     `expires_after_min` is the life of a shown offer in minutes, None for the shop's setting; `allows_buy_again` shows
     it to owners as well.
+    A signed-in buyer may take up to `max_quantity` of it.
     `terms` are the conditions that stand by the price; at `deadline_at` (epoch milliseconds) the offer ends for all.
     """
 
@@ -52,6 +53,7 @@ class Offer:
     allows_buy_again: bool
     terms: Words = made_by(default_factory=dict)
     deadline_at: int | None = None
+    max_quantity: int = 1
 
     def words_in(self, language: str, *, fallback: str) -> tuple[dict[str, str], str]:
         """Return the merchant's words (`title`, `gain`, `terms`) and the language they are in.
@@ -146,6 +148,7 @@ _ONE_TIME_FIELDS = (
     OfferField("role", read_one_of(*ROLES), is_required=True),
     OfferField("product", read_text, is_required=True),
     OfferField("quantity", read_whole(1, MAX_QUANTITY), default=1),
+    OfferField("max_quantity", read_whole(1, MAX_QUANTITY), default=1),
     OfferField("discount_code", read_text),
     OfferField("title", read_words, is_required=True),
     OfferField("text", read_words, default={}),
@@ -187,6 +190,7 @@ def read_offer(table: Mapping[str, object], *, version: int) -> Offer | list[Fau
         allows_buy_again=values["buy_again"],
         terms=values["terms"],
         deadline_at=values["deadline"],
+        max_quantity=values["max_quantity"],
     )
 
 
@@ -206,6 +210,9 @@ def write_offer(offer: Offer) -> dict[str, Any]:
     }
     if offer.expires_after_min is not None:
         table["expires_after_min"] = offer.expires_after_min
+    # Not when it is what leaving it out means: the versions published before there was such a field stay the same.
+    if offer.max_quantity > 1:
+        table["max_quantity"] = offer.max_quantity
     if offer.discount_code is not None:
         table["discount_code"] = offer.discount_code
     if offer.deadline_at is not None:

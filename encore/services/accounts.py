@@ -171,7 +171,7 @@ def read_invoice(shop: Shop, account: Account, ref: str, number: int) -> bytes |
     Raises NotExecuted or Unavailable.
     """
     order = get_order(shop, account, ref)
-    lines = order_pages.list_payments(shop, order) if order else ()
+    lines = order_pages.list_payments(shop, order, with_account=True) if order else ()
     if not 1 <= number <= len(lines):
         return None
     line = lines[number - 1]

@@ -116,17 +116,29 @@ def look_after_ms(shop: Shop, looks: int) -> int:
     return int(1000 * (schedule[looks] if looks < len(schedule) else shop.settings.look_every_s))
 
 
-def return_url(shop: Shop, order_id: str) -> str:
-    """The one address a buyer comes back to from any page of the provider: that of the first order."""
-    return f"{shop.settings.public_url}/r/{order_ref(shop, order_id)}"
+def return_url(shop: Shop, instance: OfferInstance) -> str:
+    """The one address a buyer comes back to from any page of the provider: that of the first order.
+
+    From a recommendation they come back to its own page: the order may be a year old, and its return page is for the
+    browser that paid it.
+    """
+    if instance.is_recommendation:
+        return f"{shop.settings.public_url}/o/{instance.id}"
+    return f"{shop.settings.public_url}/r/{ref_of(shop, first_order_of(shop, instance))}"
 
 
-def order_ref(shop: Shop, order_id: str) -> str:
-    """Return the reference of the checkout that made a first order."""
-    order = orders.get_order(shop.store, order_id)
-    if order is None:
-        raise ValueError(f"{order_id} is not an order")
-    return ref_of(shop, order)
+def first_order_of(shop: Shop, instance: OfferInstance) -> Order:
+    """Return the first order that an offer's own order is filed under."""
+    first = find_first_order(shop, instance)
+    if first is None:
+        raise ValueError(f"{instance.follows} is not an order")
+    return first
+
+
+def find_first_order(shop: Shop, instance: OfferInstance) -> Order | None:
+    """Return the first order that an instance goes back to, None for a change of a plan that follows none."""
+    order = orders.get_order(shop.store, instance.follows)
+    return orders.get_order(shop.store, order.first_order_id) if order and order.first_order_id else order
 
 
 def ref_of(shop: Shop, order: Order) -> str:
@@ -141,6 +153,10 @@ def ref_of(shop: Shop, order: Order) -> str:
 
 def attribution(shop: Shop, instance: OfferInstance, *, role: str, attempt_id: str, customer_id: str) -> dict[str, str]:
     """Return the metadata that goes with a charge: where it comes from (R11), and the signed mark that it is ours."""
+    origin = {"first_order": instance.source_ref}
+    if instance.is_recommendation:
+        # It may come again after the same order: what it was opened as tells one from the other.
+        origin = {"first_order": first_order_of(shop, instance).id, "occasion": instance.source_ref}
     return {
         "attempt_id": attempt_id,
         "attempt_sig": tokens.sign_mark(shop.settings.attempt_sig_keys, attempt_id, customer_id),
@@ -149,7 +165,7 @@ def attribution(shop: Shop, instance: OfferInstance, *, role: str, attempt_id: s
         "funnel_id": instance.funnel_id,
         "funnel_version": str(instance.funnel_version),
         "step": instance.step_key,
-        "first_order": instance.source_ref,
+        **origin,
         "placement": instance.placement,
         "role": role,
     }

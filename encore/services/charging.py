@@ -18,6 +18,7 @@ from encore.rules.card_declines import HARD, SOFT
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, thaw
 from encore.services import bookkeeping, budgets, observe, quoting
+from encore.services.bindings import is_bound
 from encore.services.consent import Consent
 from encore.services.kinds import one_time
 from encore.services.processes import is_silent
@@ -63,7 +64,7 @@ def accept(
     # One look: the claim reads again whatever must still hold when it commits.
     with shop.store.look():
         instance = offer_instances.get_instance(shop.store, instance_id)
-        if instance is None or instance.buyer_key != buyer_key or instance.state != "shown":
+        if instance is None or not is_bound(shop, instance, buyer_key) or instance.state != "shown":
             return "taken"
         if quote_hash != instance.quote_hash:
             return "moved"
@@ -285,8 +286,8 @@ def _request(shop: Shop, instance: OfferInstance, quote: Quote, *, attempt_id: s
     return one_time.charge_request(
         quote,
         customer_id=instance.customer_id,
-        billing=quoting.billing_of(shop, instance.source_ref),
-        return_url=bookkeeping.return_url(shop, instance.source_ref),
+        billing=quoting.billing_of(shop, instance.follows),
+        return_url=bookkeeping.return_url(shop, instance),
         metadata=bookkeeping.attribution(
             shop,
             instance,
@@ -420,7 +421,7 @@ def _expire_queued(shop: Shop, attempt: Attempt) -> int:
 def cancel(shop: Shop, instance_id: str, *, buyer_key: str) -> None:
     """Take back a yes whose request was not sent yet; once it is sent this does nothing."""
     instance = offer_instances.get_instance(shop.store, instance_id)
-    if instance is None or instance.buyer_key != buyer_key:
+    if instance is None or not is_bound(shop, instance, buyer_key):
         return
     acceptance = acceptances.get_of_instance(shop.store, instance_id)
     if acceptance is None:

@@ -10,7 +10,8 @@ from encore.store import catalogue, meta, offers
 
 SEEDED_AT = "demo.seeded_at"
 _FILE = "starter-course.toml"
-# The products that file is about, by the names of the sandbox's demo catalogue.
+_ACCOUNT_FILE = "account.toml"
+# The products those files are about, by the names of the sandbox's demo catalogue.
 _PRODUCTS = ("starter-course", "complete-bundle", "design-templates")
 # And its plans, where the catalogue has them.
 _PLANS_FILE = "plans.toml"
@@ -38,6 +39,7 @@ def seed(shop: Shop) -> Seeded:
     if any(catalogue.get_by_slug(shop.store, slug) is None for slug in _PRODUCTS):
         return _note(shop, "other_catalogue")
     _import(shop, _FILE)
+    _import(shop, _ACCOUNT_FILE)
     if all(catalogue.get_by_slug(shop.store, slug) is not None for slug in _PLANS):
         _import(shop, _PLANS_FILE)
     return _note(shop, "seeded")

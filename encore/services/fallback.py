@@ -18,6 +18,7 @@ from encore.ids import new_id
 from encore.rules.attempts import LIVE, sight
 from encore.rules.quotes import thaw
 from encore.services import bookkeeping, budgets, observe, quoting
+from encore.services.bindings import is_bound
 from encore.services.charging import is_still_offered
 from encore.services.consent import hosted_consent
 from encore.services.kinds import one_time
@@ -40,7 +41,7 @@ _OPENING_LOOKS, _OPENING_LOOK_S = 30, 0.05
 def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str) -> str | None:
     """Return where the buyer pays a yes (the hosted checkout) or confirms it (the bank); None when neither is open."""
     instance = offer_instances.get_instance(shop.store, instance_id)
-    if instance is None or instance.buyer_key != buyer_key:
+    if instance is None or not is_bound(shop, instance, buyer_key):
         return None
     if instance.state == "shown":
         try:
@@ -174,13 +175,13 @@ def _create_session(shop: Shop, attempt: Attempt, acceptance: Acceptance, instan
 
 
 def _request(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: OfferInstance) -> dict[str, object]:
-    order = orders.get_order(shop.store, instance.source_ref)
+    order = orders.get_order(shop.store, instance.follows)
     customer = customers.get_customer(shop.store, order.customer_id) if order else None
     return one_time.checkout_request(
         thaw(instance.quote_json),
         email=customer.email if customer else None,
-        billing=quoting.billing_of(shop, instance.source_ref),
-        return_url=bookkeeping.return_url(shop, instance.source_ref),
+        billing=quoting.billing_of(shop, instance.follows),
+        return_url=bookkeeping.return_url(shop, instance),
         metadata=bookkeeping.attribution(
             shop,
             instance,
@@ -206,7 +207,7 @@ def continue_without(shop: Shop, instance_id: str, *, buyer_key: str) -> None:
     """
     instance = offer_instances.get_instance(shop.store, instance_id)
     acceptance = acceptances.get_of_instance(shop.store, instance_id)
-    if instance is None or acceptance is None or instance.buyer_key != buyer_key:
+    if instance is None or acceptance is None or not is_bound(shop, instance, buyer_key):
         return
     for attempt in attempts.list_of_acceptance(shop.store, acceptance.id):
         if attempt.state == "hosted_open":

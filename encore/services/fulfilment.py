@@ -82,9 +82,7 @@ def grant_acceptance(
     shop: Shop, acceptance: Acceptance, attempt: Attempt, instance: OfferInstance, payment: Payment
 ) -> Order:
     """Grant what a charged yes paid for, linked to the first order."""
-    first = orders.get_order(shop.store, instance.source_ref)
-    if first is None:
-        raise ValueError(f"{instance.source_ref} is not an order")
+    first = bookkeeping.first_order_of(shop, instance)
     order = _grant(
         shop,
         payment,
@@ -349,7 +347,7 @@ def message_about_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str)
             currency=row.currency,
             card=json.loads(row.method_json) if row.method_json else None,
             order_number=source.number if source else None,
-            url=order_url(shop, bookkeeping.order_ref(shop, source.id)) if source else shop.settings.public_url,
+            url=order_url(shop, bookkeeping.ref_of(shop, source)) if source else shop.settings.public_url,
             at=shop.now(),
         ),
     )
@@ -388,8 +386,8 @@ def _place_of(shop: Shop, instance: OfferInstance) -> tuple[int | None, str] | N
         wish = thaw_change(instance.quote_json).wish
         subscription = subscriptions.get_by_provider_id(shop.store, wish.subscription_id)
         return None, subscription_url(shop, subscription.id if subscription else "")
-    first = orders.get_order(shop.store, instance.source_ref)
-    return (first.number, order_url(shop, bookkeeping.order_ref(shop, first.id))) if first else None
+    first = bookkeeping.find_first_order(shop, instance)
+    return (first.number, order_url(shop, bookkeeping.ref_of(shop, first))) if first else None
 
 
 def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> Order | None:
@@ -398,7 +396,7 @@ def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | Non
     if order is not None and order.first_order_id is not None:
         return orders.get_order(shop.store, order.first_order_id)
     instance = _instance_of(shop, acceptance_id)
-    return orders.get_order(shop.store, instance.source_ref) if instance else None
+    return bookkeeping.find_first_order(shop, instance) if instance else None
 
 
 def _named(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> tuple[str, str]:

@@ -52,10 +52,11 @@ def live_offers(shop: Shop) -> dict[str, Offer]:
     return {offer.id: offer for offer in offers if not is_over(shop, offer)}
 
 
-def live_funnels(shop: Shop) -> list[Funnel]:
-    """Return the funnels to be considered, the most important first."""
+def live_funnels(shop: Shop, *, placement: str | None = None) -> list[Funnel]:
+    """Return the funnels to be considered at a place, or at any, the most important first."""
     rows = [row for row in funnel_rows.list_funnels(shop.store) if row.state == LIVE]
-    return [_capped(shop, read_funnel_row(row.definition_json, version=row.version)) for row in rows]
+    found = [_capped(shop, read_funnel_row(row.definition_json, version=row.version)) for row in rows]
+    return [funnel for funnel in found if placement in (None, funnel.placement)]
 
 
 def _capped(shop: Shop, funnel: Funnel) -> Funnel:

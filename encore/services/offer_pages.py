@@ -5,11 +5,12 @@ Nothing here writes or calls the provider: whatever was clicked, lost or killed,
 
 from dataclasses import replace
 
+from encore.i18n import start_of_day
 from encore.rules.card_declines import read_card_decline
 from encore.rules.disputes import is_lost
 from encore.rules.money import Money
 from encore.rules.quotes import thaw
-from encore.services import catalogue, funnels, order_pages, quoting
+from encore.services import bookkeeping, catalogue, funnels, order_pages, quoting
 from encore.services.pages import OfferPage, OfferState, ReturnOfMoney
 from encore.services.shop import Shop
 from encore.services.standing import standing_of
@@ -36,14 +37,15 @@ def render_instance(shop: Shop, instance: OfferInstance, *, language: str) -> Of
 
 
 def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
-    order = orders.get_order(shop.store, instance.source_ref)
+    order = bookkeeping.find_first_order(shop, instance)
     offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
     product = catalogue.get_by_id(shop, instance.product_id)
     if order is None or offer is None or product is None:
         raise ValueError(f"{instance.id} names rows that are gone")
     quote = thaw(instance.quote_json)
     words, words_language = offer.words_in(language, fallback=shop.settings.language)
-    summary = order_pages.summarise(shop, order)
+    is_recommendation = instance.is_recommendation
+    summary = order_pages.summarise(shop, order, is_earlier=is_recommendation)
     return OfferPage(
         state="offer",
         instance_id=instance.id,
@@ -57,10 +59,13 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
         quote=quote,
         quote_hash=instance.quote_hash,
         moved_from=thaw(instance.moved_from_json) if instance.moved_from_json else None,
-        sum_with_order=_sum_with_order(shop, order, total=quote.total),
+        sum_with_order=_sum_with_today(shop, order, quote.total)
+        if is_recommendation
+        else _sum_with_order(shop, order, total=quote.total),
         deadline_at=instance.expires_at,
         masked_email=summary.masked_email,
-        next_url=f"/r/{summary.ref}",
+        next_url="/account" if is_recommendation else f"/r/{summary.ref}",
+        max_quantity=offer.max_quantity if is_recommendation else 1,
     )
 
 
@@ -70,6 +75,16 @@ def _sum_with_order(shop: Shop, first: Order, *, total: Money) -> Money | None:
         return None
     earlier = [Money(order.amount, order.currency) for order in paid if order.state == "granted"]
     return sum(earlier, start=total)
+
+
+def _sum_with_today(shop: Shop, first: Order, total: Money) -> Money | None:
+    """Add a recommendation to what its customer has paid today; None if that is nothing, or in several currencies."""
+    since = start_of_day(shop.now(), zone=shop.settings.timezone)
+    today = orders.list_since(shop.store, first.customer_id, since=since)
+    paid = [Money(order.amount, order.currency) for order in today if order.state == "granted"]
+    if not paid or any(amount.currency != total.currency for amount in paid):
+        return None
+    return sum(paid, start=total)
 
 
 def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPage:
@@ -122,6 +137,8 @@ def _receipt(shop: Shop, acceptance: Acceptance, base: OfferPage) -> OfferPage:
         return replace(base, state="receipt")
     method = order_pages.method_of(kept)
     # Paid on the provider's own page: what stood there is what was paid.
+    if base.order.is_earlier:
+        base = replace(base, next_url=f"/orders/{base.order.ref}")
     quote = replace(base.quote, method=method)
     if Money(kept.amount, kept.currency) != quote.total:
         quote = order_pages.quote_as_paid(quote, kept)

@@ -9,15 +9,15 @@ from encore.dodo import Budget
 from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.attempts import LIVE
-from encore.rules.conditions import Reason
 from encore.rules.eligibility import Decision, Facts, ProductFacts, decide, decide_step
-from encore.rules.funnels import Edge, Funnel, Step, get_step, is_downsell
+from encore.rules.funnels import RETURN_PAGE, Edge, Funnel, Step, get_step, is_downsell
 from encore.rules.funnels import next_step as follow
 from encore.rules.kinds import Offer
 from encore.rules.methods import MethodCheck, MethodReason, SavedMethod, Unusable
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, freeze, quote_hash
 from encore.services import bookkeeping, budgets, catalogue, funnels, offer_pages, quoting, reconcile
+from encore.services.bindings import is_bound
 from encore.services.pages import OfferPage, ProductCard
 from encore.services.shop import Shop
 from encore.services.standing import standing_of
@@ -26,7 +26,6 @@ from encore.store import catalogue as products
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
 
-PLACEMENT = "return_page"
 # Preview and methods run side by side; a page that waits longer shows the thank-you page instead.
 _SHOW_BUDGET_S = 6.0
 # The provider lists a card some seconds after it paid; past this the standard checkout is offered (R1c).
@@ -76,7 +75,7 @@ def _is_open(shop: Shop, instance: OfferInstance) -> bool:
 
 
 def _enter(shop: Shop, order: Order, *, language: str) -> OfferInstance | None:
-    live = funnels.live_funnels(shop)
+    live = funnels.live_funnels(shop, placement=RETURN_PAGE)
     if not live or order.state != "granted":
         return None
     budget = shop.dodo.budget(_SHOW_BUDGET_S)
@@ -108,7 +107,7 @@ def awaits_method(shop: Shop, order: Order) -> bool:
     """Tell whether the card that just paid is not listed yet: the offer then waits a little for its button (R1c)."""
     if not _is_just_paid(shop, order) or offer_instances.list_of_order(shop.store, order.id):
         return False
-    if not funnels.live_funnels(shop):
+    if not funnels.live_funnels(shop, placement=RETURN_PAGE):
         return False
     methods = _methods(shop, order, budget=shop.dodo.budget(_SHOW_BUDGET_S))
     # No answer is not "not listed": the first order's page is not held up by a provider that is away.
@@ -147,7 +146,7 @@ def _facts(
     language: str,
 ) -> Facts:
     shown = offer_instances.list_of_order(shop.store, order.id)
-    downs = [instance for instance in shown if _was_downsell(shop, instance)]
+    downs = [instance for instance in shown if was_downsell(shop, instance)]
     return Facts(
         customer_id=order.customer_id,
         products_bought=frozenset({order.product_id}),
@@ -157,7 +156,7 @@ def _facts(
         orders_so_far=orders.count_of_customer(shop.store, order.customer_id),
         owned_products=orders.list_owned_products(shop.store, order.customer_id),
         suppressed_products=offer_instances.list_suppressed_products(shop.store, order.customer_id),
-        products=_product_facts(shop),
+        products=product_facts(shop),
         live_offers=frozenset(offers),
         method=_check(shop, order, methods, currency=order.currency),
         now=shop.now(),
@@ -165,19 +164,21 @@ def _facts(
         downsells_shown=frozenset(
             instance.product_id
             for instance in offer_instances.list_of_customer(shop.store, order.customer_id)
-            if _was_downsell(shop, instance)
+            if was_downsell(shop, instance)
         ),
         ups_shown=len(shown) - len(downs),
         downs_shown=len(downs),
     )
 
 
-def _was_downsell(shop: Shop, instance: OfferInstance) -> bool:
+def was_downsell(shop: Shop, instance: OfferInstance) -> bool:
+    """Tell whether an instance was shown as the answer to a no."""
     funnel = funnels.get_funnel(shop, instance.funnel_id, version=instance.funnel_version)
     return funnel is not None and is_downsell(funnel, instance.step_key)
 
 
-def _product_facts(shop: Shop) -> dict[str, ProductFacts]:
+def product_facts(shop: Shop) -> dict[str, ProductFacts]:
+    """Return what decisions need to know of every product, by id."""
     return {
         product.id: ProductFacts(
             price=Money(product.price_minor, product.currency), is_archived=product.archived_at is not None
@@ -189,23 +190,19 @@ def _product_facts(shop: Shop) -> dict[str, ProductFacts]:
 def _store_decisions(shop: Shop, order: Order, trace: Sequence[Decision]) -> None:
     with shop.store.write():
         for decision in trace:
-            _store_decision(shop, order, decision, reasons=decision.reasons, is_eligible=decision.is_eligible)
+            offer_instances.insert_decision(shop.store, decision_row(shop, order, decision))
 
 
-def _store_decision(
-    shop: Shop, order: Order, decision: Decision, *, reasons: Sequence[Reason], is_eligible: bool
-) -> None:
-    table = [{"key": reason.key, "ok": reason.is_ok, "values": dict(reason.values)} for reason in reasons]
-    offer_instances.insert_decision(
-        shop.store,
-        offer_instances.Decision(
-            order_id=order.id,
-            funnel_id=decision.funnel_id,
-            step_key=decision.step_key,
-            is_eligible=int(is_eligible),
-            reasons_json=json.dumps(table, sort_keys=True, ensure_ascii=False),
-            created_at=shop.now(),
-        ),
+def decision_row(shop: Shop, order: Order, decision: Decision) -> offer_instances.Decision:
+    """Return a decision about an order's buyer as it is stored."""
+    table = [{"key": reason.key, "ok": reason.is_ok, "values": dict(reason.values)} for reason in decision.reasons]
+    return offer_instances.Decision(
+        order_id=order.id,
+        funnel_id=decision.funnel_id,
+        step_key=decision.step_key,
+        is_eligible=int(decision.is_eligible),
+        reasons_json=json.dumps(table, sort_keys=True, ensure_ascii=False),
+        created_at=shop.now(),
     )
 
 
@@ -259,7 +256,7 @@ def _instance(
         funnel_id=funnel.id,
         funnel_version=funnel.version,
         step_key=step.key,
-        placement=PLACEMENT,
+        placement=RETURN_PAGE,
         source_ref=order.id,
         buyer_key=order.buyer_key,
         customer_id=order.customer_id,
@@ -294,7 +291,7 @@ def prepare(shop: Shop, payment_id: str) -> None:
     try:
         methods = quoting.read_methods(shop, order.customer_id, budget=budget)
         facts = _facts(shop, order, methods, offers=offers, language=order.language)
-        choice = decide(funnels.live_funnels(shop), facts, offers=offers)
+        choice = decide(funnels.live_funnels(shop, placement=RETURN_PAGE), facts, offers=offers)
         if choice.funnel is None:
             return
         for offer_id in _first_pages(choice.funnel):
@@ -314,10 +311,15 @@ def _first_pages(funnel: Funnel) -> list[str]:
 
 
 def bound_instance(shop: Shop, instance_id: str, *, buyer_key: str | None) -> OfferInstance | None:
-    """Return an instance for the browser it was shown to, while its checkout gives authority; None for others."""
+    """Return an instance for the browser it was shown to, while its checkout gives authority; None for others.
+
+    A recommendation is bound to the account instead: to each browser signed in to it, and only while it is.
+    """
     instance = offer_instances.get_instance(shop.store, instance_id)
-    if instance is None or buyer_key is None or instance.buyer_key != buyer_key:
+    if instance is None or not is_bound(shop, instance, buyer_key):
         return None
+    if instance.is_recommendation:
+        return instance
     order = orders.get_order(shop.store, instance.source_ref)
     return instance if order is not None and shop.now() <= _authority_until(shop, order) else None
 
@@ -326,12 +328,12 @@ def page(shop: Shop, instance_id: str, *, buyer_key: str | None, language: str) 
     """Return an instance's page for its own browser; None for everybody else and for unknown ids."""
     with shop.store.look():
         instance = bound_instance(shop, instance_id, buyer_key=buyer_key)
-        return refreshed_page(shop, instance, language=language) if instance else None
+        return refreshed_page(shop, instance, buyer_key=buyer_key, language=language) if instance else None
 
 
-def refreshed_page(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
+def refreshed_page(shop: Shop, instance: OfferInstance, *, buyer_key: str | None, language: str) -> OfferPage:
     """Return an instance's page after asking the provider about a try that is under way."""
-    instance = _open_yes_elsewhere(shop, instance) or instance
+    instance = _open_yes_elsewhere(shop, instance, buyer_key=buyer_key) or instance
     if _ask_provider(shop, instance):
         instance = offer_instances.get_instance(shop.store, instance.id) or instance
     return offer_pages.render_instance(shop, instance, language=language)
@@ -350,19 +352,20 @@ def _ask_provider(shop: Shop, instance: OfferInstance) -> bool:
     return bool(out)
 
 
-def _open_yes_elsewhere(shop: Shop, instance: OfferInstance) -> OfferInstance | None:
+def _open_yes_elsewhere(shop: Shop, instance: OfferInstance, *, buyer_key: str | None) -> OfferInstance | None:
     """Return the instance of this browser whose yes to the same product is still open, if it is another one."""
     if instance.state != "shown":
         return None
     yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
     other = offer_instances.get_instance(shop.store, yes.offer_instance_id) if yes else None
-    return other if other is not None and other.buyer_key == instance.buyer_key else None
+    return other if other is not None and is_bound(shop, other, buyer_key) else None
 
 
 def public_product(shop: Shop, instance_id: str) -> ProductCard | None:
-    """Return the product of an instance as anybody may see it in the shop."""
+    """Return the product of an instance as anybody may see it in the shop; None for what an account is recommended."""
     instance = offer_instances.get_instance(shop.store, instance_id)
-    return catalogue.get_by_id(shop, instance.product_id) if instance else None
+    is_public = instance is not None and not instance.is_recommendation
+    return catalogue.get_by_id(shop, instance.product_id) if instance and is_public else None
 
 
 def decline(shop: Shop, instance_id: str, *, buyer_key: str | None) -> None:

@@ -14,8 +14,8 @@ from encore.store.orders import Order
 from encore.store.payments import Payment
 
 
-def summarise(shop: Shop, order: Order) -> OrderSummary:
-    """Return a first order as a page shows it."""
+def summarise(shop: Shop, order: Order, *, is_earlier: bool = False) -> OrderSummary:
+    """Return a first order as a page shows it; `is_earlier`: the page is not about it."""
     customer = customers.get_customer(shop.store, order.customer_id)
     return OrderSummary(
         ref=bookkeeping.ref_of(shop, order),
@@ -26,6 +26,7 @@ def summarise(shop: Shop, order: Order) -> OrderSummary:
         masked_email=mask(customer.email) if customer and customer.email else None,
         created_at=order.created_at,
         trial=trials.of_order(shop, order),
+        is_earlier=is_earlier,
     )
 
 
@@ -37,13 +38,16 @@ def product_of(shop: Shop, order: Order) -> ProductCard:
     return replace(card, name=order.product_name)
 
 
-def list_payments(shop: Shop, order: Order) -> tuple[PaymentLine, ...]:
-    """Return the payments of an order and of the offers taken after it, those under way included."""
+def list_payments(shop: Shop, order: Order, *, with_account: bool = False) -> tuple[PaymentLine, ...]:
+    """Return the payments of an order and of the offers taken after it, those under way included.
+
+    `with_account`: also of what was bought later in the account, for whoever is signed in to it.
+    """
     lines = [
         payment_line(shop, order),
-        *(payment_line(shop, other) for other in orders.list_of_first(shop.store, order.id)),
+        *(payment_line(shop, one) for one in orders.list_of_first(shop.store, order.id, with_account=with_account)),
     ]
-    return (*lines, *_under_way(shop, order))
+    return (*lines, *_under_way(shop, order, with_account=with_account))
 
 
 def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
@@ -84,9 +88,11 @@ def _state_of(order: Order, payment: Payment | None) -> str:
     return "disputed" if is_open(payment.dispute_status) else "paid"
 
 
-def _under_way(shop: Shop, order: Order) -> list[PaymentLine]:
+def _under_way(shop: Shop, order: Order, *, with_account: bool) -> list[PaymentLine]:
     lines = []
-    for instance in offer_instances.list_of_order(shop.store, order.id):
+    recommended = offer_instances.list_recommended(shop.store, order.customer_id) if with_account else []
+    filed_here = [one for one in recommended if bookkeeping.first_order_of(shop, one).id == order.id]
+    for instance in (*offer_instances.list_of_order(shop.store, order.id), *filed_here):
         acceptance = acceptances.get_of_instance(shop.store, instance.id)
         if acceptance is None or acceptance.outcome != "open" or acceptance.amount is None:
             continue

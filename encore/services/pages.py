@@ -27,6 +27,7 @@ OfferState = Literal[
     "owned",
     "limited",
     "choose_card",
+    "choose_quantity",
 ]
 # What is true of money that goes back: owed or on its way, there, or given back by the buyer's bank after a dispute.
 ReturnOfMoney = Literal["due", "done", "by_bank"]
@@ -98,7 +99,10 @@ class OrderedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderSummary:
-    """The order behind `/r/<ref>`; `masked_email` is where its receipt went, None when the provider names none."""
+    """The order behind `/r/<ref>`; `masked_email` is where its receipt went, None when the provider names none.
+
+    `is_earlier`: the page is a recommendation in the account, only filed under this order.
+    """
 
     ref: str
     number: int
@@ -108,6 +112,7 @@ class OrderSummary:
     masked_email: str | None
     created_at: int
     trial: OrderedTrial | None = None
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,7 @@ class OfferPage:
     `reason` is a message key (why there is no one-click, why the card was declined), else None.
     `poll_after_s` is None when nothing is to be polled; `can_cancel` is true only while nothing was sent.
     `can_choose`: the buyer has proven their address; `cards` are what they choose from (`choose_card`).
+    `max_quantity` is how many of it a buyer may choose in its own step (`choose_quantity`), 1 where there is none.
     `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
     """
 
@@ -156,6 +162,7 @@ class OfferPage:
     next_url: str = ""
     can_choose: bool = False
     cards: tuple[CardChoice, ...] = ()
+    max_quantity: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

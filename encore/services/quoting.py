@@ -100,9 +100,14 @@ def recent_methods(shop: Shop, customer_id: str) -> list[SavedMethod] | None:
 
 def known_method(shop: Shop, customer_id: str, payment_method_id: str | None) -> QuotedMethod | None:
     """Return a saved method as it was last listed, however long ago, for showing only; None if it never was."""
-    kept = customers.get_saved_methods(shop.store, customer_id)
-    listed = _METHODS.decode(kept.methods_json) if kept else []
+    listed = known_methods(shop, customer_id)
     return next((m.as_quoted() for m in listed if m.payment_method_id == payment_method_id), None)
+
+
+def known_methods(shop: Shop, customer_id: str) -> list[SavedMethod]:
+    """Return the saved methods as they were last listed, however long ago: enough to list offers, never to charge."""
+    kept = customers.get_saved_methods(shop.store, customer_id)
+    return _METHODS.decode(kept.methods_json) if kept else []
 
 
 def check_method(shop: Shop, order: Order, methods: list[SavedMethod], *, currency: str) -> MethodCheck:
@@ -124,22 +129,22 @@ def check_method(shop: Shop, order: Order, methods: list[SavedMethod], *, curren
     return pre_check(paid, currency=currency, now=shop.now())
 
 
-def preview(shop: Shop, offer: Offer, order: Order, *, budget: Budget) -> Quote:
-    """Ask the provider what an offer costs the buyer of an order, without a method yet.
+def preview(shop: Shop, offer: Offer, order: Order, *, quantity: int, budget: Budget) -> Quote:
+    """Ask the provider what so many of an offer cost the buyer of an order, without a method yet.
 
     Raises NotExecuted or Unavailable; the offer is then not shown.
     """
     billing = billing_of(shop, order.id)
     answer = shop.dodo.checkouts.preview(
         one_time.preview_request(
-            product_id=offer.product_id, quantity=offer.quantity, discount_code=offer.discount_code, billing=billing
+            product_id=offer.product_id, quantity=quantity, discount_code=offer.discount_code, billing=billing
         ),
         budget=budget,
     )
     return one_time.read_quote(
         answer,
         product_id=offer.product_id,
-        quantity=offer.quantity,
+        quantity=quantity,
         discount_code=offer.discount_code,
         # Whoever paid in one currency is shown no price in another.
         currency=order.currency,
@@ -156,7 +161,7 @@ def prepare(shop: Shop, offer: Offer, order: Order, *, budget: Budget) -> Quote:
         quote = thaw(kept.quote_json)
         if not is_stale(quote, shop.now()):
             return quote
-    quote = preview(shop, offer, order, budget=budget)
+    quote = preview(shop, offer, order, quantity=offer.quantity, budget=budget)
     with shop.store.write():
         offer_instances.upsert_prepared_quote(
             shop.store,
@@ -178,7 +183,7 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
     side by side, however young the quote: the provider charges its price of this moment, whatever a page shows.
     Raises NotExecuted or Unavailable.
     """
-    order = orders.get_order(shop.store, instance.source_ref)
+    order = orders.get_order(shop.store, instance.follows)
     offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
     shown = thaw(instance.quote_json)
     if order is None or offer is None:
@@ -188,7 +193,8 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
     budget = shop.dodo.budget(_RECHECK_S)
     # Not kept: a charge may change them, and a commit here would make the buyer wait for the disk once more.
     methods = aside(shop, lambda: _ask_methods(shop, instance.customer_id, budget=budget))
-    fresh = preview(shop, offer, order, budget=budget)
+    # So many as the page showed: the buyer may have chosen another number than the offer begins with.
+    fresh = preview(shop, offer, order, quantity=shown.quantity, budget=budget)
     check = _check_again(shop, instance, order, methods.result(), currency=fresh.currency)
     if isinstance(compare(shown, fresh), Moved):
         _requote(shop, instance, with_method(fresh, check), moved_from=instance.quote_json, check=check)
@@ -200,7 +206,12 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
 
 
 def may_choose(shop: Shop, instance: OfferInstance) -> bool:
-    """Tell whether an instance's browser has proven the address of its customer, and so may use all their methods."""
+    """Tell whether an instance's browser has proven the address of its customer, and so may use all their methods.
+
+    Nobody else is let near a recommendation.
+    """
+    if instance.is_recommendation:
+        return True
     return sign_ins.has_account(shop, instance.buyer_key, customer_id=instance.customer_id)
 
 

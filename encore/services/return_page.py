@@ -74,7 +74,9 @@ def _paid(shop: Shop, order: Order, *, ref: str, language: str) -> ReturnPage:
 
 def _next_page(shop: Shop, order: Order, *, language: str) -> OfferPage | None:
     instance = offers.next_step(shop, order, language=language)
-    return offers.refreshed_page(shop, instance, language=language) if instance is not None else None
+    if instance is None:
+        return None
+    return offers.refreshed_page(shop, instance, buyer_key=order.buyer_key, language=language)
 
 
 def _last_settled(shop: Shop, order: Order, *, language: str) -> OfferPage | None:
@@ -100,10 +102,11 @@ def order_page(
     Nothing of it for anybody else, or before it is paid.
     """
     found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
-    order = orders.get_of_checkout(shop.store, found.id) if found else accounts.get_order(shop, account, ref)
+    of_account = accounts.get_order(shop, account, ref)
+    order = orders.get_of_checkout(shop.store, found.id) if found else of_account
     if order is None:
         return ReturnPage(state="other_browser", ref=ref)
-    lines = order_pages.list_payments(shop, order)
+    lines = order_pages.list_payments(shop, order, with_account=of_account is not None)
     return ReturnPage(
         state="thanks",
         ref=ref,

@@ -10,6 +10,8 @@ from encore.store.records import columns, many, one, placeholders, values
 class OfferInstance:
     """One offer, one buyer, one occasion. `source_ref` is the order it follows; times are epoch milliseconds.
 
+    A recommendation in an account follows the order `order_id`, and its `source_ref` names the occasion: the same offer
+    may come again after it was answered or ran out, but not twice at a time.
     A buyer's own change of plan follows no order and no offer: its `source_ref` is its own id, and `alternative_id` the
     same change in the other way, now or at the renewal.
     """
@@ -37,6 +39,17 @@ class OfferInstance:
     kind: str = "one_time"
     alternative_id: str | None = None
     chosen_method_id: str | None = None
+    order_id: str | None = None
+
+    @property
+    def is_recommendation(self) -> bool:
+        """Whether a signed-in buyer was shown it in their account."""
+        return self.order_id is not None
+
+    @property
+    def follows(self) -> str:
+        """The order whose buyer, card and billing address it goes by."""
+        return self.order_id or self.source_ref
 
 
 _COLUMNS = columns(OfferInstance)
@@ -66,6 +79,20 @@ def list_of_order(store: Store, order_id: str) -> list[OfferInstance]:
             f"SELECT {_COLUMNS} FROM offer_instances WHERE source_ref = :order_id ORDER BY created_at, id",
             order_id=order_id,
         ),
+    )
+
+
+def list_recommended(store: Store, customer_id: str) -> list[OfferInstance]:
+    """Return every recommendation that a customer has opened in their account, the oldest first."""
+    return [instance for instance in list_of_customer(store, customer_id) if instance.is_recommendation]
+
+
+def mark_superseded(store: Store, instance_id: str, *, now: int) -> None:
+    """Expire a shown instance before its time: it can no longer be taken, and another one is to take its place."""
+    store.run(
+        "UPDATE offer_instances SET state = 'expired', answered_at = :now WHERE id = :id AND state = 'shown'",
+        id=instance_id,
+        now=now,
     )
 
 
@@ -188,6 +215,12 @@ def insert_decision(store: Store, decision: Decision) -> None:
     )
 
 
+def list_decisions(store: Store, order_id: str) -> list[Decision]:
+    """Return the decisions stored about an order's buyer."""
+    found = store.rows(f"SELECT {columns(Decision)} FROM decisions WHERE order_id = :id", id=order_id)
+    return many(Decision, found)
+
+
 def insert_suppression(
     store: Store, *, customer_id: str, product_id: str, offer_id: str, instance_id: str, now: int
 ) -> None:
@@ -240,7 +273,7 @@ def get_standing(store: Store, instance_id: str) -> Standing | None:
             " CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE suppressions.customer_id = shown.customer_id"
             " AND suppressions.product_id = shown.product_id AND suppressions.created_at >= shown.created_at)"
             " THEN 1 ELSE 0 END AS is_declined"
-            " FROM offer_instances AS shown JOIN orders ON orders.id = shown.source_ref"
+            " FROM offer_instances AS shown JOIN orders ON orders.id = coalesce(shown.order_id, shown.source_ref)"
             " JOIN products ON products.id = shown.product_id"
             " JOIN offers ON offers.id = shown.offer_id"
             " JOIN offer_versions ON offer_versions.offer_id = offers.id"

@@ -61,13 +61,45 @@ def get_of_payment(store: Store, payment_id: str) -> Order | None:
     return one(Order, store.row(f"SELECT {_COLUMNS} FROM orders WHERE payment_id = :id", id=payment_id))
 
 
-def list_of_first(store: Store, first_order_id: str) -> list[Order]:
-    """Return the orders that offers added to a first order."""
+def list_of_first(store: Store, first_order_id: str, *, with_account: bool = False) -> list[Order]:
+    """Return the orders that offers added to a first order; those taken in the account only if they are asked for.
+
+    The browser that paid the first order has proven no address: what the account bought later is not its business.
+    """
     return many(
         Order,
         store.rows(
-            f"SELECT {_COLUMNS} FROM orders WHERE first_order_id = :id ORDER BY created_at, id",
+            f"SELECT {_COLUMNS} FROM orders WHERE first_order_id = :id AND (:with_account = 1 OR NOT EXISTS ("
+            "SELECT 1 FROM acceptances JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
+            " WHERE acceptances.id = orders.acceptance_id AND offer_instances.order_id IS NOT NULL))"
+            " ORDER BY created_at, id",
             id=first_order_id,
+            with_account=int(with_account),
+        ),
+    )
+
+
+def get_latest_paid(store: Store, customer_id: str) -> Order | None:
+    """Return a customer's latest order that stands, was paid, and goes back to a checkout of the shop."""
+    return one(
+        Order,
+        store.row(
+            f"SELECT {_COLUMNS} FROM orders WHERE customer_id = :id AND state = 'granted' AND payment_id IS NOT NULL"
+            " AND coalesce(first_order_id, id) IN (SELECT firsts.id FROM orders AS firsts"
+            " WHERE firsts.customer_id = :id AND firsts.checkout_id IS NOT NULL) ORDER BY number DESC LIMIT 1",
+            id=customer_id,
+        ),
+    )
+
+
+def list_since(store: Store, customer_id: str, *, since: int) -> list[Order]:
+    """Return a customer's orders from a time on (epoch milliseconds)."""
+    return many(
+        Order,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM orders WHERE customer_id = :id AND created_at >= :since ORDER BY number",
+            id=customer_id,
+            since=since,
         ),
     )
 

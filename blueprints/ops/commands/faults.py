@@ -1,5 +1,6 @@
 """What is wrong with an offer, a funnel or a plan group, in words for the person who wrote the file."""
 
+from encore.rules.funnels import PLACEMENTS, TRIGGERS
 from encore.rules.kinds import EXPIRY_MIN, LANGUAGES, MAX_QUANTITY, ROLES, Fault
 from encore.rules.plan_changes import MODES
 from encore.rules.plan_groups import MOST_PLANS
@@ -21,7 +22,8 @@ _SENTENCES = {
         f"not a number that is allowed here (quantity 1 to {MAX_QUANTITY}, minutes {EXPIRY_MIN[0]} to {EXPIRY_MIN[1]})"
     ),
     "fault.word_not_allowed": (
-        f"not a word that is allowed here (roles: {', '.join(ROLES)}; modes: {', '.join(MODES)})"
+        f"not a word that is allowed here (roles: {', '.join(ROLES)}; modes: {', '.join(MODES)};"
+        f" triggers: {', '.join(TRIGGERS)}; placements: {', '.join(PLACEMENTS)})"
     ),
     "fault.words_expected": f"write the words per language: {_LANGUAGES}",
     "fault.words_missing": "offer {offer} has words without {language}",
@@ -53,6 +55,16 @@ _SENTENCES = {
     "fault.unreachable": "no answer leads to this step",
     "fault.loop": "a buyer could come back to this step",
     "fault.beyond_page_cap": "page_cap is {cap}: no buyer would see this step",
+    "fault.trigger_elsewhere": "trigger {trigger} does not go with placement {placement}: write {right}, or nothing",
+    "fault.edge_from_card": "nothing follows a card on the account page: leave accepted, declined and failed out",
+    "fault.role_not_cross_sell": "offer {offer} has role {role}: the account page shows offers of role cross_sell",
+    "fault.quantity_of_card": (
+        "offer {offer} has a quantity of its own: on the account page the buyer chooses it, from 1 up to max_quantity"
+    ),
+    "fault.never_recommended": (
+        "rules let in only owners of {product}, who are not shown offer {offer}: buy_again = true if that is meant"
+    ),
+    "fault.before_first_order": "whoever has an account has ordered: nobody would match",
     "fault.unknown_offer": "there is no offer {offer}",
     "fault.price_unknown": "the price is not known, so nobody can say that it is lower than {declined}'s",
     "fault.downsell_not_cheaper": (

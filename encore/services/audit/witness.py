@@ -96,7 +96,8 @@ def check_declined(store: Store, witness: Witness | None) -> Finding:
         return Finding("I8", tuple(breaches), unchecked=_NO_WITNESS)
     declined = {(row["source_ref"], row["offer_id"]): row["id"] for row in rows.list_declined_instances(store)}
     for request in _checkouts(witness.requests):
-        instance_id = declined.get((_mark(request, "first_order"), _mark(request, "offer_id")))
+        occasion = _mark(request, "occasion") or _mark(request, "first_order")
+        instance_id = declined.get((occasion, _mark(request, "offer_id")))
         if instance_id is not None:
             breaches.append(Breach((instance_id,), f"{instance_id} was declined, but a checkout was asked for it."))
     return Finding("I8", tuple(breaches))
