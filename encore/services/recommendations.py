@@ -7,12 +7,13 @@ for when a card is opened, and stands on the offer's own page.
 from dataclasses import dataclass
 from typing import Literal
 
+from encore.dodo import Budget
 from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.eligibility import Decision, Facts, decide_cards
 from encore.rules.funnels import ACCOUNT
 from encore.rules.kinds import Offer
-from encore.rules.methods import MethodCheck, Unusable
+from encore.rules.methods import MethodCheck, SavedMethod, Unusable
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, freeze, quote_hash
 from encore.services import budgets, catalogue, funnels, offers, quoting
@@ -24,7 +25,7 @@ from encore.store import acceptances, offer_instances, orders
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
 
-# The price and the methods are read one after the other at most; a page that waits longer says so.
+# Price and methods are read side by side; a card that waits longer says that there is no price now.
 _OPEN_BUDGET_S = 6.0
 
 
@@ -166,17 +167,15 @@ def open_card(shop: Shop, account: Account, offer_id: str, *, buyer_key: str, la
     budget = shop.dodo.budget(_OPEN_BUDGET_S)
     if not budgets.take(shop, "status"):
         return "no_price"
+    methods = quoting.aside(shop, lambda: _methods(shop, occasion.order.customer_id, budget=budget))
     try:
-        methods = quoting.recent_methods(shop, occasion.order.customer_id)
-        if methods is None:
-            methods = quoting.read_methods(shop, occasion.order.customer_id, budget=budget)
         quote = quoting.prepare(shop, occasion.offers[offer_id], occasion.order, budget=budget)
     except ProviderError as error:
         # The price is the provider's or there is none.
         budgets.heed(shop, error)
         return "no_price"
     # The card of the latest order or none: another one is the buyer's to choose, never ours.
-    check = quoting.check_method(shop, occasion.order, methods, currency=quote.currency)
+    check = quoting.check_method(shop, occasion.order, methods.result() or [], currency=quote.currency)
     fresh = _instance(
         shop,
         occasion,
@@ -188,6 +187,11 @@ def open_card(shop: Shop, account: Account, offer_id: str, *, buyer_key: str, la
         language=language,
     )
     return _store(shop, fresh, last=last)
+
+
+def _methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod] | None:
+    kept = quoting.recent_methods(shop, customer_id)
+    return kept if kept is not None else quoting.methods_or_none(shop, customer_id, budget=budget)
 
 
 def _newest(shop: Shop, account: Account, offer_id: str) -> OpenResult:

@@ -262,7 +262,7 @@ def test_a_funnel_says_little_and_gets_the_defaults() -> None:
         ({"page_cap": 0}, "fault.number_expected"),
         ({"page_cap": 5}, "fault.number_expected"),
         ({"priority": -1}, "fault.number_expected"),
-        ({"trigger": "page_visited"}, "fault.word_not_allowed"),
+        ({"trigger": "limit_near"}, "fault.word_not_allowed"),
         ({"placement": "embed"}, "fault.word_not_allowed"),
         ({"timer": 5}, "fault.unknown_field"),
     ],

@@ -259,10 +259,14 @@ def test_every_recipe_is_accepted_once_its_products_exist(stocked: Shop, sandbox
         import_ok(stocked, recipe.read_text("utf-8"))
 
     assert {funnel.id for funnel in funnels.live_funnels(stocked)} == {
+        "account",
         "basic-to-pro",
         "single-to-team",
         "starter-course",
     }
+
+
+_PLACED = ("trigger", "placement", "right", "role")
 
 
 def test_every_fault_has_words() -> None:
@@ -270,7 +274,7 @@ def test_every_fault_has_words() -> None:
     sources += [Path("encore/services/offer_files.py"), Path("encore/rules/plan_groups.py")]
     keys = {key for source in sources for key in re.findall(r'"(fault\.[a-z_]+)"', source.read_text("utf-8"))}
     named = ("detail", "kind", "product", "code", "reason", "edge", "target", "cap", "offer", "offers", "declined")
-    values = tuple((name, "x") for name in (*named, "language", "currencies", "offered", "bought", "group"))
+    values = tuple((name, "x") for name in (*named, "language", "currencies", "offered", "bought", "group", *_PLACED))
 
     unspoken = {key for key in keys if sentence(Fault(where="w", key=key, values=values)) == key}
 
@@ -281,7 +285,7 @@ def test_every_fault_has_words() -> None:
 def test_seeding_twice_makes_the_demo_once(stocked: Shop) -> None:
     assert demo.seed(stocked) == "seeded"
     assert demo.seed(stocked) == "already"
-    assert len(funnels.list_all(stocked)) == 3
+    assert len(funnels.list_all(stocked)) == 7
 
 
 def test_seeding_leaves_a_merchants_own_offers_alone(stocked: Shop) -> None:

@@ -132,6 +132,7 @@ _OF_STATE: dict[str, dict[str, Any]] = {
     "checkout_open": {"reason": "card_decline.expired"},
     "returned": {"returned": usd(2320)},
     "limited": {"retry_at": NOW + 60_000},
+    "choose_quantity": {"max_quantity": 5, "next_url": "/account"},
     "choose_card": {
         "can_choose": True,
         "cards": (

@@ -35,6 +35,7 @@ WAYS = {
     "offer": {"offer-accept", "offer-decline", "method-choice"},
     "quote_changed": {"offer-accept", "offer-decline", "method-choice"},
     "choose_card": {"method-choice", "go-to-checkout", "offer-decline"},
+    "choose_quantity": {"quantity-choice"},
     "no_method": {"go-to-checkout", "offer-decline"},
     "limited": {"go-to-checkout", "offer-decline"},
     "processing": {"check-again", "cancel-payment"},
