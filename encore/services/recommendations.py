@@ -104,7 +104,7 @@ def _decide(shop: Shop, account: Account, *, language: str) -> tuple[_Occasion, 
 
 
 def _latest_order(shop: Shop, account: Account) -> Order | None:
-    found = [orders.get_latest_paid(shop.store, customer) for customer in account.customer_ids]
+    found = [orders.get_latest_standing(shop.store, customer) for customer in account.customer_ids]
     return max((order for order in found if order is not None), key=lambda order: order.number, default=None)
 
 

@@ -79,12 +79,16 @@ def list_of_first(store: Store, first_order_id: str, *, with_account: bool = Fal
     )
 
 
-def get_latest_paid(store: Store, customer_id: str) -> Order | None:
-    """Return a customer's latest order that stands, was paid, and goes back to a checkout of the shop."""
+def get_latest_standing(store: Store, customer_id: str) -> Order | None:
+    """Return a customer's latest order that stands and goes back to a checkout of the shop: paid, or begun as a trial.
+
+    A change of a plan that charged nothing has neither card nor address, so it is passed over.
+    """
     return one(
         Order,
         store.row(
-            f"SELECT {_COLUMNS} FROM orders WHERE customer_id = :id AND state = 'granted' AND payment_id IS NOT NULL"
+            f"SELECT {_COLUMNS} FROM orders WHERE customer_id = :id AND state = 'granted'"
+            " AND (payment_id IS NOT NULL OR checkout_id IS NOT NULL)"
             " AND coalesce(first_order_id, id) IN (SELECT firsts.id FROM orders AS firsts"
             " WHERE firsts.customer_id = :id AND firsts.checkout_id IS NOT NULL) ORDER BY number DESC LIMIT 1",
             id=customer_id,
