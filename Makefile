@@ -7,16 +7,22 @@ BIN := $(VENV)/bin
 CHECKED := encore sandbox blueprints app.py
 STATIC_TESTS := $(wildcard tests/test_architecture.py tests/test_templates.py tests/test_i18n.py tests/test_docs.py)
 
-.PHONY: run test check conformance bench lock run-env test-env
+.PHONY: run test prove check conformance bench lock run-env test-env
 .NOTPARALLEL:
 
 run: run-env
 	@exec $(BIN)/python app.py
 
-# Nearly ten minutes on two cores; the limit ends a run that hangs and leaves a slower or busy machine some room.
+# Seven to ten minutes on two cores; the limit ends a run that hangs and leaves a slower or busy machine some room.
 test: test-env
 	@$(BIN)/python -m tests.browser_binary
 	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --time-limit 1000 $(ARGS)
+
+# The long proofs: what is generated in the tests, many times over. It prints what was tried, and fails if anything
+# did. SCALE=5 tries five times as much.
+SCALE ?= 1
+prove: test-env
+	@SCALE=$(SCALE) exec $(BIN)/python -m pytest -m proof -n 2 --dist worksteal $(ARGS)
 
 check: test-env
 	@$(BIN)/ruff check -q .

@@ -1,12 +1,15 @@
-"""What every test run has: one limit for the whole of it, and files that wait for no disk."""
+"""What every test run has: one limit for the whole of it, files that wait for no disk, and an account of the proofs."""
 
 import os
 import signal
 import tempfile
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 
 import pytest
+
+from tests.scale import SCALE
 
 # After the limit the workers get this long to be ended in order.
 _LAST_RESORT_S = 20
@@ -46,3 +49,22 @@ def _limit_run(limit_s: int) -> None:
 
     signal.signal(signal.SIGALRM, end)
     signal.alarm(limit_s)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # As a property it comes back from whichever process runs the test.
+        item.user_properties += [("proved", list(mark.args)) for mark in item.iter_markers("proof")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the proofs tried: a proof whose size nobody sees could shrink to nothing."""
+    if not SCALE:
+        return
+    tried = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "proved":
+                tried[value[1]] += value[0]
+    for what, count in tried.items():
+        terminalreporter.write_line(f"proved: {count:,} {what}")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ Rule = Callable[[str, ast.Module], Iterator[int]]
 
 def sources(root: Path = ROOT) -> list[Path]:
     return [root / "app.py", *(path for name in PACKAGES for path in sorted((root / name).rglob("*.py")))]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -129,7 +135,7 @@ def test_house_keeps_the_rule(rule: Rule) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sources()
-        for line in rule(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for line in rule(path.relative_to(ROOT).as_posix(), parsed(path))
     ]
 
     assert found == []

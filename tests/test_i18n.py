@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ AT = 1_797_949_500_000  # Dec 22, 2026, 14:25 UTC
 KEYS = [*(reason.value for reason in MethodReason), *(reason.value for reason in DeclineWords)]
 
 
+@cache
 def messages() -> dict[str, str]:
     """Every message of the templates and of the code, with the file that says it first."""
     jinja = [("**.html", "jinja2.ext:babel_extract"), ("**.txt", "jinja2.ext:babel_extract")]
@@ -41,6 +43,7 @@ def messages() -> dict[str, str]:
     return {str(message): str(name) for name, _, message, _, _ in found if isinstance(message, str)}
 
 
+@cache
 def catalogue(language: str) -> dict[str, str]:
     with (ROOT / f"encore/locales/{language}/LC_MESSAGES/encore.po").open("rb") as source:
         return {str(m.id): str(m.string) for m in read_po(source, locale=language, abort_invalid=True) if m.id}

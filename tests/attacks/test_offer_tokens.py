@@ -7,7 +7,9 @@ from itsdangerous import TimestampSigner
 
 from tests.attacks.stage import DAY_S, Browser, Stage, state_of
 from tests.attacks.test_identities import ACTS
+from tests.scale import proves, scaled
 
+TOKENS = scaled(200, proof=5_000)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 
@@ -21,7 +23,8 @@ def csrf(buyer: Browser) -> str:
     return buyer.csrf()
 
 
-@settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@proves(TOKENS, "altered tokens of an offer")
+@settings(max_examples=TOKENS, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     act=st.sampled_from(ACTS),
     place=st.floats(0, 1, exclude_max=True),

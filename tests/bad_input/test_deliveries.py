@@ -19,6 +19,7 @@ from encore.clock import Clock
 from encore.ids import new_id
 from tests import deliveries
 from tests.attacks.stage import Stage
+from tests.scale import proves, scaled
 
 BODY = deliveries.event("payment.succeeded", payment_id="pay_unknown")
 OLD_KEY = "whsec_" + base64.b64encode(b"the key before the last rotation").decode()
@@ -144,13 +145,15 @@ def test_true_signature_in_an_odd_form_is_refused_as_any_other(stage: Stage) -> 
     assert stored(stage) == before
 
 
+HEADERS = scaled(300, proof=10_000)
 ODD = (
     *("", " ", "v1", "v1,", "v1,a,b", "v1,é", "v1,AAAA=AAA", "v2,AAAA", "1700000000.0", "nan", "inf", "1e400", "-1"),
     *("9" * 400, "msg_1", "\x7f", ",,,,", "v1," + "A" * 43 + "=", "v1," + "A" * 10_000, "0x10", "1_0", " 1 "),
 )
 
 
-@settings(max_examples=300, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@proves(HEADERS, "strangers' deliveries")
+@settings(max_examples=HEADERS, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     webhook_id=st.sampled_from(ODD) | st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=8),
     timestamp=st.sampled_from(ODD) | st.integers(-400, 400).map(lambda n: str(Clock().now() // 1000 + n)),

@@ -17,12 +17,14 @@ from werkzeug.test import TestResponse
 from tests.attacks.stage import HTMX, Browser, Stage, state_of
 from tests.attacks.test_identities import ACTS, TABLE, path_of
 from tests.html import lint, read
+from tests.scale import proves, scaled
 
 RULES = sorted({rule for _, rule in TABLE} - {"/readyz"})
 # What an answer to nonsense may say; 408 and 5xx are ours to avoid.
 ALLOWED = {200, 204, 206, 303, 304, 400, 401, 403, 404, 405, 410, 413, 415, 416, 422, 429}
+INPUTS = scaled(60, proof=500)
 MANY = settings(
-    max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=INPUTS, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "FOO")
 NAMES = (
@@ -127,6 +129,7 @@ def make_nonsense(seed: int) -> Nonsense:
     )
 
 
+@proves(INPUTS, "inputs to the routes of the shop, answered and without effect")
 @pytest.mark.parametrize("rule", RULES)
 @MANY
 @given(seed=st.integers(0, 2**32))

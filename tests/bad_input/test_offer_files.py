@@ -15,7 +15,9 @@ from blueprints.ops.commands.faults import sentence
 from encore.services import offer_files
 from tests.attacks.stage import Stage
 from tests.sandbox_process import ROOT
+from tests.scale import proves, scaled
 
+FILES = scaled(150, proof=2_000)
 RECIPE = (ROOT / "encore/services/recipes/starter-course.toml").read_text("utf-8")
 MARKUP = "\"><img src=x onerror=alert(1)>'"
 HOSTILE: tuple[Any, ...] = (
@@ -88,7 +90,8 @@ def test_text_that_is_no_offer_file_is_refused(stage: Stage, name: str) -> None:
     refuse(stage, NOT_TOML[name])
 
 
-@settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@proves(FILES, "offer files")
+@settings(max_examples=FILES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     text=st.text(max_size=60)
     | st.sampled_from(["[[offers]]\n", "[[funnels]]\n"]).flatmap(lambda h: st.text(max_size=40).map(lambda t: h + t))

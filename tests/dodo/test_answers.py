@@ -21,9 +21,11 @@ from encore.dodo.answers import (
     classify_refund,
     read_reset_at,
 )
+from tests.scale import proves, scaled
 
+REPLIES = scaled(1_000, proof=50_000)
 MANY = settings(
-    max_examples=5_000,
+    max_examples=REPLIES,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
@@ -96,6 +98,7 @@ def check_claim(exchange: Exchange, classifier: Callable[..., Answer]) -> None:
             assert exchange.byte_handed
 
 
+@proves(REPLIES, "replies to a charge, none of which raised or proved too much")
 @MANY
 @given(exchanges)
 @example(Exchange(True, Reply(200, {}, b'{"payment_id":"pay_1","x":{"payment_id":"pay_2"}}'), "", True))
@@ -103,7 +106,7 @@ def test_no_reply_raises_or_proves_too_much(exchange: Exchange) -> None:
     check_claim(exchange, classify)
 
 
-@settings(MANY, max_examples=500)
+@settings(MANY, max_examples=REPLIES // 4)
 @given(exchanges)
 def test_no_refund_reply_raises(exchange: Exchange) -> None:
     answer = classify_refund(exchange, payment_id="pay_1", now=1_700_000_000_000)

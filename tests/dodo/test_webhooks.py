@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 from encore.clock import Clock
 from encore.dodo.webhooks import Verified, parse, verify
 from encore.errors import BadSignature, UnreadableEvent
+from tests.scale import proves, scaled
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 OLD_SECRET = "whsec_" + base64.b64encode(b"o" * 32).decode()
@@ -126,8 +127,9 @@ def test_another_body_is_refused(body: bytes) -> None:
         verify(sign(), body, [SECRET])
 
 
+HOSTILE = scaled(1_000, proof=50_000)
 MANY = settings(
-    max_examples=5_000,
+    max_examples=HOSTILE,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
@@ -173,6 +175,7 @@ def check_strangers_are_refused(headers: Mapping[str, str], body: bytes, verifie
 
 
 @pytest.mark.criterion("R19a")
+@proves(HOSTILE, "deliveries with hostile headers, all refused")
 @MANY
 @given(hostile_headers, hostile_bodies)
 def test_hostile_headers_only_ever_give_a_bad_signature(headers: dict[str, str], body: bytes) -> None:

@@ -12,6 +12,7 @@ from encore.rules.attempts import AttemptKind, Keep, Outcome, SuccessMeaning
 from tests.rules.protocol_model import Limits
 from tests.rules.protocol_rules import Protocol, real_judge
 from tests.rules.protocol_search import search
+from tests.scale import SCALE, proves
 
 Note = Callable[[str, object], None]
 
@@ -43,6 +44,13 @@ CLEAN: dict[str, tuple[Protocol, Limits]] = {
     "an undo at every state": (REAL, Limits(clicks=1, kills=1, sessions=1, pays=1, undos=1, queues=1)),
     "renewals with inherited metadata": (REAL, RENEWALS),
 }
+# Many more of everything, one kind at a time; only for `make prove`.
+WIDER: dict[str, tuple[Protocol, Limits]] = {
+    "five clicks, four kills": (REAL, Limits(clicks=5, kills=4, queues=3)),
+    "three clicks, lost answers, two payments": (REAL, Limits(clicks=3, kills=1, sessions=1, pays=2)),
+}
+if SCALE:
+    CLEAN |= WIDER
 
 
 def _keep_hosted_after_no(kind: AttemptKind, outcome: Outcome, is_after_no: bool, is_undone: bool) -> SuccessMeaning:
@@ -76,6 +84,7 @@ BROKEN: dict[str, tuple[Protocol, Limits, str]] = {
 }
 
 
+@proves(1, "kinds of interleavings of the charge protocol searched to the end")
 @pytest.mark.parametrize(("protocol", "limits"), CLEAN.values(), ids=CLEAN)
 def test_no_interleaving_breaks_the_protocol(
     protocol: Protocol, limits: Limits, request: pytest.FixtureRequest, record_property: Note

@@ -9,6 +9,7 @@ import pytest
 from sandbox.money.proration import RULES
 from tests.sandbox.subscriptions import at, body_of, make_plan, read, stand_at, subscribe
 from tests.sandbox_process import BASIC, SandboxProcess
+from tests.scale import proves, rounds
 
 CASES = 300
 MODES = ("prorated_immediately", "full_immediately", "difference_immediately", "do_not_bill",
@@ -53,10 +54,12 @@ def generated(chance: random.Random, shop: Shop) -> dict[str, Any]:
     )
 
 
-def test_charged_is_what_was_quoted(shop: Shop) -> None:
+@proves(CASES, "plan changes over HTTP, charged as quoted by the sandbox")
+@pytest.mark.parametrize("round_number", rounds(1, proof=34))
+def test_charged_is_what_was_quoted(shop: Shop, round_number: int) -> None:
     sandbox, path = shop.sandbox, f"/subscriptions/{shop.subscription_id}/change-plan"
     done = spent = added = refused = 0
-    for number in range(CASES):
+    for number in range(round_number * CASES, (round_number + 1) * CASES):
         chance = random.Random(number)
         sandbox.switch(**{name: chance.choice(values) for name, values in RULES.items()})
         sandbox.clock(chance.choice([1, 601, 7 * DAY_S, 12 * DAY_S]))

@@ -8,6 +8,7 @@ import pytest
 from encore.rules.plan_changes import MODES
 from encore.store.subscriptions import Subscription
 from tests.sandbox_process import BASIC, PRO
+from tests.scale import proves, rounds
 from tests.services.plans import (
     group,
     halfway,
@@ -19,6 +20,7 @@ from tests.services.plans import (
 )
 from tests.services.world import DAY_S, World
 
+CHANGES = 300
 SLUGS = {BASIC: "basic-plan", PRO: "pro-plan"}
 WISHES = [(slug, seats) for slug in SLUGS.values() for seats in range(1, 5)]
 
@@ -96,16 +98,18 @@ def test_prorated_figures_follow_the_providers_reading(world: World, switches: d
 
 
 @pytest.mark.criterion("R14a")
-def test_three_hundred_generated_changes_charge_what_was_shown(world: World) -> None:
+@proves(CHANGES, "plan changes through Encore, charged as shown")
+@pytest.mark.parametrize("round_number", rounds(1, proof=34))
+def test_three_hundred_generated_changes_charge_what_was_shown(world: World, round_number: int) -> None:
     """Never above the quote, and equal to it while the provider's clock stands still: 300 changes, each confirmed."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
-    print(f"seed {seed}")
+    print(f"round {round_number}, seed {seed}")
     stand_still(world, datetime(2027, 4, 1, tzinfo=UTC))
     row = subscribe(world)
     for mode in MODES:
         group(world, upgrade_mode=mode, downgrade_mode=mode, downgrade_when="immediately")
-        for _ in range(300 // len(MODES)):
+        for _ in range(CHANGES // len(MODES)):
             world.advance(chance.randrange(3 * DAY_S))
             _change_at_random(world, world.subscription(row.id), chance)
     whole(world)

@@ -1,6 +1,7 @@
 """Events say the same in any order, twice, late or not at all: the state is that of the payments (charging.md, I10).
 
-Forty histories happen at the provider; each order of their events is played to a copy of the shop as it was before.
+Forty histories happen at the provider, more in `make prove`; each order of their events is played to a copy of the
+shop as it was before.
 """
 
 import random
@@ -18,12 +19,13 @@ from encore.services import webhooks
 from tests.broken import event_order
 from tests.faults.provider import CHARGE_TIMEOUT_S, at_once, quick_world
 from tests.sandbox_process import SandboxProcess
+from tests.scale import proves, rounds, scaled
 from tests.services.world import World, open_world
 from tests.webhooks.histories import KINDS, Sent, deliver, hash_of, live, state_of
 
 DATABASE = "encore.sqlite3"
-_OF_EACH = 4
-SEEDS = range(20261125, 20261125 + 8)
+_OF_EACH = scaled(4, proof=20)
+SEEDS = [20261125 + number for number in rounds(8, proof=50)]
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def test_every_history_has_come_to_its_end(truth: dict[str, list[Any]]) -> None:
     assert sum(row[3] == "duplicate" or row[3] == "already_charged" for row in truth["refunds"]) == _OF_EACH
 
 
+@proves(_OF_EACH * len(KINDS), "histories of payments told in another order, which led to the same state")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_order_of_events_leads_to_the_same_state(
     past: Past, truth: dict[str, list[Any]], replays: Replays, seed: int

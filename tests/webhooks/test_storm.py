@@ -19,14 +19,17 @@ from encore.settings import load_settings
 from tests.deliveries import event
 from tests.installation import Buyer, Installation, running_installation
 from tests.sandbox_process import wait_for
+from tests.scale import proves, scaled
 from tests.services.world import DAY_S
 
-BUYERS = 24
+BUYERS = scaled(24, proof=120)
 # Every event is delivered so often, and after every purchase come these, true or not.
 REPEAT = 6
 ALSO = ("payment.processing", "payment.failed", "payment.succeeded", "payment.cancelled")
-KILLS = 3
-FORGED = 60
+KILLS = scaled(3, proof=10)
+FORGED = scaled(60, proof=600)
+# So long may the deliveries of all take, or the messages that follow.
+_LIMIT_S = scaled(40, proof=300)
 NEW_KEY = "whsec_" + b64encode(b"the key after the rotation").decode()
 # Longer than any wait between two tries but the last ones (sandbox time).
 _RETRY_S = 6
@@ -126,7 +129,7 @@ def _wait_for_deliveries(shop: Installation, *, share: float) -> None:
         shop.sandbox.clock(_RETRY_S)
         return _count(shop) >= due
 
-    wait_for(is_reached, limit_s=30, what=f"{due} deliveries")
+    wait_for(is_reached, limit_s=_LIMIT_S, what=f"{due} deliveries")
 
 
 def _wait_until_delivered(shop: Installation) -> None:
@@ -139,17 +142,18 @@ def _wait_until_delivered(shop: Installation) -> None:
             shop.sandbox.clock(max(0, min(waiting) - shop.sandbox.control("clock")["now"]) / 1000)
         return not waiting
 
-    wait_for(is_delivered, limit_s=40, what="every event delivered")
+    wait_for(is_delivered, limit_s=_LIMIT_S, what="every event delivered")
 
 
 def _wait_until_processed(shop: Installation) -> None:
     wait_for(
         lambda: not shop.store.rows("SELECT webhook_id FROM webhook_events WHERE state = 'received'"),
-        limit_s=40,
+        limit_s=_LIMIT_S,
         what="the inbox processed",
     )
     wait_for(
         lambda: not shop.store.rows("SELECT id FROM outbox WHERE state IN ('ready', 'sending')"),
+        limit_s=_LIMIT_S,
         what="the messages sent",
     )
 
@@ -163,6 +167,7 @@ def test_storm_was_one(storm: Storm) -> None:
     assert len(storm.forged) >= FORGED // 2
 
 
+@proves(KILLS, "kills of the web process in a storm, none of which lost an acknowledged delivery")
 def test_every_acknowledged_delivery_is_in_the_inbox(storm: Storm) -> None:
     """I9, each body of a newer one under the same id too."""
     assert {i["invariant"]: i["breaches"] for i in storm.report["invariants"] if i["breaches"]} == {}
@@ -171,6 +176,7 @@ def test_every_acknowledged_delivery_is_in_the_inbox(storm: Storm) -> None:
     assert kept == {one["webhook_id"] for one in storm.events}
 
 
+@proves(BUYERS * (1 + len(ALSO)) * REPEAT, "deliveries in a storm with kills, each of which counted once")
 def test_every_delivery_counts_once(storm: Storm) -> None:
     """Everybody has one order and one receipt, and nobody's false event has failed or undone it."""
     store = storm.shop.store
@@ -182,6 +188,7 @@ def test_every_delivery_counts_once(storm: Storm) -> None:
     assert store.rows("SELECT state, count(*) AS n FROM webhook_events GROUP BY state")[0]["state"] == "done"
 
 
+@proves(FORGED, "forged or old deliveries in a storm")
 def test_forged_and_old_deliveries_are_refused_and_leave_nothing(storm: Storm) -> None:
     assert set(storm.forged) == {401}
     assert storm.shop.store.rows("SELECT webhook_id FROM webhook_events WHERE webhook_id LIKE 'msg_forged%'") == []

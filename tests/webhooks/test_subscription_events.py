@@ -13,6 +13,7 @@ from encore.store import orders, webhook_events
 from encore.store.subscriptions import Subscription
 from tests.deliveries import event, sign
 from tests.sandbox_process import BASIC, PRO
+from tests.scale import proves, rounds
 from tests.services.conftest import (
     installation,
     open_shop_with,
@@ -28,7 +29,7 @@ TYPES = (
     *("active", "renewed", "on_hold", "past_due", "paused", "unpaused", "cancelled", "failed", "expired"),
     *("plan_changed", "updated", "update_payment_method"),
 )
-SEEDS = range(20270401, 20270401 + 6)
+SEEDS = [20270401 + number for number in rounds(6, proof=200)]
 
 
 def there(world: World, row: Subscription) -> dict[str, Any]:
@@ -153,6 +154,7 @@ ACTS: dict[str, Act] = {
 
 @pytest.mark.criterion("R19c", "R23")
 @pytest.mark.parametrize("loss", [0.0, 0.5, 1.0], ids=["all told", "half lost", "all lost"])
+@proves(1, "histories of subscriptions told whole, by half or not at all")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_telling_of_a_history_leaves_what_the_provider_has(world: World, seed: int, loss: float) -> None:
     chance = random.Random(seed)
