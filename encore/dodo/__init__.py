@@ -8,6 +8,7 @@ from encore.dodo.checkouts import Checkouts
 from encore.dodo.client import Budget, Client, Timeouts
 from encore.dodo.customers import Customers
 from encore.dodo.disputes import Disputes
+from encore.dodo.grants import Grants
 from encore.dodo.invoices import Invoices
 from encore.dodo.payments import Payments
 from encore.dodo.products import Products
@@ -37,6 +38,7 @@ class Dodo:
         self.checkouts = Checkouts(self.client)
         self.customers = Customers(self.client)
         self.disputes = Disputes(self.client)
+        self.grants = Grants(self.client)
         self.invoices = Invoices(self.client)
         self.payments = Payments(self.client)
         self.products = Products(self.client)

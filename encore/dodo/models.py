@@ -442,6 +442,11 @@ class WebhookEnvelope(Struct, frozen=True, kw_only=True):
         return self._text("subscription_id")
 
     @property
+    def customer_id(self) -> str | None:
+        """The customer of a grant or licence key; other objects hold theirs in `customer`."""
+        return self._text("customer_id")
+
+    @property
     def refund_id(self) -> str | None:
         return self._text("refund_id")
 

@@ -18,8 +18,8 @@ from encore.errors import NotExecuted, ProviderError
 from encore.rules.methods import ExpiryState, SavedMethod, expiry_state
 from encore.rules.money import Money
 from encore.rules.quotes import QUOTE_FRESH_MS, QuotedMethod
-from encore.services import bookkeeping, budgets, catalogue, order_pages, quoting, trials
-from encore.services.pages import PaymentLine, ProductCard
+from encore.services import bookkeeping, budgets, catalogue, grants, order_pages, quoting, trials
+from encore.services.pages import GrantLine, PaymentLine, ProductCard
 from encore.services.shop import Shop
 from encore.services.sign_ins import Account
 from encore.services.subscriptions import settle_subscription
@@ -104,6 +104,7 @@ class AccountPage:
     subscriptions: tuple[SubscriptionRow, ...]
     is_stale: bool
     methods: MethodList
+    grants: tuple[GrantLine, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,7 @@ class Removal:
 def overview(shop: Shop, account: Account) -> AccountPage:
     """Return the account's first page."""
     methods = list_methods(shop, account)
+    grants.read_for_page(shop, account.customer_ids)
     owned = {
         product for customer in account.customer_ids for product in orders.list_owned_products(shop.store, customer)
     }
@@ -131,6 +133,7 @@ def overview(shop: Shop, account: Account) -> AccountPage:
         subscriptions=_list_subscriptions(shop, account),
         is_stale=not all(_is_fresh(shop, customer) for customer in account.customer_ids),
         methods=methods,
+        grants=grants.of_customers(shop, account.customer_ids),
     )
 
 

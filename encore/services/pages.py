@@ -84,6 +84,24 @@ class PaymentLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GrantLine:
+    """Something the provider gave; `kind` and `status` are its words, `ref` the page of its order, None without one.
+
+    `license_key` is masked on pages that show no single order. Times are epoch milliseconds.
+    """
+
+    kind: str
+    status: str
+    product_name: str | None
+    license_key: str | None
+    activations: int | None
+    activations_limit: int | None
+    expires_at: int | None
+    at: int
+    ref: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderedTrial:
     """The trial an order began: `running`, `ending` (running, and the plan ends with it) or `over`.
 
@@ -171,7 +189,8 @@ class ReturnPage:
 
     `offer` is the funnel's current step in any of its states. `settled` is the offer just paid, shown above what
     follows. `payments` are today's payments (thanks), `today` their sum per currency, `declined` the products a buyer
-    may still want. `reason` is a message key of a failed payment. `product` leads back to the shop.
+    may still want, `grants` what the provider gave for the order. `reason` is a message key of a failed payment.
+    `product` leads back to the shop.
     """
 
     state: ReturnState
@@ -182,6 +201,7 @@ class ReturnPage:
     payments: tuple[PaymentLine, ...] = ()
     today: tuple[Money, ...] = ()
     declined: tuple[ProductCard, ...] = ()
+    grants: tuple[GrantLine, ...] = ()
     reason: str | None = None
     product: ProductCard | None = None
     checks_left: int = 0

@@ -10,7 +10,7 @@ from encore.dodo.models import PaymentListItem
 from encore.dodo.pages import Look
 from encore.errors import NotExecuted, ProviderError, RateLimited
 from encore.rules.disputes import OPEN
-from encore.services import budgets, observe, refunds, trials
+from encore.services import budgets, grants, observe, refunds, trials
 from encore.services.shop import Shop
 from encore.services.subscriptions import settle_subscription
 from encore.store import attempts, checkouts, meta, payments, subscriptions
@@ -66,6 +66,7 @@ class _Poll:
         to_read += payments.list_unfinished(self._shop.store, open_disputes=OPEN, limit=_MOST_UNFINISHED)
         self._settle_trials()
         read = sum(self._observe(payment_id) for payment_id in dict.fromkeys(to_read))
+        self._read_keys()
         # Last, so that what the payments have settled is in what the subscriptions then are.
         self._read_subscriptions()
         if self._fault is not None:
@@ -109,6 +110,24 @@ class _Poll:
         for one in found:
             if trials.is_unsettled(self._shop, one):
                 settle_subscription(self._shop, one, asked_at=asked_at)
+
+    def _read_keys(self) -> None:
+        """Read the grants of customers whose licence keys have changed; no list names the other grants of everybody.
+
+        An account without licence keys may refuse the list, which says nothing about money.
+        """
+        if not self._may_call():
+            return
+        listed = self._shop.dodo.grants.list_keys(created_at_gte=self._since, budget=self._budget)
+        news = {key.customer_id for key in listed.items if grants.is_key_news(self._shop, key)}
+        for customer_id in sorted(news):
+            if not grants.may_ask(self._shop, "reconcile"):
+                self._is_whole = False
+                return
+            try:
+                grants.observe_grants(self._shop, customer_id, budget=self._budget)
+            except ProviderError as error:
+                budgets.heed(self._shop, error)
 
     def _read_subscriptions(self) -> None:
         """Ask for every subscription that was not read for a while: no list names those that have changed."""

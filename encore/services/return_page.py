@@ -1,7 +1,9 @@
 """The return page and the order page: what a checkout came to, and what the funnel shows next."""
 
+from dataclasses import replace
+
 from encore.rules.card_declines import read_card_decline
-from encore.services import accounts, budgets, catalogue, checkout, offer_pages, offers, order_pages
+from encore.services import accounts, budgets, catalogue, checkout, grants, offer_pages, offers, order_pages
 from encore.services.pages import OfferPage, ProductCard, ReturnPage
 from encore.services.shop import Shop
 from encore.services.sign_ins import Account
@@ -35,7 +37,8 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
         product = catalogue.get_by_id(shop, order.product_id)
         return ReturnPage(state="waiting", ref=ref, product=product, checks_left=MOST_CHECKS - check)
     with shop.store.look():
-        return _paid(shop, order, ref=ref, language=language)
+        page = _paid(shop, order, ref=ref, language=language)
+    return _with_grants(shop, page, order) if page.state == "thanks" else page
 
 
 def _unpaid(shop: Shop, found: Checkout, *, was_read: bool, check: int) -> ReturnPage:
@@ -70,6 +73,11 @@ def _paid(shop: Shop, order: Order, *, ref: str, language: str) -> ReturnPage:
         today=order_pages.sum_today(lines),
         declined=_declined(shop, order),
     )
+
+
+def _with_grants(shop: Shop, page: ReturnPage, order: Order, *, with_account: bool = False) -> ReturnPage:
+    grants.read_for_page(shop, (order.customer_id,))
+    return replace(page, grants=grants.of_order(shop, order, with_account=with_account))
 
 
 def _next_page(shop: Shop, order: Order, *, language: str) -> OfferPage | None:
@@ -107,7 +115,7 @@ def order_page(
     if order is None:
         return ReturnPage(state="other_browser", ref=ref)
     lines = order_pages.list_payments(shop, order, with_account=of_account is not None)
-    return ReturnPage(
+    page = ReturnPage(
         state="thanks",
         ref=ref,
         order=order_pages.summarise(shop, order),
@@ -115,3 +123,4 @@ def order_page(
         today=order_pages.sum_today(lines),
         declined=_declined(shop, order),
     )
+    return _with_grants(shop, page, order, with_account=of_account is not None)

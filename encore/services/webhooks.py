@@ -16,7 +16,7 @@ from encore.crash_point import crash_point
 from encore.dodo.models import WebhookEnvelope
 from encore.dodo.webhooks import parse, verify
 from encore.errors import BadSignature, NotExecuted, ProviderError, RateLimited, UnreadableEvent
-from encore.services import bookkeeping, budgets, observe, offers, subscriptions
+from encore.services import bookkeeping, budgets, grants, observe, offers, subscriptions
 from encore.services.shop import Shop
 from encore.store import StoreFull, attempts, meta, webhook_events
 from encore.store.webhook_events import WebhookEvent
@@ -43,8 +43,10 @@ KNOWN_TYPES = frozenset(
     for word in words.split()
 )
 _OF_SUBSCRIPTIONS = "subscription."
-# These name a subscription, or a payment, whose refunds and disputes are part of it: reading that again tells all.
-ACTED_ON = ("payment.", "refund.", "dispute.", _OF_SUBSCRIPTIONS)
+_OF_GRANTS = ("entitlement_grant.", "license_key.")
+# These name a subscription, or a payment, whose refunds and disputes are part of it, or the customer of a grant:
+# reading that again tells all.
+ACTED_ON = ("payment.", "refund.", "dispute.", _OF_SUBSCRIPTIONS, *_OF_GRANTS)
 UNREADABLE = "unreadable"
 
 _REJECTED = "webhook.rejected."
@@ -204,6 +206,8 @@ def _act(shop: Shop, event: WebhookEvent) -> _Outcome:
         return _Done("not acted on in this version")
     if event.event_type.startswith(_OF_SUBSCRIPTIONS):
         return _act_on_subscription(shop, envelope)
+    if event.event_type.startswith(_OF_GRANTS):
+        return _act_on_grants(shop, envelope)
     if envelope.payment_id is None:
         return _Later("names no payment")
     if not budgets.take(shop, "reconcile"):
@@ -224,6 +228,17 @@ def _act_on_subscription(shop: Shop, envelope: WebhookEnvelope) -> _Outcome:
         return _NoBudget()
     budget = shop.dodo.budget(_OBSERVE_S)
     if subscriptions.observe_subscription(shop, envelope.subscription_id, budget=budget) is None:
+        return _Later("unknown customer", is_ours=_names_us(envelope))
+    return _Done()
+
+
+def _act_on_grants(shop: Shop, envelope: WebhookEnvelope) -> _Outcome:
+    if envelope.customer_id is None:
+        return _Later("names no customer")
+    if not grants.may_ask(shop, "reconcile"):
+        return _NoBudget()
+    if not grants.observe_grants(shop, envelope.customer_id, budget=shop.dodo.budget(_OBSERVE_S)):
+        # It may come before the payment that makes the customer ours.
         return _Later("unknown customer", is_ours=_names_us(envelope))
     return _Done()
 

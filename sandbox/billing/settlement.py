@@ -27,7 +27,7 @@ def settle(twin: Twin, payment: Doc) -> None:
         _announce_payment(twin, payment, "succeeded")
         _paid(twin, payment)
         if payment["charge_type"] in (None, "new"):
-            licenses.issue(twin, payment)
+            licenses.issue(twin, payment, names_payment=not leaves_no_payment(twin, payment))
     elif status in ("failed", "cancelled"):
         _announce_payment(twin, payment, status)
         _unpaid(twin, payment)

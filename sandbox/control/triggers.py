@@ -21,7 +21,9 @@ from .subscription_triggers import lead_to, lead_to_dunning
 BUYING = ("customer.email", "customer.name", "billing.country", "product_id", "quantity", "metadata.*")
 DECLINING = (*BUYING, "error_code")
 CLAIMING = (*BUYING, "amount", "reason")
-MAKING = {*DECLINING, *CLAIMING}
+# A grant of an earlier purchase, or an earlier grant that moves on.
+GRANTING = (*BUYING, "grant.payment_id", "grant.id")
+MAKING = {*DECLINING, *CLAIMING, *GRANTING}
 # A noun or a whole type -> the paths that its maker reads; BUYING for those that are not named.
 TAKEN = {
     "payment.failed": DECLINING,
@@ -33,6 +35,7 @@ TAKEN = {
     "refund": CLAIMING,
     "dispute": CLAIMING,
     "payout": ("amount",),
+    "entitlement_grant": GRANTING,
 }
 LICENSED = {
     "name": "Licensed font",
@@ -176,7 +179,15 @@ def _abandoned_checkout(twin: Twin, name: str, making: Doc) -> None:
 
 
 def _entitlement_grant(twin: Twin, name: str, making: Doc) -> None:
-    grant = entitlement_grants.create(twin, _bought(twin, making))
+    if "grant.id" in making:
+        if name == "created":
+            raise refuse_body("grant.id", "is made already")
+        grant = found(twin.store.get("entitlement_grants", str(making["grant.id"])), "Entitlement grant")
+        entitlement_grants.move(twin, grant, name)
+        return
+    named = making.get("grant.payment_id")
+    payment = _bought(twin, making) if named is None else found(twin.store.get("payments", str(named)), "Payment")
+    grant = entitlement_grants.create(twin, payment)
     if name != "created":
         entitlement_grants.move(twin, grant, name)
 

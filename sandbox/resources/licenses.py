@@ -181,7 +181,7 @@ def update_instance(call: Call, instance_id: str) -> Response:
     return answer(serialise_instance(instance))
 
 
-def issue(twin: Twin, payment: Doc) -> None:
+def issue(twin: Twin, payment: Doc, *, names_payment: bool) -> None:
     """Make the keys a succeeded first payment has bought, one for each unit, and announce each."""
     subscriptions = iter(payment["subscription_ids"])
     for line in payment["lines"]:
@@ -200,7 +200,7 @@ def issue(twin: Twin, payment: Doc) -> None:
                 activations_limit=product["license_key_activations_limit"],
                 # A subscription's key ends with the subscription, not on a day: no expiry can be set on it.
                 expires_at=next_date(twin.clock.now(), lasts["count"], lasts["interval"]) if lasts else None,
-                payment_id=payment["id"],
+                payment_id=payment["id"] if names_payment else None,
                 subscription_id=subscription_id,
             )
             emit(twin, "license_key.created", kind="license_keys", object_id=license_key["id"])

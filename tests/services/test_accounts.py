@@ -189,7 +189,8 @@ def test_account_asks_the_provider_once_a_minute(world: World) -> None:
     accounts.overview(world.shop, account)
 
     assert again == asked
-    assert len(world.sandbox.requests()) == asked + 2
+    # Methods and subscriptions, and the two lists of what Dodo gave.
+    assert len(world.sandbox.requests()) == asked + 4
 
 
 # ---- Methods -------------------------------------------------------------------------------------------------------
