@@ -88,11 +88,13 @@ def _handles(twin: Twin, payment: Doc | None) -> Doc:
     if payment is None:
         return {"payment_id": None, "payment_link": None, "client_secret": None, "expires_on": None}
     link = payment["payment_link"]
+    # The page of a bank has no end of its own.
+    ends_at = payment.get("expires_at") if link else None
     return {
         "payment_id": payment["id"],
         "payment_link": link,
         "client_secret": twin.ids.client_secret(payment["id"]) if link else None,
-        "expires_on": rfc3339(payment["expires_at"]) if link else None,
+        "expires_on": None if ends_at is None else rfc3339(ends_at),
     }
 
 

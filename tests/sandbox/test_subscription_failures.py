@@ -59,6 +59,23 @@ def test_saved_card_pays_the_dues(sandbox: SandboxProcess, subscription_id: str)
     ]  # fmt: skip
 
 
+def test_saved_card_that_asks_the_bank_is_answered_with_its_page(sandbox: SandboxProcess, subscription_id: str) -> None:
+    fail_renewal(sandbox)
+    stand_at(sandbox, at(2027, 5, 4))
+    method_id = sandbox.methods(read(sandbox, subscription_id)["customer"]["customer_id"])[0]["payment_method_id"]
+    sandbox.next_payment("requires_customer_action")
+
+    made = sandbox.post(
+        f"/subscriptions/{subscription_id}/update-payment-method", {"type": "existing", "payment_method_id": method_id}
+    )
+
+    payment = sandbox.get(f"/payments/{made['payment_id']}")
+    assert (payment["status"], payment["payment_link"]) == ("requires_customer_action", made["payment_link"])
+    assert made["client_secret"]
+    assert made["expires_on"] is None
+    assert read(sandbox, subscription_id)["status"] == "on_hold"
+
+
 def test_dues_paid_after_the_period_begin_a_new_one(sandbox: SandboxProcess, subscription_id: str) -> None:
     fail_renewal(sandbox)
     stand_at(sandbox, at(2027, 8, 20))
