@@ -20,5 +20,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(account.sign_in_bp)
     app.register_blueprint(account.recommendations_bp)
     app.register_blueprint(subscriptions.quotes_bp)
+    app.register_blueprint(subscriptions.dues_bp)
+    app.register_blueprint(subscriptions.cards_bp)
     # Deliveries come from a server and carry a signature of their own: no form token can be theirs.
     app.extensions["csrf"].exempt(webhooks.bp)

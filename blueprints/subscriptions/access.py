@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from flask import Response, abort, request
 
-from encore.services import plan_changes
+from encore.services import dues, plan_changes
 from encore.store import subscriptions as rows
 from encore.store.offer_instances import OfferInstance
 from encore.store.subscriptions import Subscription
@@ -34,6 +34,15 @@ def quote_of(quote_id: str) -> OfferInstance:
     """Return a quote of the signed-in account; a stranger's is as unknown as one that never was."""
     account = current_account()
     found = plan_changes.get_quote(current_shop(), quote_id, customer_ids=account.customer_ids) if account else None
+    if found is None:
+        abort(404)
+    return found
+
+
+def dues_of(dues_id: str) -> OfferInstance:
+    """Return a try of the signed-in account to pay dues; a stranger's is as unknown as one that never was."""
+    account = current_account()
+    found = dues.get_dues(current_shop(), dues_id, customer_ids=account.customer_ids) if account else None
     if found is None:
         abort(404)
     return found
@@ -69,6 +78,19 @@ def changes_quote(
         @wraps(act)
         def handle(quote_id: str) -> Response:
             return _guarded(act, quote_of, quote_id, place=f"/quotes/{quote_id}", fields=fields, limit=limit)
+
+        return handle
+
+    return guard
+
+
+def changes_dues() -> Callable[[Act[OfferInstance]], Callable[[str], Response]]:
+    """Let a handler act on the dues in its address; see `_guarded`."""
+
+    def guard(act: Act[OfferInstance]) -> Callable[[str], Response]:
+        @wraps(act)
+        def handle(dues_id: str) -> Response:
+            return _guarded(act, dues_of, dues_id, place=f"/dues/{dues_id}", fields=TOKEN_ONLY, limit=None)
 
         return handle
 

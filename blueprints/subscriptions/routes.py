@@ -6,6 +6,7 @@ A form names a plan; what a change to it costs is asked, and stored as a quote.
 from flask import Blueprint, Response, abort, request
 
 from encore.services import (
+    dues,
     plan_cards,
     plan_changes,
     plan_ends,
@@ -40,8 +41,10 @@ def show(subscription_id: str) -> Response:
     )
     if found is None:
         abort(404)
+    # Without the latest state nothing may be paid on it.
+    owed = dues.form(current_shop(), subscription_of(subscription_id)) if is_read else None
     cards = recommendations.list_cards(current_shop(), account, language=language())
-    return page("subscriptions/plan.html", state=found.state, page=found, cards=cards)
+    return page("subscriptions/plan.html", state=found.state, page=found, dues=owed, cards=cards)
 
 
 @bp.post("/preview")

@@ -20,6 +20,7 @@ _LONGEST_BLOCK_MS = 120_000
 
 _ID = re.compile(r"[!-~]{1,255}")
 _LONGEST_TEXT = 500
+_LONGEST_LINK = 2_000
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,15 @@ class Refused:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The provider took the order to charge; it says nothing about the outcome. Read the payment."""
+    """The provider took the order to charge; it says nothing about the outcome. Read the payment.
+
+    `payment_link`: where the buyer gives a card or confirms with their bank first; whoever follows it checks its host.
+    """
 
     payment_id: str
     session_id: str | None
     socket_closed: bool = True
+    payment_link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,13 @@ def classify(exchange: Exchange, *, now: int) -> Answer:
     payment_id, session_id = earlier.get("payment_id"), earlier.get("session_id")
     if not is_id(payment_id):
         return UnknownAnswer("payment_id_missing", exchange.socket_closed)
-    return Accepted(payment_id, session_id if is_id(session_id) else None, exchange.socket_closed)
+    link = earlier.get("payment_link")
+    return Accepted(
+        payment_id,
+        session_id if is_id(session_id) else None,
+        exchange.socket_closed,
+        link if isinstance(link, str) and 0 < len(link) <= _LONGEST_LINK else None,
+    )
 
 
 def classify_refund(exchange: Exchange, *, payment_id: str, now: int) -> RefundAnswer:

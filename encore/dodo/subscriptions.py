@@ -68,6 +68,30 @@ class Subscriptions:
         path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
         return self._client.post(path, {"type": "new", "return_url": return_url}, MethodUpdate, budget=budget)
 
+    def use_method(self, subscription_id: str, payment_method_id: str, *, budget: Budget) -> None:
+        """Let another saved method pay for a subscription from now on. Raises NotExecuted or Unavailable.
+
+        Only for one that owes nothing, as with `ask_for_method`; it may be asked for again.
+        """
+        path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
+        body = {"type": "existing", "payment_method_id": payment_method_id}
+        self._client.post(path, body, MethodUpdate, budget=budget)
+
+    def pay_dues(
+        self, subscription_id: str, body: Mapping[str, Any], *, before_first_byte: Callable[[], bool]
+    ) -> Answer:
+        """Give a subscription on hold a method, which charges what it owes: one POST, never repeated.
+
+        Accepted with a `payment_link` has charged nothing yet; an answer without a payment is an UnknownAnswer. Never
+        raises for what the provider or the network did.
+        """
+        try:
+            path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
+        except NotExecuted:
+            return NotSent("not_an_id")
+        exchange = self._client.send_once(path, body, before_first_byte=before_first_byte, is_charge=True)
+        return classify(exchange, now=self._client.clock.now())
+
     def set_cancellation(self, subscription_id: str, *, at_next_billing: bool, budget: Budget) -> Subscription:
         """End a subscription with its current period, or take that back. Raises NotExecuted or Unavailable."""
         body = {"cancel_at_next_billing_date": at_next_billing}

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from encore.rules.money import Money
 
-AttemptKind = Literal["one_click", "plan_change", "hosted"]
+AttemptKind = Literal["one_click", "plan_change", "dues", "hosted"]
 AttemptState = Literal[
     "queued",
     "sending",
@@ -39,14 +39,20 @@ LIVE_DIRECT: tuple[AttemptState, ...] = ("queued", "sending", "unknown", "pendin
 LIVE_HOSTED: tuple[AttemptState, ...] = ("opening", "hosted_open", "pending")
 LIVE: tuple[AttemptState, ...] = (*LIVE_DIRECT, "opening", "hosted_open")
 
+# The charges of a subscription: of its plan, and of what it owes on hold.
+OF_SUBSCRIPTION: tuple[AttemptKind, ...] = ("plan_change", "dues")
+
+_OF_SUBSCRIPTION_STATES: tuple[AttemptState, ...] = (
+    *("sending", "unknown", "pending", "action_required"),
+    *("paid", "failed", "rejected", "absent", "not_sent", "dropped"),
+)
 # The states each kind can ever be in: a hosted checkout is never sent by us, one click never opens a session, and
-# a plan change is neither queued (its preview would be old by then) nor returned (the provider refunds no proration).
+# a charge of a subscription is neither queued (what it was decided on would be old by then) nor returned (the provider
+# refunds no proration, and dues that are paid were owed).
 STATES_OF: dict[AttemptKind, tuple[AttemptState, ...]] = {
     "one_click": (*LIVE_DIRECT, "paid", "unwanted", "failed", "rejected", "absent", "not_sent", "dropped"),
-    "plan_change": (
-        *("sending", "unknown", "pending", "action_required"),
-        *("paid", "failed", "rejected", "absent", "not_sent", "dropped"),
-    ),
+    "plan_change": _OF_SUBSCRIPTION_STATES,
+    "dues": _OF_SUBSCRIPTION_STATES,
     "hosted": (*LIVE_HOSTED, "paid", "unwanted", "hosted_closed"),
 }
 
@@ -101,7 +107,34 @@ class Move:
 
 
 _ONE_CLICK_ENDS: tuple[AttemptState, ...] = ("failed", "rejected", "absent", "not_sent", "dropped")
-_LIVE_CHANGE: tuple[AttemptState, ...] = ("sending", "unknown", "pending", "action_required")
+_LIVE_OF_SUBSCRIPTION: tuple[AttemptState, ...] = ("sending", "unknown", "pending", "action_required")
+
+
+def _moves_of_subscription(kind: AttemptKind) -> tuple[Move, ...]:
+    """The moves of a charge of a subscription.
+
+    It has no hosted fallback: a second subscription would be sold there. Every end closes the yes, and a success is
+    honoured, however late.
+    """
+    return (
+        Move(kind, "claimed", (), "sending", "open"),
+        Move(kind, "not_written", ("sending", "unknown"), "not_sent", "closed"),
+        Move(kind, "refused", ("sending", "unknown"), "rejected", "closed"),
+        Move(kind, "accepted", ("sending", "unknown"), "pending", None),
+        Move(kind, "answer_unclear", ("sending",), "unknown", None),
+        Move(kind, "answer_disproved", ("pending",), "unknown", None),
+        Move(kind, "sender_ended", ("sending",), "unknown", None),
+        Move(kind, "sender_silent", ("sending",), "unknown", None),
+        Move(kind, "found_absent", ("unknown",), "absent", "closed"),
+        Move(kind, "seen_processing", _LIVE_OF_SUBSCRIPTION, "pending", None),
+        Move(kind, "seen_action", _LIVE_OF_SUBSCRIPTION, "action_required", None),
+        Move(kind, "seen_action_without_link", _LIVE_OF_SUBSCRIPTION, "dropped", "closed"),
+        Move(kind, "seen_failed", _LIVE_OF_SUBSCRIPTION, "failed", "closed"),
+        Move(kind, "day_passed", ("action_required",), "dropped", "closed"),
+        Move(kind, "buyer_declined", ("action_required",), "dropped", "closed"),
+        Move(kind, "success_kept", (*_LIVE_OF_SUBSCRIPTION, *_ONE_CLICK_ENDS), "paid", "charged"),
+    )
+
 
 MOVES: tuple[Move, ...] = (
     # One click: claim, send, settle.
@@ -127,24 +160,8 @@ MOVES: tuple[Move, ...] = (
     Move("one_click", "seen_failed", LIVE_DIRECT, "failed", "needs_checkout"),
     Move("one_click", "day_passed", ("action_required",), "dropped", "closed"),
     Move("one_click", "buyer_declined", ("action_required",), "dropped", "closed"),
-    # A plan change has no hosted fallback: a second subscription would be sold there. Every end closes the yes, and
-    # a success however late is honoured.
-    Move("plan_change", "claimed", (), "sending", "open"),
-    Move("plan_change", "not_written", ("sending", "unknown"), "not_sent", "closed"),
-    Move("plan_change", "refused", ("sending", "unknown"), "rejected", "closed"),
-    Move("plan_change", "accepted", ("sending", "unknown"), "pending", None),
-    Move("plan_change", "answer_unclear", ("sending",), "unknown", None),
-    Move("plan_change", "answer_disproved", ("pending",), "unknown", None),
-    Move("plan_change", "sender_ended", ("sending",), "unknown", None),
-    Move("plan_change", "sender_silent", ("sending",), "unknown", None),
-    Move("plan_change", "found_absent", ("unknown",), "absent", "closed"),
-    Move("plan_change", "seen_processing", _LIVE_CHANGE, "pending", None),
-    Move("plan_change", "seen_action", _LIVE_CHANGE, "action_required", None),
-    Move("plan_change", "seen_action_without_link", _LIVE_CHANGE, "dropped", "closed"),
-    Move("plan_change", "seen_failed", _LIVE_CHANGE, "failed", "closed"),
-    Move("plan_change", "day_passed", ("action_required",), "dropped", "closed"),
-    Move("plan_change", "buyer_declined", ("action_required",), "dropped", "closed"),
-    Move("plan_change", "success_kept", (*_LIVE_CHANGE, *_ONE_CLICK_ENDS), "paid", "charged"),
+    *_moves_of_subscription("plan_change"),
+    *_moves_of_subscription("dues"),
     # Hosted checkout: opened only when nothing is live, one session at a time.
     Move("hosted", "checkout_asked", (), "opening", None),
     Move("hosted", "buyer_declined", (), None, "closed"),
@@ -234,6 +251,8 @@ Whose = Literal["ours", "renewal", "nobody"]
 CHARGE_TYPES_OF: dict[AttemptKind, tuple[str | None, ...]] = {
     "one_click": (None, "new"),
     "plan_change": ("plan_change",),
+    # None by a mark: the provider takes no metadata with dues. Theirs are found by their subscription.
+    "dues": (),
     "hosted": (None, "new"),
 }
 
@@ -312,7 +331,7 @@ def next_look_after(
 class Keep:
     """Payment kept, attempt paid, outcome charged: order, entitlements, receipt.
 
-    `is_less`: below the consent. `is_more`: a plan change charged above it, or in another currency, for a person.
+    `is_less`: below the consent. `is_more`: a charge of a subscription above it, or in another currency, for a person.
     """
 
     is_less: bool = False
@@ -362,8 +381,10 @@ def judge_success(
     """
     if outcome is None:
         return LeaveToPerson("no_row")
-    if kind == "plan_change":
-        return _plan_change_meaning(outcome=outcome, amount_agreed=amount_agreed, amount_paid=amount_paid)
+    if kind in OF_SUBSCRIPTION:
+        return _of_subscription_meaning(
+            outcome=outcome, amount_agreed=amount_agreed, amount_paid=amount_paid, may_be_untold=kind == "dues"
+        )
     meaning = _meaning(
         kind=kind,
         standing=_standing(kind=kind, outcome=outcome, closed_at=closed_at, begun_at=begun_at),
@@ -378,10 +399,14 @@ def judge_success(
     return meaning
 
 
-def _plan_change_meaning(*, outcome: str, amount_agreed: Money | None, amount_paid: Money) -> SuccessMeaning:
-    """A plan change is never returned: the provider refunds no prorated line, and the plan has changed already."""
+def _of_subscription_meaning(
+    *, outcome: str, amount_agreed: Money | None, amount_paid: Money, may_be_untold: bool
+) -> SuccessMeaning:
+    """Never returned: the provider refunds no prorated line, and the plan has changed, or runs again, already."""
     if outcome in ("charged", "refunded"):
         return LeaveToPerson("paid_twice")
+    if amount_agreed is None and may_be_untold:
+        return Keep()
     if amount_agreed is None or amount_paid.currency != amount_agreed.currency:
         return Keep(is_more=True)
     return Keep(is_less=amount_paid < amount_agreed, is_more=amount_paid > amount_agreed)

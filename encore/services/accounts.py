@@ -317,7 +317,7 @@ def _list_subscriptions(shop: Shop, account: Account) -> tuple[SubscriptionRow, 
     return tuple(
         SubscriptionRow(
             id=row.id,
-            product_name=_product_name(shop, row.product_id),
+            product_name=product_name(shop, row.product_id),
             quantity=row.quantity,
             status=row.status,
             price=Money(row.amount, row.currency) if row.amount is not None and row.currency else None,
@@ -336,10 +336,11 @@ def _plans_by_method(shop: Shop, account: Account) -> dict[str, tuple[str, ...]]
     for row in _current_subscriptions(shop, account):
         if row.payment_method_id:
             names = plans.get(row.payment_method_id, ())
-            plans[row.payment_method_id] = (*names, _product_name(shop, row.product_id))
+            plans[row.payment_method_id] = (*names, product_name(shop, row.product_id))
     return plans
 
 
-def _product_name(shop: Shop, product_id: str) -> str:
+def product_name(shop: Shop, product_id: str) -> str:
+    """Return what a product is called, or its id if it never was in the catalogue."""
     product = catalogue.get_by_id(shop, product_id)
     return product.name if product else product_id

@@ -87,6 +87,7 @@ class Charge:
     """What a yes is to charge: the same claim, send and settle for every kind of attempt.
 
     `body` is the one request, written before the claim: between its commit and the first byte nothing is left to do.
+    `amount` is what is agreed to, None for dues whose sum the provider does not tell; those are never capped.
     `is_still_offered` is asked again inside the claim's own transaction. `can_wait`: it may be queued for the worker;
     `is_capped`: it counts against what one click may charge a customer in a day.
     """
@@ -96,7 +97,7 @@ class Charge:
     body: dict[str, object]
     product_id: str
     quantity: int
-    amount: Money
+    amount: Money | None
     is_still_offered: Callable[[], bool]
     subscription_id: str | None = None
     can_wait: bool = True
@@ -175,8 +176,8 @@ def _new_acceptance(instance: OfferInstance, charge: Charge, *, consent: Consent
         customer_id=instance.customer_id,
         product_id=charge.product_id,
         quantity=charge.quantity,
-        amount=charge.amount.minor,
-        currency=charge.amount.currency,
+        amount=charge.amount.minor if charge.amount else None,
+        currency=charge.amount.currency if charge.amount else None,
         undo_at=None,
         created_at=now,
         closed_at=None,
@@ -204,9 +205,7 @@ def _stake(
     now: int,
 ) -> Attempt | None:
     """Count the charge against every budget and store its attempt; None if the yes must go to the checkout."""
-    if charge.is_capped and (
-        _is_storm(shop, now=now) or not bookkeeping.take_spend(shop, acceptance.customer_id, charge.amount)
-    ):
+    if charge.is_capped and (_is_storm(shop, now=now) or not _take_spend(shop, acceptance, charge.amount)):
         acceptances.mark_outcome(shop.store, acceptance.id, outcome="needs_checkout", leaving=("open",), now=now)
         return None
     goes_now = budgets.take(shop, "charge") and may_send
@@ -231,6 +230,12 @@ def _stake(
     if not attempts.insert_attempt(shop.store, attempt):
         raise _NotTaken("taken")
     return attempt
+
+
+def _take_spend(shop: Shop, acceptance: Acceptance, amount: Money | None) -> bool:
+    if amount is None:
+        raise ValueError(f"{acceptance.id} counts against a cap, but has no amount")
+    return bookkeeping.take_spend(shop, acceptance.customer_id, amount)
 
 
 def _is_storm(shop: Shop, *, now: int) -> bool:
@@ -266,6 +271,8 @@ def send(shop: Shop, attempt: Attempt, body: dict[str, object], *, boottime: flo
 
     if attempt.kind == "plan_change":
         answer = shop.dodo.subscriptions.change_plan(str(attempt.subscription_id), body, before_first_byte=is_in_window)
+    elif attempt.kind == "dues":
+        answer = shop.dodo.subscriptions.pay_dues(str(attempt.subscription_id), body, before_first_byte=is_in_window)
     else:
         answer = shop.dodo.checkouts.confirm(body, before_first_byte=is_in_window)
     settle(shop, attempt, answer, payment=_read_status(shop, answer))
@@ -333,12 +340,20 @@ def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted, *, payment: P
             observe.book_payment(shop, payment)
         return
     session = attempts.get_by_session(shop.store, answer.session_id) if answer.session_id else None
+    # Dues are paid on a page of the provider where the answer has one: a new card is given, or the bank asks.
+    link = answer.payment_link if attempt.kind == "dues" else None
     attempts.mark_ids(
-        shop.store, attempt.id, payment_id=answer.payment_id, session_id=None if session else answer.session_id
+        shop.store,
+        attempt.id,
+        payment_id=answer.payment_id,
+        session_id=None if session else answer.session_id,
+        checkout_url=link,
     )
     if payment is None or not _is_moved_by(shop, attempt, payment):
         next_check_at = shop.now() + bookkeeping.look_after_ms(shop, 0)
         bookkeeping.apply_event(shop, attempt, "accepted", next_check_at=next_check_at)
+        if link is not None:
+            bookkeeping.apply_event(shop, attempt, "seen_action", next_check_at=next_check_at)
 
 
 def _is_moved_by(shop: Shop, attempt: Attempt, payment: Payment) -> bool:

@@ -106,8 +106,31 @@ def grant_plan_change(
 
     It gives no access of its own: what a customer has follows the subscription, when that is read.
     """
-    subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
     quote = thaw_change(instance.quote_json)
+    order = insert_subscription_order(shop, acceptance, attempt, instance, payment=payment, currency=quote.due.currency)
+    subscriptions.mark_order(shop.store, str(attempt.subscription_id), order_id=order.id)
+    tell_of_order(
+        shop,
+        "plan_scheduled" if quote.is_scheduled else "plan_changed",
+        order,
+        attempt,
+        payment=payment,
+        at=quote.effective_at if quote.is_scheduled else shop.now(),
+    )
+    return order
+
+
+def insert_subscription_order(
+    shop: Shop,
+    acceptance: Acceptance,
+    attempt: Attempt,
+    instance: OfferInstance,
+    *,
+    payment: Payment | None,
+    currency: str,
+) -> Order:
+    """Write the order of a charge of a subscription, which is then read again; `payment` None: nothing was charged."""
+    subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
     product = catalogue.get_product(shop.store, acceptance.product_id)
     order = Order(
         id=new_id("ord"),
@@ -123,7 +146,7 @@ def grant_plan_change(
         product_name=product.name if product else acceptance.product_id,
         quantity=acceptance.quantity,
         amount=payment.total_amount if payment else 0,
-        currency=payment.currency if payment else quote.due.currency,
+        currency=payment.currency if payment else currency,
         language=instance.language,
         country=payment.billing.country if payment and payment.billing else None,
         created_at=shop.now(),
@@ -138,11 +161,16 @@ def grant_plan_change(
         amount=order.amount,
         currency=order.currency,
     )
-    subscriptions.mark_order(shop.store, str(attempt.subscription_id), order_id=order.id)
     subscriptions.insert_to_read(shop.store, str(attempt.subscription_id), due_at=shop.now())
+    return order
+
+
+def tell_of_order(shop: Shop, kind: str, order: Order, attempt: Attempt, *, payment: Payment | None, at: int) -> None:
+    """Queue the message about the order of a charge of a subscription, once; `at` is the time it tells."""
+    subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
     bookkeeping.tell_buyer(
         shop,
-        "plan_scheduled" if quote.is_scheduled else "plan_changed",
+        kind,
         dedup=order.id,
         customer_id=order.customer_id,
         language=order.language,
@@ -153,10 +181,9 @@ def grant_plan_change(
             card=card_of(payment) if payment else None,
             order_number=order.number,
             url=subscription_url(shop, subscription.id if subscription else ""),
-            at=quote.effective_at if quote.is_scheduled else shop.now(),
+            at=at,
         ),
     )
-    return order
 
 
 def subscription_url(shop: Shop, subscription_id: str) -> str:
@@ -395,21 +422,22 @@ def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | Non
         return order
     if order is not None and order.first_order_id is not None:
         return orders.get_order(shop.store, order.first_order_id)
-    instance = _instance_of(shop, acceptance_id)
+    instance = instance_of(shop, acceptance_id)
     return bookkeeping.find_first_order(shop, instance) if instance else None
 
 
 def _named(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> tuple[str, str]:
     if order is not None:
         return order.product_name, order.language
-    instance = _instance_of(shop, acceptance_id)
+    instance = instance_of(shop, acceptance_id)
     if instance is None:
         return shop.settings.shop_name, shop.settings.language
     product = catalogue.get_product(shop.store, instance.product_id)
     return (product.name if product else instance.product_id), instance.language
 
 
-def _instance_of(shop: Shop, acceptance_id: str | None) -> OfferInstance | None:
+def instance_of(shop: Shop, acceptance_id: str | None) -> OfferInstance | None:
+    """Return the offer instance that a yes was given to."""
     acceptance = acceptances.get_acceptance(shop.store, acceptance_id) if acceptance_id else None
     return offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
 

@@ -15,7 +15,7 @@ from encore.dodo import Budget
 from encore.dodo.models import Payment, PaymentListItem
 from encore.errors import ProviderError
 from encore.rules.attempts import CHARGE_TYPES_OF, AttemptKind, Sighting, sight, whose_payment
-from encore.services import fulfilment, refunds, settling
+from encore.services import dues_payments, fulfilment, refunds, settling
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, checkouts, subscriptions
 from encore.store import payments as payment_rows
@@ -147,7 +147,16 @@ def find_owner(shop: Shop, payment: Payment) -> _Owner | None:
     A payment link lets anyone write metadata and renewals may inherit it, so an id alone is never believed
     (charging.md, section 1, "Whose payment is it?").
     """
-    return _marked_attempt(shop, payment) or _owner_of_session(shop, payment) or _marked_checkout(shop, payment)
+    marked = _marked_attempt(shop, payment)
+    if marked is not None and not isinstance(marked, _Renewal):
+        return marked
+    # Dues bear the marks that their subscription inherited, if any: to those alone they would be a renewal.
+    return _paid_dues(shop, payment) or marked or _owner_of_session(shop, payment) or _marked_checkout(shop, payment)
+
+
+def _paid_dues(shop: Shop, payment: Payment) -> _AttemptOwner | None:
+    attempt = dues_payments.owner_of(shop, payment)
+    return _with_acceptance(shop, attempt) if attempt else None
 
 
 def _marked_attempt(shop: Shop, payment: Payment) -> _Owner | None:

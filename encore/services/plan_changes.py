@@ -103,7 +103,7 @@ def _confirm_running(
         )
     crash_point("claim.checked")
     result = charging.claim_and_send(shop, instance, _charge(shop, instance, shown), consent=consent)
-    look_now(shop, instance)
+    look_now(shop, shown.wish.subscription_id)
     return Confirmed(result)
 
 
@@ -147,15 +147,14 @@ def _is_still_possible(shop: Shop, shown: PlanQuote) -> bool:
     return newest.is_scheduled or newest.state != shown.state
 
 
-def look_now(shop: Shop, instance: OfferInstance) -> None:
-    """Ask the provider at once what became of a change that was just sent: its answer says nothing as a rule."""
-    shown = thaw_change(instance.quote_json)
-    live = attempts.get_live_of_subscription(shop.store, shown.wish.subscription_id)
+def look_now(shop: Shop, provider_subscription_id: str) -> None:
+    """Ask the provider at once what became of a charge that was just sent: its answer says nothing as a rule."""
+    live = attempts.get_live_of_subscription(shop.store, provider_subscription_id)
     if live is not None and live.state in ("unknown", "pending"):
         reconcile.look_for_buyer(shop, live)
     elif live is None:
         # Its payment is settled; what the plan is now shows in the subscription only.
-        subscriptions.try_subscription(shop, shown.wish.subscription_id, budget=shop.dodo.budget(PREVIEW_S))
+        subscriptions.try_subscription(shop, provider_subscription_id, budget=shop.dodo.budget(PREVIEW_S))
     crash_point("change.looked")
 
 
@@ -174,13 +173,13 @@ def refresh(shop: Shop, instance: OfferInstance) -> None:
 
 
 def bank_url(shop: Shop, instance: OfferInstance) -> str | None:
-    """Return where the buyer confirms the payment of a change with their bank; None unless the bank asks for it."""
+    """Return where the buyer confirms a payment with their bank, or gives a card; None unless one waits for that."""
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
     tries = attempts.list_of_acceptance(shop.store, acceptance.id) if acceptance else []
     if not tries or tries[-1].state != "action_required":
         return None
     payment = payments.get_payment(shop.store, tries[-1].provider_payment_id or "")
-    link = payment.payment_link if payment else None
+    link = (payment.payment_link if payment else None) or tries[-1].checkout_url
     return link if link and is_checkout_url(link, shop.settings.checkout_hosts) else None
 
 

@@ -22,6 +22,7 @@ from encore.services.plan_groups import MostChosen
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, offer_instances, payments
 from encore.store import subscriptions as rows
+from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
 from encore.store.subscriptions import Subscription
@@ -44,6 +45,8 @@ QuoteState = Literal[
 
 _FAST_POLL_S, _SLOW_POLL_S = 2.0, 5.0
 _PROCESSING_POLLS_FOR_MS, _CHECKING_POLLS_FOR_MS = 60_000, 120_000
+# Where each kind of yes is told of.
+_PAGES = {"one_time": "o", "plan_change": "quotes", "dues": "dues"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Scheduled:
 class PlanPage:
     """A subscription and what it may become; `addons` are those it has and those its plan takes.
 
-    `pending_quote_id` names the change under way. `is_stale`: the provider gave no answer, so this was last known.
+    `pending_page` is the path of the charge under way. `is_stale`: the provider gave no answer, so this was last known.
     """
 
     state: PlanState
@@ -124,7 +127,7 @@ class PlanPage:
     method: QuotedMethod | None
     can_end: bool
     can_change_card: bool
-    pending_quote_id: str | None
+    pending_page: str | None
     is_stale: bool = False
 
 
@@ -168,7 +171,7 @@ class QuotePage:
     reason: str | None = None
     paid: Money | None = None
     poll_after_s: float | None = None
-    pending_quote_id: str | None = None
+    pending_page: str | None = None
 
 
 # ---- The plan --------------------------------------------------------------------------------------------------
@@ -198,7 +201,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         method=quoting.known_method(shop, row.customer_id, row.payment_method_id),
         can_end=state in ("active", "trial", "past_due") and pending is None,
         can_change_card=plan_cards.can_change_card(shop, row),
-        pending_quote_id=_quote_of(shop, pending),
+        pending_page=page_of(shop, pending) if pending else None,
         is_stale=is_stale,
     )
 
@@ -290,9 +293,15 @@ def _difference(
     return tell(gains(before, after), tells_both=is_up), tell(losses(before, after), tells_both=not is_up)
 
 
-def _quote_of(shop: Shop, attempt: Attempt | None) -> str | None:
-    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id) if attempt else None
-    return acceptance.offer_instance_id if acceptance else None
+def page_of(shop: Shop, attempt: Attempt) -> str | None:
+    """Return the path of the page that tells of a charge of a subscription."""
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    return _page_of_yes(shop, acceptance) if acceptance else None
+
+
+def _page_of_yes(shop: Shop, acceptance: Acceptance) -> str | None:
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
+    return f"/{_PAGES[instance.kind]}/{instance.id}" if instance else None
 
 
 # ---- A quote ---------------------------------------------------------------------------------------------------
@@ -389,11 +398,11 @@ def _lines(shop: Shop, quote: PlanQuote, *, language: str) -> tuple[Line, ...]:
 def _unanswered(shop: Shop, instance: OfferInstance, base: QuotePage) -> QuotePage:
     live = attempts.get_live_of_subscription(shop.store, base.quote.wish.subscription_id)
     if live is not None:
-        return replace(base, state="pending_change", pending_quote_id=_quote_of(shop, live))
+        return replace(base, state="pending_change", pending_page=page_of(shop, live))
     yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
     if yes is not None:
         # Of another subscription of theirs, to the same plan: one at a time.
-        return replace(base, state="pending_change", pending_quote_id=yes.offer_instance_id)
+        return replace(base, state="pending_change", pending_page=_page_of_yes(shop, yes))
     if shop.now() >= instance.expires_at or not _is_of_this_state(shop, base.quote):
         return replace(base, state="quote_expired")
     if base.moved_from is not None:
@@ -445,8 +454,14 @@ def _reason_of(attempt: Attempt) -> str | None:
 
 
 def _polling(shop: Shop, attempt: Attempt, base: QuotePage, *, state: QuoteState) -> QuotePage:
-    age_ms = shop.now() - attempt.created_at
-    is_checking = state == "checking"
-    still_polls = age_ms < (_CHECKING_POLLS_FOR_MS if is_checking else _PROCESSING_POLLS_FOR_MS)
-    wait_s = _SLOW_POLL_S if is_checking else _FAST_POLL_S
-    return replace(base, state=state, poll_after_s=wait_s if still_polls else None)
+    return replace(base, state=state, poll_after_s=poll_after_s(shop, attempt, is_checking=state == "checking"))
+
+
+def poll_after_s(shop: Shop, attempt: Attempt, *, is_checking: bool) -> float | None:
+    """Return after how many seconds a page asks again what became of a charge; None: only when its buyer does."""
+    still_polls = shop.now() - attempt.created_at < (
+        _CHECKING_POLLS_FOR_MS if is_checking else _PROCESSING_POLLS_FOR_MS
+    )
+    if not still_polls:
+        return None
+    return _SLOW_POLL_S if is_checking else _FAST_POLL_S

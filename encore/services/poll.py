@@ -10,7 +10,7 @@ from encore.dodo.models import PaymentListItem
 from encore.dodo.pages import Look
 from encore.errors import NotExecuted, ProviderError, RateLimited
 from encore.rules.disputes import OPEN
-from encore.services import budgets, grants, observe, refunds, trials
+from encore.services import budgets, dues_payments, grants, observe, refunds, trials
 from encore.services.shop import Shop
 from encore.services.subscriptions import settle_subscription
 from encore.store import attempts, checkouts, meta, payments, subscriptions
@@ -151,6 +151,8 @@ class _Poll:
 def _may_be_ours(shop: Shop, item: PaymentListItem) -> bool:
     """Tell whether a listed payment is worth a full read: the account may sell elsewhere too."""
     if item.mark("attempt_id") or item.mark("checkout_id") or payments.get_payment(shop.store, item.payment_id):
+        return True
+    if dues_payments.owner_of(shop, item) is not None:
         return True
     session_id = item.checkout_session_id
     return session_id is not None and (

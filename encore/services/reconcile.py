@@ -11,8 +11,9 @@ from encore.crash_point import crash_point
 from encore.dodo import Budget
 from encore.dodo.models import PaymentListItem
 from encore.errors import NotExecuted, ProviderError
-from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after
-from encore.services import bookkeeping, budgets, fallback, fulfilment, observe, settling, subscriptions
+from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after, sight
+from encore.rules.plan_changes import STATUSES_WITH_ACCESS
+from encore.services import bookkeeping, budgets, dues_payments, fallback, observe, settling, subscriptions
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, offer_instances, payments
 from encore.store.attempts import Attempt
@@ -97,7 +98,8 @@ def _look_at_hosted(shop: Shop, attempt: Attempt) -> None:
 
 def _look_at_direct(shop: Shop, attempt: Attempt, quarantine: Quarantine | None) -> None:
     _note_sender(shop, attempt)
-    is_clean = _find_change(shop, attempt) if attempt.kind == "plan_change" else _find(shop, attempt)
+    find = _FINDERS.get(attempt.kind, _find)
+    is_clean = find(shop, attempt)
     current = attempts.get_attempt(shop.store, attempt.id) or attempt
     if current.state not in LIVE_DIRECT:
         if quarantine is not None:
@@ -153,6 +155,31 @@ def _find_change(shop: Shop, attempt: Attempt) -> bool:
     return False
 
 
+def _find_dues(shop: Shop, attempt: Attempt) -> bool:
+    """Look for the payment of dues and settle by it; True if it is missing and the subscription still does not run.
+
+    One that runs again without a payment for as long as a quarantine owed nothing any more, and is kept as that.
+    """
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
+    if acceptance is None or instance is None:
+        return False
+    try:
+        # Before its payments: what let it run again must be among them then.
+        row = subscriptions.observe_subscription(
+            shop, str(attempt.subscription_id), budget=shop.dodo.budget(_LOOK_BUDGET_S)
+        )
+    except ProviderError:
+        return False
+    has_no_payment = _find(shop, attempt)
+    if row is None or row.status not in STATUSES_WITH_ACCESS:
+        return has_no_payment
+    if has_no_payment and shop.now() - (attempt.claimed_at or 0) >= shop.settings.quarantine_s * 1000:
+        with shop.store.write():
+            settling.keep_without_payment(shop, attempt, acceptance, instance)
+    return False
+
+
 def _find(shop: Shop, attempt: Attempt, *, among: tuple[str, ...] = ("sending", "unknown")) -> bool:
     """Look for the attempt's payment and settle by it; True if the look was clean and found nothing.
 
@@ -186,7 +213,14 @@ def _find(shop: Shop, attempt: Attempt, *, among: tuple[str, ...] = ("sending", 
     return is_whole and not any(_names(shop, item, attempt, acceptance.customer_id) for item in found.items)
 
 
+_FINDERS = {"plan_change": _find_change, "dues": _find_dues}
+
+
 def _names(shop: Shop, item: PaymentListItem, attempt: Attempt, customer_id: str) -> bool:
+    if attempt.kind == "dues":
+        # One that failed was read in full before this, and is none of ours if that has not settled the attempt.
+        owner = dues_payments.owner_of(shop, item) if sight(item.status) != "failed" else None
+        return owner is not None and owner.id == attempt.id
     return item.mark("attempt_id") == attempt.id and tokens.is_mark(
         shop.settings.attempt_sig_keys, item.mark("attempt_sig"), attempt.id, customer_id
     )
@@ -258,16 +292,11 @@ def _call_absent(shop: Shop, attempt: Attempt) -> None:
     with shop.store.write():
         if not bookkeeping.apply_event(shop, attempt, "found_absent", reason="quarantine"):
             return
-        _tell_not_charged(shop, attempt)
+        acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+        if acceptance is not None:
+            settling.tell_not_charged(shop, attempt, acceptance)
         crash_point("reconcile.absent_uncommitted")
     crash_point("reconcile.absent_committed")
-
-
-def _tell_not_charged(shop: Shop, attempt: Attempt) -> None:
-    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
-    if acceptance is not None:
-        kind = "plan_not_changed" if attempt.kind == "plan_change" else "outcome_not_charged"
-        fulfilment.message_about_yes(shop, kind, acceptance, dedup=attempt.id)
 
 
 def _drop_old_action(shop: Shop, attempt: Attempt) -> None:

@@ -4,10 +4,19 @@ import json
 from typing import assert_never
 
 from encore.dodo.models import Payment
-from encore.rules.attempts import AttemptEvent, Keep, KeepAndRefund, LeaveToPerson, Return, Sighting, judge_success
+from encore.rules.attempts import (
+    OF_SUBSCRIPTION,
+    AttemptEvent,
+    Keep,
+    KeepAndRefund,
+    LeaveToPerson,
+    Return,
+    Sighting,
+    judge_success,
+)
 from encore.rules.money import Money
 from encore.rules.plan_changes import thaw_change
-from encore.services import bookkeeping, fulfilment, refunds
+from encore.services import bookkeeping, dues_payments, fulfilment, refunds
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, checkouts, offer_instances, orders, plan_ends
 from encore.store import payments as payment_rows
@@ -71,6 +80,8 @@ def settle_attempt(
 ) -> None:
     """Settle an attempt by its payment. `failed` may rise to paid; nothing falls."""
     _note_ids(shop, attempt, payment)
+    if attempt.kind == "dues" and dues_payments.waits_for_buyer(attempt, payment):
+        sighting = "requires_action"
     match sighting:
         case "succeeded":
             _settle_success(shop, attempt, acceptance, payment)
@@ -112,7 +123,7 @@ def take_from_wrong_holder(shop: Shop, payment: Payment, *, owner_id: str) -> No
 
 
 def _settle_action(shop: Shop, attempt: Attempt, payment: Payment) -> None:
-    if attempt.kind == "hosted" or payment.payment_link:
+    if attempt.kind == "hosted" or payment.payment_link or attempt.checkout_url:
         bookkeeping.apply_event(shop, attempt, "seen_action", next_check_at=_next_look(shop, attempt))
     else:
         # Without a link there is no way to the bank, so the standard checkout is the way to pay.
@@ -133,12 +144,21 @@ def _settle_failure(shop: Shop, attempt: Attempt, acceptance: Acceptance, paymen
             )
         return
     moved = bookkeeping.apply_event(shop, attempt, "seen_failed", decline_code=code)
-    if attempt.kind == "plan_change":
+    if attempt.kind in OF_SUBSCRIPTION:
         # Its answer is empty as a rule, so it is unknown for a moment; only who was left waiting is told by e-mail.
         if moved and shop.now() - (attempt.claimed_at or 0) > _TOLD_ON_THE_PAGE_MS:
-            fulfilment.message_about_yes(shop, "plan_not_changed", acceptance, dedup=attempt.id)
+            tell_not_charged(shop, attempt, acceptance)
     elif moved and attempt.state == "unknown":
         fulfilment.message_about_payment(shop, "outcome_not_charged", payment.payment_id, dedup=attempt.id)
+
+
+def tell_not_charged(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:
+    """Queue the message that an attempt has come to nothing, once."""
+    if attempt.kind == "dues":
+        dues_payments.tell_not_paid(shop, attempt, acceptance)
+        return
+    kind = "plan_not_changed" if attempt.kind == "plan_change" else "outcome_not_charged"
+    fulfilment.message_about_yes(shop, kind, acceptance, dedup=attempt.id)
 
 
 def _next_look(shop: Shop, attempt: Attempt) -> int:
@@ -199,17 +219,20 @@ def _is_scheduled_renewal(shop: Shop, attempt: Attempt, acceptance: Acceptance) 
 
 
 def _is_payment_of_nothing(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> bool:
-    """Tell whether this is the payment of zero for a plan change that credit has paid, settled by its plan before."""
-    is_settled = attempt.kind == "plan_change" and acceptance.outcome == "charged"
+    """Tell whether this is the payment of zero for what credit has paid, settled by the subscription before."""
+    is_settled = attempt.kind in OF_SUBSCRIPTION and acceptance.outcome == "charged"
     return is_settled and payment.total_amount == 0 and payment_rows.get_kept(shop.store, acceptance.id) is None
 
 
 def keep_without_payment(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: OfferInstance) -> None:
-    """Settle a plan change that is done and charges nothing now: the subscription itself is the proof."""
+    """Settle a plan change or dues that are done and charge nothing now: the subscription itself is the proof."""
     if not bookkeeping.apply_event(shop, attempt, "success_kept", reason="nothing_due"):
         return
-    fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=None)
-    _tell_if_it_ends(shop, attempt, instance)
+    if attempt.kind == "dues":
+        dues_payments.grant(shop, acceptance, attempt, instance, payment=None)
+    else:
+        fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=None)
+        _tell_if_it_ends(shop, attempt, instance)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
 
 
@@ -231,21 +254,27 @@ def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment
     if attempt.kind == "plan_change":
         fulfilment.grant_plan_change(shop, acceptance, attempt, instance, payment=payment)
         _tell_if_it_ends(shop, attempt, instance)
+    elif attempt.kind == "dues":
+        dues_payments.grant(shop, acceptance, attempt, instance, payment=payment)
     else:
         fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
     if meaning.is_more:
-        # Prorated lines cannot be refunded through the API, so a person gives back what is too much.
-        bookkeeping.raise_alarm(
-            shop,
-            "plan_change_overcharged",
-            object_id=payment.payment_id,
-            detail=f"agreed {acceptance.amount} {acceptance.currency}, paid {payment.total_amount} {payment.currency}",
-        )
-    if attempt.state == "unknown" and attempt.kind != "plan_change":
+        _tell_overcharge(shop, attempt, acceptance, payment)
+    if attempt.state == "unknown" and attempt.kind not in OF_SUBSCRIPTION:
         fulfilment.message_about_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
     if meaning.is_less:
         bookkeeping.record(shop, "payment.less_than_agreed", payment_id=payment.payment_id)
+
+
+def _tell_overcharge(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:
+    """Tell a person, who gives back what is too much: the API refunds no prorated line, and dues were owed."""
+    agreed = f"agreed {acceptance.amount} {acceptance.currency}"
+    detail = f"{agreed}, paid {payment.total_amount} {payment.currency}"
+    if attempt.kind == "dues":
+        bookkeeping.raise_alarm(shop, "dues_overcharged", object_id=payment.payment_id, detail=detail)
+    else:
+        bookkeeping.raise_alarm(shop, "plan_change_overcharged", object_id=payment.payment_id, detail=detail)
 
 
 def _keep_and_refund(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, reason: str) -> None:

@@ -137,6 +137,11 @@ def list_queued(store: Store, *, limit: int) -> list[Attempt]:
     )
 
 
+def list_dues(store: Store) -> list[Attempt]:
+    """Return every attempt to pay dues, oldest first."""
+    return many(Attempt, store.rows(f"SELECT {_COLUMNS} FROM attempts WHERE kind = 'dues' ORDER BY created_at, id"))
+
+
 def list_due(store: Store, *, now: int, limit: int) -> list[Attempt]:
     """Return attempts whose next look is due and not leased, oldest first."""
     return many(

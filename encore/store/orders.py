@@ -153,6 +153,9 @@ def count_by_product(store: Store, product_ids: list[str], *, since: int) -> dic
     names = {f"product_{number}": product_id for number, product_id in enumerate(product_ids)}
     found = store.rows(
         "SELECT product_id, count(*) AS n FROM orders WHERE state = 'granted' AND created_at >= :since"
+        # Paying what a plan owes is no choice of it.
+        " AND NOT EXISTS (SELECT attempts.id FROM attempts WHERE attempts.id = orders.attempt_id"
+        " AND attempts.kind = 'dues')"
         f" AND product_id IN ({', '.join(':' + name for name in names)}) GROUP BY product_id",
         since=since,
         **names,

@@ -34,7 +34,7 @@ FACTS: dict[str, Any] = {
 }
 KINDS = (
     *("receipt", "outcome_paid", "outcome_not_charged", "outcome_returned", "refund_done"),
-    *("plan_changed", "plan_scheduled", "plan_not_changed", "plan_now"),
+    *("plan_changed", "plan_scheduled", "plan_not_changed", "plan_now", "dues_paid", "dues_not_paid"),
 )
 
 

@@ -121,7 +121,7 @@ def test_a_second_subscription_waits_while_the_first_changes_to_the_same_plan(wo
     first, second = (world.confirm(page) for page in pages)
 
     assert (first.state, second.state) == ("processing", "pending_change")
-    assert second.pending_quote_id == first.quote_id
+    assert second.pending_page == f"/quotes/{first.quote_id}"
     settle(world)
     whole(world)
     assert world.confirm(world.preview(world.subscription(rows[1].id))).state == "changed"

@@ -2,6 +2,8 @@
 
 import json
 
+from encore.rules.dues import thaw_dues
+from encore.rules.money import Money
 from encore.rules.plan_changes import STATUSES_WITH_ACCESS, thaw_change
 from encore.rules.quotes import QuoteUnreadable, thaw
 from encore.services.audit.report import Breach, Finding, breaches_of
@@ -107,8 +109,11 @@ def _fault_of(booked: BookedConsent, *, less: frozenset[str]) -> str | None:
 
 
 def _fault_of_direct(booked: BookedConsent, *, less: frozenset[str]) -> str | None:
-    if booked.amount is None or booked.paid_amount is None or not _is_as_shown(booked):
+    if booked.paid_amount is None or not _is_as_shown(booked):
         return "agrees to another sum than its offer showed."
+    if booked.amount is None:
+        # Dues whose sum the provider does not tell before it takes them: there is none to compare with.
+        return None
     if booked.currency != booked.paid_currency or booked.paid_amount > booked.amount:
         return f"agreed to {booked.amount} {booked.currency}, but {booked.paid_amount} {booked.paid_currency} stand."
     if booked.paid_amount < booked.amount and booked.payment_id not in less:
@@ -118,10 +123,20 @@ def _fault_of_direct(booked: BookedConsent, *, less: frozenset[str]) -> str | No
 
 def _is_as_shown(booked: BookedConsent) -> bool:
     try:
-        shown = thaw_change(booked.quote_json).due if booked.kind == "plan_change" else thaw(booked.quote_json).total
+        shown = _shown(booked)
     except QuoteUnreadable:
         return False
-    return (shown.minor, shown.currency) == (booked.amount, booked.currency)
+    return (shown.minor if shown else None, shown.currency if shown else None) == (booked.amount, booked.currency)
+
+
+def _shown(booked: BookedConsent) -> Money | None:
+    match booked.kind:
+        case "plan_change":
+            return thaw_change(booked.quote_json).due
+        case "dues":
+            return thaw_dues(booked.quote_json).owed.amount
+        case _:
+            return thaw(booked.quote_json).total
 
 
 def _read_consent(text: str) -> Row | None:

@@ -33,6 +33,8 @@ _SLACK_MS = 120_000
 # What the provider calls a sale, and a plan change; written down here anew, like everything under audit.
 _SALES: tuple[str | None, ...] = (None, "new")
 _CHARGE_TYPES: dict[str, tuple[str | None, ...]] = {"plan_change": ("plan_change",)}
+# How much later than the provider's our clock may be.
+_SKEW_MS = 15 * 60_000
 _NO_ANSWER = "the provider gave no whole list of its payments"
 
 
@@ -177,6 +179,8 @@ class _Comparison:
         return payment is None or (payment != "absent" and self._is_proof(payment, booked))
 
     def _is_proof(self, payment: PaymentListItem | Payment, booked: BookedPayment) -> bool:
+        if booked.kind == "dues":
+            return _is_of_dues(payment, booked)
         if booked.attempt_id is not None:
             return self._is_of_attempt(
                 payment,
@@ -315,3 +319,10 @@ class _Comparison:
 
     def _leave_out(self, what: str) -> None:
         self.unchecked = self.unchecked or what
+
+
+def _is_of_dues(payment: PaymentListItem | Payment, booked: BookedPayment) -> bool:
+    """Tell whether a payment can be of the dues it is booked to: it bears no mark, so by subscription and time."""
+    is_theirs = payment.customer.customer_id == booked.consent_customer_id
+    is_since = payment.created_at >= (booked.attempt_claimed_at or 0) - _SKEW_MS
+    return is_theirs and is_since and payment.subscription_id == booked.attempt_subscription_id

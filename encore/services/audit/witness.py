@@ -70,6 +70,10 @@ def check_requests(store: Store, witness: Witness | None) -> Finding:
     breaches: list[Breach] = []
     for attempt_id, requests in received.items():
         breaches += _faults_of(attempt_id, requests, attempt=attempts.get_attempt(store, attempt_id))
+    for dues in attempts.list_dues(store):
+        requests = [request for request in witness.requests if _is_of_dues(request, dues)]
+        # In the time of a claim no other request of that kind can be made for the subscription.
+        breaches += _faults_of(dues.id, requests, attempt=dues) if requests else ()
     return Finding("I4", tuple(breaches))
 
 
@@ -147,6 +151,16 @@ def _is_confirmed_checkout(request: _Item) -> bool:
 
 def _is_plan_change(request: _Item) -> bool:
     return request.get("method") == "POST" and str(request.get("path")).endswith("/change-plan")
+
+
+def _is_of_dues(request: _Item, dues: Attempt) -> bool:
+    """Tell whether a request is that of these dues: it names no attempt, so by its subscription and its time."""
+    path, at = f"/subscriptions/{dues.subscription_id}/update-payment-method", request.get("at")
+    if request.get("method") != "POST" or request.get("path") != path or not isinstance(at, int):
+        return False
+    begun_at = dues.claimed_at or dues.created_at
+    ended_at = begun_at + _SEND_WINDOW_MS if dues.socket_closed_at is None else dues.socket_closed_at
+    return begun_at <= at <= ended_at
 
 
 def _body(request: _Item) -> _Item:

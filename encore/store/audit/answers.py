@@ -44,8 +44,8 @@ def list_kept_after_no(store: Store) -> list[Objects]:
         "SELECT payments.id, acceptances.id AS acceptance_id FROM payments"
         " JOIN acceptances ON acceptances.id = payments.acceptance_id"
         " JOIN attempts ON attempts.id = payments.attempt_id WHERE payments.disposition = 'kept'"
-        # A plan change is honoured however late: the provider has made it, and refunds no proration.
-        " AND acceptances.closed_at IS NOT NULL AND attempts.kind <> 'plan_change'"
+        # A charge of a subscription is honoured however late: the provider has acted on it, and refunds no proration.
+        " AND acceptances.closed_at IS NOT NULL AND attempts.kind NOT IN ('plan_change','dues')"
         " AND (attempts.kind <> 'hosted' OR payments.created_at <= acceptances.closed_at)",
     )
 
@@ -80,7 +80,7 @@ def list_offers_after_no(store: Store) -> list[Row]:
         " JOIN offer_instances AS later ON later.customer_id = suppressions.customer_id"
         " AND later.product_id = suppressions.product_id AND later.id <> declined.id"
         # What a buyer asks for on their own account is no offer of ours.
-        " WHERE later.offer_id <> '@plan_change' AND (later.created_at > suppressions.created_at"
+        " WHERE later.offer_id NOT IN ('@plan_change','@dues') AND (later.created_at > suppressions.created_at"
         " OR (later.state = 'accepted' AND later.answered_at > suppressions.created_at)) ORDER BY later.id"
     )
 

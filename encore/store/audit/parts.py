@@ -15,18 +15,18 @@ GIVEN_BACK = (
     " AND refunds.reason <> 'external' AND refunds.state IN ('due','sending','unknown','pending','done')))"
 )
 
-# A plan change that charged nothing, or nothing yet: its order has no payment. Nor has that of a free trial.
+# A plan change or dues that charged nothing, or nothing yet: its order has no payment. Nor has that of a free trial.
 COST_NOTHING = (
     "(orders.payment_id IS NULL AND orders.amount = 0 AND (EXISTS (SELECT changes.id FROM attempts AS changes"
-    " WHERE changes.id = orders.attempt_id AND changes.kind = 'plan_change')"
+    " WHERE changes.id = orders.attempt_id AND changes.kind IN ('plan_change','dues'))"
     " OR EXISTS (SELECT begun.id FROM checkouts AS begun WHERE begun.id = orders.checkout_id"
     " AND begun.payment_id IS NULL AND begun.subscription_id IS NOT NULL)))"
 )
-# An order that a subscription's access hangs on, or one of a plan change, gives what the subscription gives.
+# An order that a subscription's access hangs on, or one of a plan change or dues, gives what the subscription gives.
 OF_SUBSCRIPTION = (
     "(EXISTS (SELECT subscriptions.id FROM subscriptions WHERE subscriptions.order_id = orders.id)"
     " OR EXISTS (SELECT changes.id FROM attempts AS changes"
-    " WHERE changes.id = orders.attempt_id AND changes.kind = 'plan_change'))"
+    " WHERE changes.id = orders.attempt_id AND changes.kind IN ('plan_change','dues')))"
 )
 
 

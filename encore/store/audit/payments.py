@@ -24,6 +24,8 @@ class BookedPayment:
     created_at: int
     kind: str | None
     attempt_session_id: str | None
+    attempt_subscription_id: str | None
+    attempt_claimed_at: int | None
     checkout_session_id: str | None
     consent_customer_id: str | None
     product_id: str | None
@@ -57,6 +59,7 @@ def list_booked_payments(store: Store) -> list[BookedPayment]:
             " payments.customer_id, payments.status, payments.amount, payments.currency, payments.refunded,"
             " payments.disposition, payments.created_at, attempts.kind,"
             " attempts.provider_session_id AS attempt_session_id,"
+            " attempts.subscription_id AS attempt_subscription_id, attempts.claimed_at AS attempt_claimed_at,"
             " checkouts.provider_session_id AS checkout_session_id, acceptances.customer_id AS consent_customer_id,"
             " coalesce(acceptances.product_id, checkouts.product_id) AS product_id,"
             " coalesce(acceptances.quantity, checkouts.quantity) AS quantity,"

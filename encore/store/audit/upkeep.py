@@ -57,7 +57,7 @@ def list_orders_without_receipt(store: Store) -> list[Objects]:
         "SELECT orders.id FROM orders JOIN customers ON customers.id = orders.customer_id"
         " LEFT JOIN outbox ON outbox.dedup_key IN"
         " ('receipt:' || orders.id, 'trial_started:' || orders.id, 'plan_changed:' || orders.id,"
-        " 'plan_scheduled:' || orders.id)"
+        " 'plan_scheduled:' || orders.id, 'dues_paid:' || orders.id)"
         " WHERE coalesce(customers.email, '') <> '' AND outbox.id IS NULL",
     )
 

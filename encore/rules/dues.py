@@ -1,0 +1,153 @@
+"""Dues: what a subscription on hold owes, as far as the provider tells it, and which payments can be of paying it.
+
+There is no preview of dues and no metadata on them: what is owed is what the last failed payment asked for, and what
+pays it is known by its subscription and its time, by the provider's own clock (charging.md, sections 1 and 6).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from encore.rules.attempts import sight
+from encore.rules.money import Money
+from encore.rules.quotes import QuotedMethod, QuoteUnreadable
+
+# Dues that were called absent, or that a payment seen to fail seemed to be, may still turn out paid for this long after
+# their claim. Our choice: longer than any quarantine, and shorter than the 12 hours after which the provider itself
+# tries a card again, whose success is none of ours.
+LATE_MS = 3_600_000
+# The provider's clock and ours may differ by this much; used only where it has shown us no payment to count from.
+_SKEW_MS = 15 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPayment:
+    """A payment of the subscription as the provider lists it; `at` is when it was made (epoch milliseconds)."""
+
+    payment_id: str
+    status: str | None
+    amount: Money
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a subscription on hold owes. `billing` names the failed payment, or its day where none is listed.
+
+    `failed_at` is when it failed; `amount` what it asked for, None where the provider does not tell. `number` counts
+    the tries to pay this one here. A payment made at `since` or later, and not in `known`, was made after this was
+    read.
+    """
+
+    subscription_id: str
+    billing: str
+    failed_at: int | None
+    amount: Money | None
+    number: int
+    since: int
+    known: tuple[str, ...]
+
+    @property
+    def source_ref(self) -> str:
+        """What one try to pay it is stored under: a second tab's try of the same number is the same one."""
+        return f"{self.billing}/{self.number}"
+
+    def is_before(self, payment_id: str, *, made_at: int) -> bool:
+        """Tell whether a payment was made after this was read."""
+        return made_at >= self.since and payment_id not in self.known
+
+
+@dataclass(frozen=True, slots=True)
+class DuesQuote:
+    """What a buyer agrees to: to pay what is owed with a saved method; None: with a new one on the provider's page."""
+
+    owed: Owed
+    method: QuotedMethod | None
+
+
+def read_owed(
+    seen: Iterable[SeenPayment], *, subscription_id: str, billing_at: int | None, number: int = 0, now: int
+) -> Owed:
+    """Read what is owed from the subscription's payments; `billing_at` is the day it was last to be renewed.
+
+    A failed payment of zero asked for nothing, so it is not what is owed: a method was to be saved with it.
+    """
+    newest_first = sorted(seen, key=lambda payment: (payment.at, payment.payment_id), reverse=True)
+    failed = next((p for p in newest_first if p.status == "failed" and p.amount.minor > 0), None)
+    since = newest_first[0].at if newest_first else now - _SKEW_MS
+    return Owed(
+        subscription_id=subscription_id,
+        billing=failed.payment_id if failed else f"{subscription_id}@{billing_at or 0}",
+        failed_at=failed.at if failed else billing_at,
+        amount=failed.amount if failed else None,
+        number=number,
+        since=since,
+        known=tuple(p.payment_id for p in newest_first if p.at >= since),
+    )
+
+
+def is_under_way(seen: Iterable[SeenPayment]) -> bool:
+    """Tell whether a payment of the subscription may still succeed by itself: then nothing more is charged."""
+    return any(sight(payment.status) == "processing" for payment in seen)
+
+
+def owed_hash(owed: Owed) -> str:
+    """Return what a form brings back to say which dues, of which sum, it showed."""
+    return hashlib.sha256(_canonical(_agreed(owed)).encode()).hexdigest()
+
+
+def dues_hash(quote: DuesQuote) -> str:
+    """SHA-256 (hex) over everything a buyer agrees to."""
+    method = quote.method.payment_method_id if quote.method else None
+    return hashlib.sha256(_canonical({**_agreed(quote.owed), "method": method}).encode()).hexdigest()
+
+
+def freeze_dues(quote: DuesQuote) -> str:
+    """Write the quote as canonical JSON, so that equal quotes are equal text."""
+    method = quote.method
+    table = {
+        **_agreed(quote.owed),
+        "failed_at": quote.owed.failed_at,
+        "since": quote.owed.since,
+        "known": list(quote.owed.known),
+        "method": None if method is None else {name: getattr(method, name) for name in QuotedMethod.__slots__},
+    }
+    return _canonical(table)
+
+
+@lru_cache(maxsize=256)
+def thaw_dues(text: str) -> DuesQuote:
+    """Read back what `freeze_dues` wrote. Raises QuoteUnreadable for anything else."""
+    try:
+        table = json.loads(text)
+        owed = Owed(
+            subscription_id=table["subscription_id"],
+            billing=table["billing"],
+            failed_at=table["failed_at"],
+            amount=None if table["amount"] is None else Money(*table["amount"]),
+            number=table["number"],
+            since=table["since"],
+            known=tuple(table["known"]),
+        )
+        quote = DuesQuote(owed, None if table["method"] is None else QuotedMethod(**table["method"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
+        raise QuoteUnreadable(f"not frozen dues: {fault}") from fault
+    if freeze_dues(quote) != text:
+        raise QuoteUnreadable("not frozen dues: they are not in canonical form")
+    return quote
+
+
+def _agreed(owed: Owed) -> dict[str, Any]:
+    return {
+        "subscription_id": owed.subscription_id,
+        "billing": owed.billing,
+        "amount": None if owed.amount is None else [owed.amount.minor, owed.amount.currency],
+        "number": owed.number,
+    }
+
+
+def _canonical(table: dict[str, Any]) -> str:
+    return json.dumps(table, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,122 @@
+"""Pages of dues: what the rows of one try to pay them mean to their buyer. Nothing here writes or asks the provider."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from encore.rules.card_declines import read_card_decline
+from encore.rules.dues import DuesQuote, thaw_dues
+from encore.rules.money import Money
+from encore.rules.quotes import QuotedMethod
+from encore.services import catalogue, plan_pages
+from encore.services.shop import Shop
+from encore.store import acceptances, attempts, payments
+from encore.store import subscriptions as rows
+from encore.store.attempts import Attempt
+from encore.store.offer_instances import OfferInstance
+from encore.store.subscriptions import Subscription
+
+DuesState = Literal[
+    "recovered", "processing", "checking", "action_required", "failed", "not_charged", "under_way", "limited", "refused"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuesWords:
+    """What the words of a yes to paying dues name; None as in DuesPage."""
+
+    product_name: str
+    amount: Money | None
+    failed_at: int | None
+    method: QuotedMethod | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuesPage:
+    """One try to pay dues in one of its states; `amount` None: the provider has told no sum.
+
+    `method` None: a new card, given on the provider's page. `paid` is what was charged, None for nothing. `reason` is a
+    message key. `other` is the page of the charge that is under way instead.
+    """
+
+    state: DuesState
+    dues_id: str
+    subscription_id: str
+    product_name: str
+    amount: Money | None
+    failed_at: int | None
+    method: QuotedMethod | None
+    next_billing_at: int | None
+    paid: Money | None = None
+    reason: str | None = None
+    poll_after_s: float | None = None
+    other: str | None = None
+
+
+def words_of(shop: Shop, row: Subscription, quote: DuesQuote) -> DuesWords:
+    """Return what a buyer is told before they pay."""
+    product = catalogue.get_by_id(shop, row.product_id)
+    return DuesWords(
+        product_name=product.name if product else row.product_id,
+        amount=quote.owed.amount,
+        failed_at=quote.owed.failed_at,
+        method=quote.method,
+    )
+
+
+def dues_page(shop: Shop, instance: OfferInstance) -> DuesPage:
+    """Return the page of a try for the account it belongs to (the caller has checked that)."""
+    quote = thaw_dues(instance.quote_json)
+    row = rows.get_by_provider_id(shop.store, quote.owed.subscription_id)
+    product = catalogue.get_by_id(shop, instance.product_id)
+    if row is None:
+        raise ValueError(f"{instance.id} names a subscription that is gone")
+    base = DuesPage(
+        state="not_charged",
+        dues_id=instance.id,
+        subscription_id=row.id,
+        product_name=product.name if product else instance.product_id,
+        amount=quote.owed.amount,
+        failed_at=quote.owed.failed_at,
+        method=quote.method,
+        next_billing_at=row.next_billing_at,
+    )
+    acceptance = acceptances.get_of_instance(shop.store, instance.id)
+    tries = attempts.list_of_acceptance(shop.store, acceptance.id) if acceptance else []
+    return _answered(shop, tries[-1], base) if tries else _unanswered(shop, instance, base)
+
+
+def _unanswered(shop: Shop, instance: OfferInstance, base: DuesPage) -> DuesPage:
+    live = attempts.get_live_of_subscription(shop.store, thaw_dues(instance.quote_json).owed.subscription_id)
+    if live is not None:
+        return replace(base, state="under_way", other=plan_pages.page_of(shop, live))
+    yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
+    # An open yes of theirs to the same plan, of another subscription: one at a time.
+    return replace(base, state="under_way") if yes is not None else base
+
+
+def _answered(shop: Shop, attempt: Attempt, base: DuesPage) -> DuesPage:
+    match attempt.state:
+        case "paid":
+            payment = payments.get_kept(shop.store, attempt.acceptance_id)
+            paid = Money(payment.amount, payment.currency) if payment and payment.amount else None
+            return replace(base, state="recovered", paid=paid)
+        case "sending" | "pending":
+            return replace(
+                base, state="processing", poll_after_s=plan_pages.poll_after_s(shop, attempt, is_checking=False)
+            )
+        case "unknown":
+            return replace(
+                base, state="checking", poll_after_s=plan_pages.poll_after_s(shop, attempt, is_checking=True)
+            )
+        case "action_required":
+            return replace(base, state="action_required")
+        case "failed":
+            return replace(base, state="failed", reason=_reason_of(attempt))
+        case "rejected" if attempt.decline_code:
+            return replace(base, state="failed", reason=_reason_of(attempt))
+        case _:
+            return base
+
+
+def _reason_of(attempt: Attempt) -> str | None:
+    return read_card_decline(attempt.decline_code).words if attempt.decline_code else None

@@ -1,0 +1,108 @@
+"""The payments of dues: whose they are without a mark of ours, and what they give. Writes go inside `store.write()`.
+
+The provider takes no metadata with dues, so a payment is known by its subscription and by having been made after the
+claim, on the provider's own clock (charging.md, section 1, "Whose payment is it?").
+"""
+
+from encore.dodo.models import Payment, PaymentListItem
+from encore.rules.attempts import LIVE_DIRECT, sight
+from encore.rules.dues import LATE_MS, DuesQuote, thaw_dues
+from encore.services import bookkeeping, fulfilment
+from encore.services.shop import Shop
+from encore.store import attempts, catalogue, payments, subscriptions
+from encore.store import dues as rows
+from encore.store.acceptances import Acceptance
+from encore.store.attempts import Attempt
+from encore.store.dues import DuesTry
+from encore.store.offer_instances import OfferInstance
+
+# A payment that is a month late is nobody's try; so many tries of one subscription are looked through for its own.
+_MOST_TRIES = 10
+
+
+def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
+    """Return the attempt whose dues a payment pays, or tried to pay; None if it is none's.
+
+    The one that its answer named, else the newest begun before the payment was made, while that may still be paid.
+    """
+    if payment.subscription_id is None:
+        return None
+    listed = rows.list_tries(shop.store, payment.subscription_id, limit=_MOST_TRIES)
+    tries = [found for found in listed if found.customer_id == payment.customer.customer_id]
+    for found in tries:
+        if found.provider_payment_id == payment.payment_id:
+            return attempts.get_attempt(shop.store, found.attempt_id)
+    for found in tries:
+        quote = thaw_dues(found.quote_json)
+        if quote.owed.is_before(payment.payment_id, made_at=payment.created_at):
+            is_its = _may_be_of(shop, payment, found, quote)
+            return attempts.get_attempt(shop.store, found.attempt_id) if is_its else None
+    return None
+
+
+def _may_be_of(shop: Shop, payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:
+    """Tell whether a payment made since a try's claim is that try's."""
+    known = payments.get_payment(shop.store, payment.payment_id)
+    if known is not None and known.attempt_id == found.attempt_id:
+        return True
+    is_success = sight(payment.status) == "succeeded"
+    if found.state in LIVE_DIRECT:
+        # A success lets the subscription run again, whoever made it: the dues are paid. What failed with another card
+        # than the agreed one was the provider's own try.
+        return is_success or (found.provider_payment_id is None and _is_with(payment, quote))
+    # A request that was refused or never sent made no payment, and whoever left one to the bank is known by its id.
+    is_late = found.state in ("absent", "failed") or (found.state == "paid" and found.provider_payment_id is None)
+    in_time = payment.created_at <= (found.claimed_at or 0) + LATE_MS
+    return is_late and is_success and in_time and _is_with(payment, quote)
+
+
+def _is_with(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:
+    method_id = payment.payment_method_id if isinstance(payment, Payment) else None
+    return method_id is None or quote.method is None or method_id == quote.method.payment_method_id
+
+
+def waits_for_buyer(attempt: Attempt, payment: Payment) -> bool:
+    """Tell whether a payment without a method is one whose page the buyer has been sent to, and no failure."""
+    has_page = payment.payment_link is not None or attempt.checkout_url is not None
+    return payment.status == "requires_payment_method" and has_page
+
+
+def grant(
+    shop: Shop, acceptance: Acceptance, attempt: Attempt, instance: OfferInstance, *, payment: Payment | None
+) -> None:
+    """Write the order of dues that are paid, and tell their buyer, once; `payment` None: nothing was owed any more.
+
+    It gives no access: that is whatever the subscription gives when it is read.
+    """
+    quote = thaw_dues(instance.quote_json)
+    row = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
+    currency = quote.owed.amount.currency if quote.owed.amount else (row.currency if row else None) or "USD"
+    order = fulfilment.insert_subscription_order(
+        shop, acceptance, attempt, instance, payment=payment, currency=currency
+    )
+    fulfilment.tell_of_order(shop, "dues_paid", order, attempt, payment=payment, at=shop.now())
+
+
+def tell_not_paid(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:
+    """Queue the message that dues were not paid, once; it states no sum where the provider told none."""
+    row = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
+    product = catalogue.get_product(shop.store, acceptance.product_id)
+    instance = fulfilment.instance_of(shop, acceptance.id)
+    if row is None or instance is None:
+        raise ValueError(f"{acceptance.id} names rows that are gone")
+    bookkeeping.tell_buyer(
+        shop,
+        "dues_not_paid",
+        dedup=attempt.id,
+        customer_id=acceptance.customer_id,
+        language=instance.language,
+        facts=fulfilment.message_facts(
+            product_name=product.name if product else acceptance.product_id,
+            amount=acceptance.amount or 0,
+            currency=acceptance.currency or row.currency or "USD",
+            card=None,
+            order_number=None,
+            url=fulfilment.subscription_url(shop, row.id),
+            at=shop.now(),
+        ),
+    )
