@@ -48,7 +48,7 @@ def show(subscription_id: str) -> Response:
 
 
 @bp.post("/preview")
-@changes_subscription(fields=frozenset({"csrf_token", "product", "quantity", "addon", "addon_quantity"}))
+@changes_subscription(fields=frozenset({"csrf_token", "product", "quantity", "addon", "addon_quantity", "instead"}))
 def preview(row: Subscription) -> Response:
     result = plan_quotes.preview(
         current_shop(),
@@ -58,6 +58,8 @@ def preview(row: Subscription) -> Response:
         addons=_addons(),
         buyer_key=buyer_key() or "",
         language=language(),
+        # Whoever comes from a lower option is not shown another.
+        may_show_lower="instead" not in request.form,
     )
     return quoted(row, result)
 

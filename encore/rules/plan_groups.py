@@ -9,6 +9,7 @@ from encore.rules.kinds import (
     OfferField,
     Words,
     read_fields,
+    read_flag,
     read_one_of,
     read_text,
     read_words,
@@ -72,7 +73,8 @@ def _about_the_same(point: Point, plan: Plan) -> Point | None:
 class PlanGroup:
     """Plans from the lowest to the highest, and how a change between them is billed unless an offer says otherwise.
 
-    `downgrade_when` is which of the two ways down is offered first; both always are.
+    `downgrade_when` is which of the two ways down is offered first, and with `downgrade_both` the other beside it.
+    `lower_option`: whoever asks for a lower plan is shown the one above it first, where there is one between.
     """
 
     id: str
@@ -81,6 +83,8 @@ class PlanGroup:
     upgrade_mode: Mode
     downgrade_mode: Mode
     downgrade_when: When
+    downgrade_both: bool = True
+    lower_option: bool = True
 
     def place_of(self, product_id: str) -> int | None:
         """Return where a plan stands in the group, None if it is not one of it."""
@@ -97,6 +101,11 @@ class PlanGroup:
         if before is None or after is None:
             return None
         return "same" if before == after else "up" if after > before else "down"
+
+    def plans_between(self, from_product_id: str, to_product_id: str) -> tuple[Plan, ...]:
+        """Return the plans that a way down passes over, the nearest to the asked one first."""
+        before, after = self.place_of(from_product_id), self.place_of(to_product_id)
+        return () if before is None or after is None else self.plans[after + 1 : before]
 
 
 def _read_points(value: object) -> tuple[Point, ...]:
@@ -140,6 +149,8 @@ GROUP_FIELDS = (
     OfferField("upgrade_mode", read_one_of(*MODES), default="difference_immediately"),
     OfferField("downgrade_mode", read_one_of(*MODES), default="difference_immediately"),
     OfferField("downgrade_when", read_one_of(AT_RENEWAL, NOW), default=AT_RENEWAL),
+    OfferField("downgrade_both", read_flag, default=True),
+    OfferField("lower_option", read_flag, default=True),
 )
 
 
@@ -165,6 +176,8 @@ def write_plan_group(group: PlanGroup) -> dict[str, Any]:
         "upgrade_mode": group.upgrade_mode,
         "downgrade_mode": group.downgrade_mode,
         "downgrade_when": group.downgrade_when,
+        "downgrade_both": group.downgrade_both,
+        "lower_option": group.lower_option,
     }
 
 

@@ -14,7 +14,7 @@ from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, Addon, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, plan_addons, plan_cards, plan_groups, quoting, trials
+from encore.services import catalogue, plan_addons, plan_cards, plan_groups, plan_quotes, quoting, trials
 from encore.services.kinds.plan_change import read_addons
 from encore.services.pages import ProductCard
 from encore.services.plan_addons import AddonChange, AddonChoice
@@ -140,12 +140,20 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LowerOption:
+    """A plan between the present one and the lower one that was asked for, and what it has that the latter lacks."""
+
+    product: ProductCard
+    keeps: tuple[PointLine, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuotePage:
     """One quote of a plan change in one of its states; the figures are the provider's, as stored.
 
     `renewals` draw what the credit pays for. `alternative` is the same change in the other way. `moved_from` is the
     quote that no longer holds. `reason` is a message key. `subtotal` and `tax` are None where they say nothing more
-    than the sum due. `paid` is what was charged, None for nothing.
+    than the sum due. `paid` is what was charged, None for nothing. `lower_option` stands above what was asked for.
     """
 
     state: QuoteState
@@ -168,6 +176,7 @@ class QuotePage:
     expires_at: int
     moved_from: PlanQuote | None = None
     alternative: "QuotePage | None" = None
+    lower_option: LowerOption | None = None
     reason: str | None = None
     paid: Money | None = None
     poll_after_s: float | None = None
@@ -315,12 +324,27 @@ def quote_page(shop: Shop, instance: OfferInstance, *, language: str) -> QuotePa
         tries = attempts.list_of_acceptance(shop.store, acceptance.id)
         return _answered(shop, tries[-1], base) if tries else replace(base, state="not_charged")
     page = _unanswered(shop, instance, base)
+    if page.state == "preview" and instance.step_key != plan_quotes.WITHOUT_LOWER_OPTION:
+        page = replace(page, lower_option=_lower_option(shop, page, language=language))
     other = offer_instances.get_instance(shop.store, instance.alternative_id) if instance.alternative_id else None
     if page.state != "preview" or other is None or other.state != "shown":
         return page
     alternative = _base(shop, other, language=language)
     page, alternative = _drawn_with(page, alternative), _drawn_with(alternative, page)
     return replace(page, alternative=alternative)
+
+
+def _lower_option(shop: Shop, page: QuotePage, *, language: str) -> LowerOption | None:
+    """Return the plan right above the lower one that was asked for: what costs the least more, and keeps something."""
+    group = plan_groups.group_of(shop, page.before.id)
+    if group is None or not group.lower_option:
+        return None
+    for plan in group.plans_between(page.before.id, page.after.id):
+        product = catalogue.get_by_id(shop, plan.product_id)
+        keeps, _ = _difference(shop, group, page.after.id, plan.product_id, language=language)
+        if product is not None and not product.is_archived and keeps:
+            return LowerOption(product=product, keeps=keeps)
+    return None
 
 
 def _drawn_with(page: QuotePage, other: QuotePage) -> QuotePage:

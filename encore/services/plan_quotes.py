@@ -40,6 +40,8 @@ from encore.store.subscriptions import Subscription
 
 # What a buyer's own change is booked under; no offer of the merchant can be called so.
 OWN_CHANGE = "@plan_change"
+# Kept with a quote whose buyer has been shown a lower option in this request, or is not to be (R13).
+WITHOUT_LOWER_OPTION = "without_lower_option"
 PREVIEW_S = 8.0
 _NOT_BEFORE_RENEWAL_MS = 10 * 60_000
 
@@ -114,12 +116,14 @@ def preview(
     buyer_key: str,
     language: str,
     addons: Mapping[str, int] | None = None,
+    may_show_lower: bool = False,
 ) -> Quoted | NotQuoted:
     """Ask what a change would cost and store the quote; nothing changes until it is confirmed.
 
     `quantity` None keeps the subscription's own; `addons` is how many of each are wanted, 0 for none, and one that it
-    does not name is kept, unless the new plan does not take it. A way down is quoted twice: at the renewal, and now
-    with its credit; the one the merchant prefers is returned, the other stands beside it.
+    does not name is kept, unless the new plan does not take it. A way down is quoted twice, unless the merchant allows
+    one way only: at the renewal, and now with its credit; the one they prefer is returned, the other stands beside it.
+    `may_show_lower`: the quote's page may put a plan in between first, once in a request.
     """
     try:
         current = read_now(shop, subscription)
@@ -129,7 +133,9 @@ def preview(
             quotes = _ask_all(shop, running, wishes, method=method)
     except Refused as refused:
         return NotQuoted(refused.reason)
-    return store_quotes(shop, subscription, quotes, buyer_key=buyer_key, language=language)
+    return store_quotes(
+        shop, subscription, quotes, buyer_key=buyer_key, language=language, may_show_lower=may_show_lower
+    )
 
 
 def preview_again(
@@ -325,7 +331,8 @@ def demand_sold(shop: Shop, product_id: str) -> None:
 
 def _ways_down(group: PlanGroup, now: Wish) -> list[Wish]:
     later = replace(now, mode=MODE_AT_RENEWAL, when=AT_RENEWAL)
-    return [later, now] if group.downgrade_when == AT_RENEWAL else [now, later]
+    ways = [later, now] if group.downgrade_when == AT_RENEWAL else [now, later]
+    return ways if group.downgrade_both else ways[:1]
 
 
 def _method_of(shop: Shop, current: ProviderSubscription) -> QuotedMethod | None:
@@ -364,6 +371,7 @@ def store_quotes(
     buyer_key: str,
     language: str,
     moved_from: str | None = None,
+    may_show_lower: bool = False,
 ) -> Quoted:
     now = shop.now()
     ids = [new_id("quo") for _ in quotes]
@@ -377,7 +385,7 @@ def store_quotes(
                     offer_version=0,
                     funnel_id="",
                     funnel_version=0,
-                    step_key="",
+                    step_key="" if may_show_lower and number == 0 else WITHOUT_LOWER_OPTION,
                     placement="account",
                     source_ref=instance_id,
                     buyer_key=buyer_key,

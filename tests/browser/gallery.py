@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext
@@ -25,6 +26,7 @@ from tests.browser.shopper import (
     new_email,
 )
 from tests.installation import Buyer, Installation, running_installation
+from tests.sandbox.subscriptions import make_plan
 from tests.sandbox_process import BRAND_KIT, EXTRA_PROJECT
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
 
@@ -73,6 +75,7 @@ STATES = {
     "plan-add-ons": "active",
     "plan-add-ons-removed": "preview",
     "plan-scheduled": "scheduled",
+    "plan-lower-option": "preview",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
 DONG_NAME = "Khuôn cắt bao bì"
@@ -172,6 +175,21 @@ def _create_product(shop: Installation, name: str, currency: str, minor: int) ->
     price = {"type": "one_time_price", "currency": currency, "price": minor, "discount": 0}
     body = {"name": name, "description": "", "price": {**price, "purchasing_power_parity": False}}
     shop.sandbox.post("/products", {**body, "tax_category": "digital_products"})
+
+
+def _put_a_plan_between(shop: Installation) -> None:
+    """Publish the shipped plans with one between them, so that a way down passes over it."""
+    make_plan(shop.sandbox, 5000, name="Studio plan")
+    _run(shop, "dodo", "sync")
+    shipped = (files("encore.services") / "recipes" / "plans.toml").read_text("utf-8")
+    first, last = shipped.rsplit("[[plan_groups.plans]]", 1)
+    points = '[{ about = "projects", en = "5 projects", vi = "5 dự án" }, { en = "Templates", vi = "Mẫu" }]'
+    file = shop.folder / "plans.toml"
+    file.write_text(
+        f'{first}[[plan_groups.plans]]\nproduct = "studio-plan"\npoints = {points}\n\n[[plan_groups.plans]]{last}',
+        "utf-8",
+    )
+    _run(shop, "offers", "import", str(file))
 
 
 def _run(shop: Installation, *arguments: str) -> None:
@@ -371,6 +389,10 @@ class _Maker:
         answer = buyer.post_form(buyer.get(path), "choose-plan")
         buyer.post_form(buyer.get(answer.headers["location"]), "confirm-change")
         self._add("plan-scheduled", path, buyer)
+        _put_a_plan_between(self._shop)
+        buyer, path = self._subscribed("pro-plan")
+        answer = buyer.post_form(buyer.get(path), "choose-plan")
+        self._add("plan-lower-option", answer.headers["location"], buyer)
 
     def _subscribed(self, slug: str) -> tuple[_Walker, str]:
         """Return a signed-in subscriber and the path of their plan's page."""

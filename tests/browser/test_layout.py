@@ -31,7 +31,7 @@ AFTER_A_FAILURE = ("failed", "not-charged", "checkout-open", "action-required", 
 # What stands in both languages alike: names of products, of the shop and of cards, figures, and the other language.
 SAME_WORDS = re.compile(
     r"Starter course|Complete bundle|Design templates|Basic plan|Pro plan|Type atlas|Sách bao bì"
-    r"|Brand kit|Extra project"
+    r"|Brand kit|Extra project|Studio plan"
     rf"|{DONG_NAME}|{LONG_NAME}|{OLD_NAME}|Paper & Co|Dodo Payments|Visa|Mastercard|UTC|US\$"
     r"|E-\d+|\S+@example\.com|pay_\w+|req_\w+|English|Tiếng Việt"
 )

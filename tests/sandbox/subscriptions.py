@@ -20,10 +20,12 @@ def stand_at(sandbox: SandboxProcess, moment: datetime) -> None:
     sandbox.clock(round(moment.timestamp() * 1000 - now) / 1000)
 
 
-def make_plan(sandbox: SandboxProcess, price: int, *, interval: str = "Month", addons: Any = None, **more: Any) -> str:
+def make_plan(
+    sandbox: SandboxProcess, price: int, *, interval: str = "Month", addons: Any = None, name: str = "", **more: Any
+) -> str:
     """Create a subscription product and return its id; `more` are fields of its price."""
     body: dict[str, Any] = {
-        "name": f"Plan {price / 100:.2f}",
+        "name": name or f"Plan {price / 100:.2f}",
         "tax_category": "saas",
         "price": {
             "type": "recurring_price",

@@ -3,6 +3,7 @@
 Golden figures are those of the provider's guide and of proration.md: Basic 30 to Pro 80, in April, without tax.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,8 +59,8 @@ def whole(world: World) -> None:
     assert set(world.breaches()) <= ({"I4"} if is_moved else set())
 
 
-def group(world: World, **fields: str) -> None:
-    lines = "\n".join(f'{name} = "{value}"' for name, value in fields.items())
+def group(world: World, **fields: str | bool) -> None:
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in fields.items())
     plans = "".join(f'[[plan_groups.plans]]\nproduct = "{slug}"\n' for slug in ("basic-plan", "pro-plan"))
     world.publish(f'[[plan_groups]]\nid = "plans"\n{lines}\n{plans}')
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from encore.rules.card_declines import HARD, SOFT, read_card_decline
 from encore.services import plan_changes
 from encore.services.plan_quotes import NotQuoted
 from encore.store import offer_instances
@@ -103,6 +104,23 @@ def test_a_declined_card_changes_nothing(world: World) -> None:
     assert world.confirm(world.preview(world.subscription(row.id))).state == "changed"
 
 
+@pytest.mark.criterion("P7")
+def test_a_failed_upgrade_payment_leaves_the_plan_alone_whatever_the_code(world: World) -> None:
+    row = subscribe(world)
+    for code in sorted(SOFT | HARD):
+        world.sandbox.next_payment("failed", code)
+
+        after = world.confirm(world.preview(row))
+
+        there = world.sandbox.get(f"/subscriptions/{row.provider_subscription_id}")
+        assert (code, after.state, after.reason) == (code, "failed", read_card_decline(code).words)
+        assert (code, there["product_id"], there["status"]) == (code, BASIC, "active")
+        assert (code, world.subscription(row.id).product_id) == (code, BASIC)
+        assert owned(world, row) == {BASIC}
+    assert paid(world, row) == []
+    whole(world)
+
+
 def test_the_bank_step_leads_to_the_bank_and_back(world: World) -> None:
     row = subscribe(world)
     world.sandbox.next_payment("requires_customer_action")
@@ -140,6 +158,22 @@ def test_a_downgrade_by_difference_credits_fifty_and_draws_its_renewals(world: W
     assert paid(world, row) == []
     assert owned(world, row) == {BASIC}
     whole(world)
+
+
+@pytest.mark.criterion("P6")
+@pytest.mark.parametrize("when", ["next_billing_date", "immediately"])
+def test_the_buyer_chooses_the_time_where_the_merchant_allows_both(world: World, when: str) -> None:
+    row = subscribe(world, "pro-plan")
+
+    group(world, downgrade_when=when)
+    both = world.preview(row, "basic-plan")
+    group(world, downgrade_when=when, downgrade_both=False)
+    only = world.preview(row, "basic-plan")
+
+    assert both.alternative is not None
+    assert {both.quote.wish.when, both.alternative.quote.wish.when} == {"next_billing_date", "immediately"}
+    assert (both.quote.wish.when, only.quote.wish.when, only.alternative) == (when, when, None)
+    assert world.confirm(only).state == ("scheduled" if when == "next_billing_date" else "changed")
 
 
 @pytest.mark.criterion("R17d", "R16e")
@@ -190,3 +224,24 @@ def test_credit_left_by_a_downgrade_is_spent_by_the_next_upgrade(world: World) -
     assert (page.quote.credit_used, page.quote.credit_added, page.quote.due) == (usd(5000), usd(0), usd(0))
     assert (after.state, sum(paid(world, row))) == ("changed", 0)
     whole(world)
+
+
+@pytest.mark.criterion("R18f")
+def test_credit_that_a_failed_change_was_to_spend_is_there_again(world: World) -> None:
+    """A late failure: the credit was taken with the payment under way, and comes back with its end."""
+    group(world, downgrade_when="immediately")
+    row = subscribe(world, "pro-plan")
+    world.confirm(world.preview(row, "basic-plan"))
+    page = world.preview(world.subscription(row.id), quantity=2)
+    world.sandbox.next_payment("processing")
+    waiting = world.confirm(page)
+    payment_id = world.rows("attempts")[-1]["provider_payment_id"]
+    world.sandbox.control("settle", {"payment_id": payment_id, "status": "failed", "error_code": "DO_NOT_HONOR"})
+    whole(world)
+
+    again = world.preview(world.subscription(row.id), quantity=2)
+
+    assert (page.quote.credit_used, page.quote.due) == (usd(5000), usd(8000))
+    assert (waiting.state, world.quote(page.quote_id).state) == ("processing", "failed")
+    assert (again.quote.credit_used, again.quote.due) == (usd(5000), usd(8000))
+    assert world.subscription(row.id).product_id == BASIC

@@ -177,9 +177,10 @@ class World:
         *,
         quantity: int | None = None,
         addons: dict[str, int] | None = None,
+        may_show_lower: bool = False,
     ) -> QuotePage:
         """Choose a plan on the plan page, which must be quoted."""
-        result = self.try_preview(row, slug, quantity=quantity, addons=addons)
+        result = self.try_preview(row, slug, quantity=quantity, addons=addons, may_show_lower=may_show_lower)
         assert isinstance(result, plan_quotes.Quoted), result
         return self.quote(result.instance_id)
 
@@ -190,6 +191,7 @@ class World:
         *,
         quantity: int | None = None,
         addons: dict[str, int] | None = None,
+        may_show_lower: bool = False,
     ) -> plan_quotes.Quoted | plan_quotes.NotQuoted:
         """Choose a plan on the plan page."""
         product = catalogue.get_product(self.shop, slug)
@@ -199,6 +201,7 @@ class World:
             product_id=product.id if product else slug,
             quantity=quantity,
             addons=addons,
+            may_show_lower=may_show_lower,
             buyer_key=LAN,
             language="en",
         )

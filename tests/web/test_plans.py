@@ -5,6 +5,7 @@ Every page passes the lint, in both languages, as a whole and as what htmx is gi
 
 import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
-from encore.services import subscriptions
+from encore.services import catalogue, offer_files, subscriptions
 from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
+from tests.sandbox.subscriptions import make_plan
 from tests.sandbox_process import BASIC, BRAND_KIT, EXTRA_PROJECT, PRO
 
 # ux.md, section 8.
@@ -425,6 +427,30 @@ def test_seats_and_add_ons_by_plain_forms(stage: Stage) -> None:
     assert "These add-ons are removed: Extra project × 3" in page.text
     buyer.confirm(page, 1)
     assert not buyer.plan().has_test_id("addons")
+
+
+@pytest.mark.criterion("R13b")
+def test_a_lower_option_leaves_what_was_asked_for_one_click_away(stage: Stage) -> None:
+    between = make_plan(stage.sandbox, 5000)
+    catalogue.sync(stage.shop)
+    shipped = (files("encore.services") / "recipes" / "plans.toml").read_text("utf-8")
+    plan = f'[[plan_groups.plans]]\nproduct = "{between}"\npoints = [{{ en = "By telephone" }}]\n\n'
+    first, last = shipped.rsplit("[[plan_groups.plans]]", 1)
+    offer_files.import_text(stage.shop, f"{first}{plan}[[plan_groups.plans]]{last}")
+    try:
+        buyer = Subscriber(stage, "pro-plan")
+        page = buyer.quote(BASIC)
+        assert page.test_id("lower-option").attributes["data-product"] == between
+        # Both ways of what was asked for, on the same page.
+        assert len(page.all(data_testid="confirm-change")) == 2
+        chosen = buyer.browser.send(page, "choose-lower")
+        instead = buyer.browser.page(chosen.location)
+        assert "By telephone" not in [line.text for line in instead.all(data_testid="lower-option")]
+        assert not instead.has_test_id("lower-option")
+        assert buyer.confirm(page).status_code == 303
+        assert state_of(buyer.plan()) == "scheduled"
+    finally:
+        offer_files.import_text(stage.shop, shipped)
 
 
 def test_a_preview_that_fails_says_so_and_gives_no_button(stage: Stage) -> None:
