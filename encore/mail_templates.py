@@ -18,8 +18,9 @@ def render_mail(kind: str, language: str, *, zone: str = "UTC", **facts: Any) ->
 
     `kind` is receipt, outcome_paid, outcome_not_charged, outcome_returned, refund_done, plan_changed, plan_scheduled,
     plan_not_changed, plan_now, dues_paid or dues_not_paid, with the facts shop_name, product_name, amount (Money), card
-    (QuotedMethod or None), order_number (int or None), order_url and at (epoch milliseconds); trial_started, with those
-    and trial_ends_at and price_after (Money or None); sign_in, with shop_name and url; or alarm, with shop_name, alarm,
+    (QuotedMethod or None), order_number (int or None), order_url and at (epoch milliseconds), and perhaps sum_today
+    (Money), what an offer and the order before it add up to; trial_started, with those and trial_ends_at and
+    price_after (Money or None); sign_in, with shop_name and url; or alarm, with shop_name, alarm,
     object, detail and at. Raises jinja2.UndefinedError if a fact is missing: a message without its
     facts must not leave.
     """

@@ -309,9 +309,14 @@ def test_every_example_of_the_merchant_pages_is_read(text: str) -> None:
     assert all(isinstance(read_plan_group(table, version=1), PlanGroup) for table in tables.get("plan_groups", ()))
 
 
-def test_every_field_and_mode_of_a_plan_group_is_documented() -> None:
+def test_every_field_and_mode_of_plan_groups_and_plan_offers_is_documented() -> None:
     page = (ROOT / "docs/merchant/plans.md").read_text("utf-8")
+    groups, _, rest = page.partition("## A higher plan as an offer")
+    own = {field.name for field in KINDS["plan_change"]}
 
-    assert set(re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE)) == {
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", groups, flags=re.MULTILINE)) == {
         "id", *(field.name for field in GROUP_FIELDS), *MODES
     }  # fmt: skip
+    assert {
+        name for row in re.findall(r"^\| (`.*?) \|", rest, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    } == own

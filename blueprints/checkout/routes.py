@@ -73,7 +73,7 @@ def _render(found: ReturnPage, *, check: int) -> Response:
     partial = f"checkout/_{state}.html"
     if found.state == "offer" and found.offer is not None:
         state = found.offer.state
-        partial = f"offers/_{state}.html"
+        partial = f"offers/_{found.offer.partial}.html"
     return page_or_partial(
         "checkout/return.html",
         partial,

@@ -4,8 +4,12 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import card_choice, charging, fallback, offers, quantity_choice, return_page
+from encore.services import card_choice, charging, fallback, offers, plan_offers, quantity_choice, return_page
+from encore.services.charging import AcceptResult
 from encore.services.pages import OfferPage, OfferState
+from encore.services.plan_offer_pages import PlanOfferPage
+from encore.store import offer_instances
+from encore.store.offer_instances import OfferInstance
 
 from ..consent import Words, read_consent
 from ..errors import answer
@@ -28,7 +32,7 @@ bp.before_request(answer_unseen)
 # The states of an instance nobody has answered yet; every other one is the result of an answer, and is shown.
 UNANSWERED: frozenset[OfferState] = frozenset({"offer", "quote_changed", "no_method", "owned", "limited"})
 # What an answer to htmx says beside its words; a plain post is sent to the page instead.
-STATUS: dict[OfferState, int] = {
+STATUS: dict[str, int] = {
     "failed": 402,
     "quote_changed": 409,
     "owned": 409,
@@ -41,6 +45,11 @@ _WORDS = Words(
     text="offers/consent.txt",
     page="offers/_offer.html",
     parts=("offers/_offer.html", "offers/consent.txt", "components/price.html"),
+)
+_PLAN_WORDS = Words(
+    text="offers/plan_consent.txt",
+    page="offers/_plan_offer.html",
+    parts=("offers/_plan_offer.html", "offers/plan_consent.txt", "components/plan.html", "components/price.html"),
 )
 # Everything else an accept could name is decided by the row: a form that names it is refused, not ignored.
 _ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_again"})
@@ -81,18 +90,45 @@ def accept(instance_id: str) -> Response:
         if after is not None and after.state not in UNANSWERED:
             return _result(after)
         return _render(replace(found, state="limited", retry_at=retry_at), status=429)
-    outcome = charging.accept(
-        current_shop(),
-        instance_id,
-        buyer_key=key,
-        quote_hash=request.form.get("quote_hash", ""),
-        consent=read_consent(found, _WORDS),
-        buy_again=request.form.get("buy_again") == "yes",
-    )
+    outcome = _accept(found, key)
     if outcome in ("limited", "unavailable"):
         return _render(replace(found, state="limited"), status=429 if outcome == "limited" else 503)
     # Without htmx the next request draws the page; drawn here too, it might ask the provider twice.
     return _result(_page(instance_id)) if wants_partial() else go(f"/o/{instance_id}")
+
+
+def _accept(found: OfferPage, key: str) -> AcceptResult:
+    quote_hash = request.form.get("quote_hash", "")
+    if isinstance(found, PlanOfferPage):
+        consent = read_consent(found, _PLAN_WORDS)
+        return plan_offers.accept(
+            current_shop(), found.instance_id, buyer_key=key, quote_hash=quote_hash, consent=consent
+        )
+    return charging.accept(
+        current_shop(),
+        found.instance_id,
+        buyer_key=key,
+        quote_hash=quote_hash,
+        consent=read_consent(found, _WORDS),
+        buy_again=request.form.get("buy_again") == "yes",
+    )
+
+
+@bp.get("/again")
+def show_again(instance_id: str) -> Response:
+    """Show the price of a plan change again that was not paid: from its page, or back from giving another card."""
+    if set(request.args) - {"lang"}:
+        return go(clean_address())
+    found = _page(instance_id)
+    if not isinstance(found, PlanOfferPage):
+        return _neutral()
+    retry_at = limits().count("checkout", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    again = plan_offers.try_again(current_shop(), _instance(instance_id), language=language())
+    if again is None and found.can_retry:
+        return _render(found, status=503, notice="no_price")
+    return go(f"/o/{again or instance_id}")
 
 
 @bp.post("/decline")
@@ -147,6 +183,8 @@ def choose_card(instance_id: str) -> Response:
     if found is None or key is None:
         return _elsewhere(instance_id)
     _demand_token(instance_id, "card")
+    if isinstance(found, PlanOfferPage):
+        return _change_card(found)
     if found.state not in UNANSWERED:
         return _result(found)
     if not found.can_choose:
@@ -191,12 +229,26 @@ def choose_quantity(instance_id: str) -> Response:
     return _render(after) if after is not None and wants_partial() else go(f"/o/{instance_id}")
 
 
+def _change_card(found: PlanOfferPage) -> Response:
+    """Lead to the provider's page, where the buyer of an unpaid change gives its subscription another card."""
+    retry_at = limits().count("checkout", browser=buyer_key())
+    if retry_at is not None:
+        return answer(429, retry_at=retry_at)
+    if not found.can_retry:
+        return _result(found)
+    url = plan_offers.card_url(current_shop(), _instance(found.instance_id))
+    return _render(found, status=503, notice="checkout_down") if url is None else go(url)
+
+
 @bp.post("/checkout")
 def open_checkout(instance_id: str) -> Response:
     found, key = _page(instance_id), buyer_key()
     if found is None or key is None:
         return _elsewhere(instance_id)
     _demand_token(instance_id, "checkout")
+    if isinstance(found, PlanOfferPage) and found.state != "action_required":
+        # There is no checkout for it: that would sell a second subscription.
+        return _result(found)
     retry_at = limits().count("checkout", browser=key)
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
@@ -213,6 +265,12 @@ def open_checkout(instance_id: str) -> Response:
 
 def _page(instance_id: str) -> OfferPage | None:
     return offers.page(current_shop(), instance_id, buyer_key=buyer_key(), language=language())
+
+
+def _instance(instance_id: str) -> OfferInstance:
+    """Return an instance that its own browser has just been shown."""
+    found = offer_instances.get_instance(current_shop().store, instance_id)
+    return found or abort(404)
 
 
 def _demand_token(instance_id: str, act: str) -> None:
@@ -252,7 +310,7 @@ def _next_step(found: OfferPage) -> Response:
 def _render(found: OfferPage, *, status: int = 200, notice: str | None = None) -> Response:
     return page_or_partial(
         "offers/show.html",
-        f"offers/_{found.state}.html",
+        f"offers/_{found.partial}.html",
         state=found.state,
         status=status,
         page=found,

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, abort, request
 
 from encore.services import (
     dues,
+    fulfilment,
     plan_cards,
     plan_changes,
     plan_ends,
@@ -74,7 +75,8 @@ def cancel_scheduled(row: Subscription) -> Response:
 @bp.post("/card")
 @changes_subscription()
 def change_card(row: Subscription) -> Response:
-    url = plan_cards.change_url(current_shop(), row)
+    shop = current_shop()
+    url = plan_cards.change_url(shop, row, return_url=fulfilment.subscription_url(shop, row.id))
     return answer(503) if url is None else go(url)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from encore.rules.conditions import Reason, evaluate
 from encore.rules.funnels import Funnel, Step, has_room_for_page, is_downsell, may_show_suppressed
-from encore.rules.kinds import Offer
+from encore.rules.kinds import PLAN_CHANGE, Offer
 from encore.rules.methods import MethodCheck, Unusable
 from encore.rules.money import Money
 
@@ -19,12 +19,27 @@ class ProductFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What a decision needs to know of the subscription an order sold: its plan now, and the plans above that.
+
+    `obstacle` is why the plan cannot be changed now, `unpayable` why the card of the subscription may not be charged
+    by one click of this browser; None for nothing in the way.
+    """
+
+    product_id: str
+    above: frozenset[str]
+    obstacle: str | None
+    unpayable: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The plain values that rules and guards read, about one order just paid; `now` is epoch milliseconds.
 
     `total` is what the order came to; `orders_so_far` counts this one. `products` is the catalogue by product id.
     `open_products`: those with a yes that is not settled. `downsells_shown`: products this customer was ever shown as
     a downsell. `ups_shown`, `downs_shown`: pages shown for this order. `method` is the check of the card that paid.
+    `plan`: of the subscription the order sold, None if it sold none or nothing is known of it.
     """
 
     customer_id: str
@@ -43,13 +58,15 @@ class Facts:
     downsells_shown: frozenset[str] = field(default=frozenset())
     ups_shown: int = 0
     downs_shown: int = 0
+    plan: PlanFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Whether one step is shown, with the reason of each rule and guard. `needs_checkout`: without one-click button.
 
-    A method that cannot be charged does not bar the offer: its button then leads to the standard checkout (R5b).
+    A method that cannot be charged does not bar an offer of something sold once: its button then leads to the standard
+    checkout (R5b). It bars a change of plan: the checkout would sell a second subscription.
     """
 
     funnel_id: str
@@ -190,6 +207,9 @@ def _guard_reasons(
         has_room_for_page(funnel, step_key=step.key, ups_shown=facts.ups_shown, downs_shown=facts.downs_shown),
         (("cap", str(funnel.page_cap)), ("seen", str(facts.ups_shown + facts.downs_shown))),
     )
+    if offer.kind == PLAN_CHANGE:
+        yield from _plan_reasons(offer, facts.plan)
+        return
     unusable = facts.method.reason if isinstance(facts.method, Unusable) else None
     yield Reason(METHOD_GUARD, unusable is None, (("reason", str(unusable)),) if unusable else ())
 
@@ -205,6 +225,20 @@ def _product_reasons(offer: Offer, facts: Facts) -> Iterator[Reason]:
     is_owned = offer.product_id in facts.owned_products or offer.product_id in facts.products_bought
     yield Reason("guard.not_owned", not is_owned or offer.allows_buy_again, (named,))
     yield Reason("guard.no_open_yes", offer.product_id not in facts.open_products, (named,))
+
+
+def _plan_reasons(offer: Offer, plan: PlanFacts | None) -> Iterator[Reason]:
+    named = ("wanted", offer.product_id)
+    if plan is None:
+        yield Reason("guard.subscription_known", False, (named,))
+        return
+    yield Reason("guard.plan_above", offer.product_id in plan.above, (named, ("seen", plan.product_id)))
+    yield Reason("guard.plan_changeable", plan.obstacle is None, _why(plan.obstacle))
+    yield Reason("guard.plan_payable", plan.unpayable is None, _why(plan.unpayable))
+
+
+def _why(reason: str | None) -> tuple[tuple[str, str], ...]:
+    return (("reason", reason),) if reason else ()
 
 
 def _suppression_reason(

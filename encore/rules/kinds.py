@@ -10,6 +10,8 @@ from dataclasses import field as made_by
 from datetime import UTC, datetime
 from typing import Any
 
+from encore.rules.plan_changes import AT_RENEWAL, MODES, NOW, Mode, When
+
 LANGUAGES = ("en", "vi")
 ROLES = ("upsell", "downsell", "cross_sell")
 # The life of a shown offer in minutes: long enough to read, at most the day that checkout authority lasts.
@@ -37,6 +39,7 @@ class Offer:
     it to owners as well.
     A signed-in buyer may take up to `max_quantity` of it.
     `terms` are the conditions that stand by the price; at `deadline_at` (epoch milliseconds) the offer ends for all.
+    `mode` and `timing` are how a plan change is billed and when it is made, None for what the plan group says and now.
     """
 
     id: str
@@ -54,6 +57,8 @@ class Offer:
     terms: Words = made_by(default_factory=dict)
     deadline_at: int | None = None
     max_quantity: int = 1
+    mode: Mode | None = None
+    timing: When | None = None
 
     def words_in(self, language: str, *, fallback: str) -> tuple[dict[str, str], str]:
         """Return the merchant's words (`title`, `gain`, `terms`) and the language they are in.
@@ -159,8 +164,24 @@ _ONE_TIME_FIELDS = (
     OfferField("buy_again", read_flag, default=False),
 )
 
+# A plan is changed in place: seats and add-ons stay, and what it gives is said in its plan group.
+_PLAN_CHANGE_FIELDS = (
+    OfferField("role", read_one_of("upsell", "downsell"), is_required=True),
+    OfferField("product", read_text, is_required=True),
+    OfferField("mode", read_one_of(*MODES)),
+    OfferField("timing", read_one_of(NOW, AT_RENEWAL)),
+    OfferField("title", read_words, is_required=True),
+    OfferField("text", read_words, default={}),
+    OfferField("terms", read_words, default={}),
+    OfferField("deadline", read_moment),
+    OfferField("expires_after_min", read_whole(*EXPIRY_MIN)),
+)
+
 # What accepting an offer does, and the fields its table has besides `id` and `kind`.
-KINDS: dict[str, tuple[OfferField, ...]] = {"one_time": _ONE_TIME_FIELDS}
+PLAN_CHANGE = "plan_change"
+KINDS: dict[str, tuple[OfferField, ...]] = {"one_time": _ONE_TIME_FIELDS, PLAN_CHANGE: _PLAN_CHANGE_FIELDS}
+# What a field says of an offer whose kind does not have it.
+_LEFT_OUT = {field.name: field.default for fields in KINDS.values() for field in fields}
 
 
 def read_offer(table: Mapping[str, object], *, version: int) -> Offer | list[Fault]:
@@ -175,6 +196,7 @@ def read_offer(table: Mapping[str, object], *, version: int) -> Offer | list[Fau
     values, faults = read_fields(KINDS[kind], table, where=where, known=("id", "kind"))
     if faults:
         return faults
+    values = _LEFT_OUT | values
     return Offer(
         id=offer_id,
         version=version,
@@ -191,16 +213,21 @@ def read_offer(table: Mapping[str, object], *, version: int) -> Offer | list[Fau
         terms=values["terms"],
         deadline_at=values["deadline"],
         max_quantity=values["max_quantity"],
+        mode=values["mode"],
+        timing=values["timing"],
     )
 
 
 def write_offer(offer: Offer) -> dict[str, Any]:
     """Write an offer as the table `read_offer` reads, without its version; JSON and TOML can hold it."""
+    known = {"id", "kind"} | {field.name for field in KINDS[offer.kind]}
     table: dict[str, Any] = {
         "id": offer.id,
         "kind": offer.kind,
         "role": offer.role,
         "product": offer.product_id,
+        "mode": offer.mode,
+        "timing": offer.timing,
         "quantity": offer.quantity,
         "title": dict(offer.titles),
         "text": dict(offer.texts),
@@ -208,16 +235,14 @@ def write_offer(offer: Offer) -> dict[str, Any]:
         "points": [dict(point) for point in offer.points],
         "buy_again": offer.allows_buy_again,
     }
-    if offer.expires_after_min is not None:
-        table["expires_after_min"] = offer.expires_after_min
     # Not when it is what leaving it out means: the versions published before there was such a field stay the same.
     if offer.max_quantity > 1:
         table["max_quantity"] = offer.max_quantity
-    if offer.discount_code is not None:
-        table["discount_code"] = offer.discount_code
+    table["expires_after_min"] = offer.expires_after_min
+    table["discount_code"] = offer.discount_code
     if offer.deadline_at is not None:
         table["deadline"] = datetime.fromtimestamp(offer.deadline_at / 1000, tz=UTC).isoformat()
-    return {name: value for name, value in table.items() if value != {}}
+    return {name: value for name, value in table.items() if name in known and value not in ({}, None)}
 
 
 def read_fields(

@@ -206,6 +206,9 @@ def _stake(
 ) -> Attempt | None:
     """Count the charge against every budget and store its attempt; None if the yes must go to the checkout."""
     if charge.is_capped and (_is_storm(shop, now=now) or not _take_spend(shop, acceptance, charge.amount)):
+        if charge.subscription_id is not None:
+            # The checkout would sell a second subscription.
+            raise _NotTaken("limited")
         acceptances.mark_outcome(shop.store, acceptance.id, outcome="needs_checkout", leaving=("open",), now=now)
         return None
     goes_now = budgets.take(shop, "charge") and may_send

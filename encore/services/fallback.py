@@ -43,6 +43,9 @@ def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str) -> str | None
     instance = offer_instances.get_instance(shop.store, instance_id)
     if instance is None or not is_bound(shop, instance, buyer_key):
         return None
+    if instance.state == "shown" and instance.kind == "plan_change":
+        # The checkout would sell a second subscription.
+        return None
     if instance.state == "shown":
         try:
             _claim_for_checkout(shop, instance)
@@ -213,6 +216,10 @@ def continue_without(shop: Shop, instance_id: str, *, buyer_key: str) -> None:
         if attempt.state == "hosted_open":
             look(shop, attempt)
     close_yes(shop, acceptance.id, event="buyer_declined")
+    if instance.kind == "plan_change":
+        # A change that was not paid is closed already; its page stands until the buyer goes on.
+        with shop.store.write():
+            acceptances.mark_left(shop.store, acceptance.id)
 
 
 def close_yes(shop: Shop, acceptance_id: str, *, event: Literal["buyer_declined", "day_passed"]) -> bool:

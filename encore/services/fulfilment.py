@@ -7,9 +7,10 @@ from encore.dodo.models import Payment
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.ids import new_id
 from encore.rules.methods import read_expiry, read_last4, read_network
+from encore.rules.money import Money
 from encore.rules.plan_changes import thaw_change
 from encore.rules.trials import trial_end
-from encore.services import bookkeeping
+from encore.services import bookkeeping, order_pages
 from encore.services.shop import Shop
 from encore.store import acceptances, catalogue, customers, offer_instances, orders, subscriptions
 from encore.store import payments as payment_rows
@@ -18,6 +19,8 @@ from encore.store.attempts import Attempt
 from encore.store.checkouts import Checkout
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
+
+_DAY_MS = 86_400_000
 
 
 def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
@@ -174,15 +177,18 @@ def tell_of_order(shop: Shop, kind: str, order: Order, attempt: Attempt, *, paym
         dedup=order.id,
         customer_id=order.customer_id,
         language=order.language,
-        facts=message_facts(
-            product_name=order.product_name,
-            amount=order.amount,
-            currency=order.currency,
-            card=card_of(payment) if payment else None,
-            order_number=order.number,
-            url=subscription_url(shop, subscription.id if subscription else ""),
-            at=at,
-        ),
+        facts={
+            **message_facts(
+                product_name=order.product_name,
+                amount=order.amount,
+                currency=order.currency,
+                card=card_of(payment) if payment else None,
+                order_number=order.number,
+                url=subscription_url(shop, subscription.id if subscription else ""),
+                at=at,
+            ),
+            **_sum_today(shop, order),
+        },
     )
 
 
@@ -450,16 +456,28 @@ def _send_receipt(shop: Shop, order: Order, payment: Payment, *, number: int, re
         dedup=order.id,
         customer_id=order.customer_id,
         language=order.language,
-        facts=message_facts(
-            product_name=order.product_name,
-            amount=order.amount,
-            currency=order.currency,
-            card=card_of(payment),
-            order_number=number,
-            url=order_url(shop, ref),
-            at=payment.created_at,
-        ),
+        facts={
+            **message_facts(
+                product_name=order.product_name,
+                amount=order.amount,
+                currency=order.currency,
+                card=card_of(payment),
+                order_number=number,
+                url=order_url(shop, ref),
+                at=payment.created_at,
+            ),
+            **_sum_today(shop, order),
+        },
     )
+
+
+def _sum_today(shop: Shop, order: Order) -> dict[str, int]:
+    """Return what an order and the one of today that it follows add up to (N15); nothing if it follows none."""
+    first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
+    if first is None or order.amount == 0 or order.created_at - first.created_at > _DAY_MS:
+        return {}
+    total = order_pages.sum_with_order(shop, first, total=Money(0, order.currency))
+    return {"sum_today": total.minor} if total else {}
 
 
 def _send_trial_receipt(

@@ -142,8 +142,8 @@ def _render(shop: Shop, row: Row) -> tuple[str, str, str]:
     facts: dict[str, Any] = {"shop_name": shop.settings.shop_name, **stored}
     if "amount" in stored:
         currency = facts.pop("currency")
-        # A trial names a second sum: what each period costs when it is over.
-        sums = [name for name in ("amount", "price_after") if stored.get(name) is not None]
+        # A trial names a second sum, what each period costs later; an offer what it and its order add up to.
+        sums = [name for name in ("amount", "price_after", "sum_today") if stored.get(name) is not None]
         facts |= {name: Money(stored[name], currency) for name in sums}
     if row.kind == "sign_in":
         # Made here, so that no row ever holds what opens an account.

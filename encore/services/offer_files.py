@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from encore.errors import NotExecuted
 from encore.rules.funnels import Funnel, check_version, read_funnel, write_funnel
-from encore.rules.kinds import Fault, Offer, read_offer, write_offer
+from encore.rules.kinds import PLAN_CHANGE, Fault, Offer, read_offer, write_offer
 from encore.rules.money import Money
 from encore.rules.plan_groups import PlanGroup, read_plan_group, write_plan_group
-from encore.services import funnels, plan_groups
+from encore.services import funnels, plan_groups, plan_offer_files
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
 from encore.store import catalogue
@@ -242,7 +242,7 @@ def _product_faults(shop: Shop, offer: Offer) -> list[Fault]:
     faults = []
     if product.archived_at is not None:
         faults.append(Fault(where=where, key="fault.product_archived", values=named))
-    if product.is_recurring:
+    if product.is_recurring and offer.kind != PLAN_CHANGE:
         faults.append(Fault(where=where, key="fault.product_recurring", values=named))
     if product.pay_what_you_want:
         faults.append(Fault(where=where, key="fault.product_without_price", values=named))
@@ -289,16 +289,17 @@ def _plan_faults(shop: Shop, group: PlanGroup, *, others: list[PlanGroup]) -> li
 def _faults_together(shop: Shop, draft: _Draft) -> list[Fault]:
     """Check the funnels of the file, and the live ones elsewhere that show an offer this file changes."""
     offers = {**_stored_offers(shop), **draft.offers}
+    groups = plan_offer_files.groups_with(shop, draft.groups)
     used = {
         funnel.id: funnel
         for funnel in funnels.live_funnels(shop)
         if any(step.offer_id in draft.offers for step in funnel.steps)
     }
-    faults: list[Fault] = []
+    faults = [fault for offer in draft.offers.values() for fault in plan_offer_files.offer_faults(offer, groups)]
     prices: dict[str, Money] = {}
     for offer_id in {step.offer_id for f in (*used.values(), *draft.funnels.values()) for step in f.steps}:
         if offer_id in offers:
-            price = _price(shop, offers[offer_id], faults=faults)
+            price = _price(shop, offers[offer_id], groups, faults=faults)
             if price is not None:
                 prices[offer_id] = price
     if faults:
@@ -306,6 +307,7 @@ def _faults_together(shop: Shop, draft: _Draft) -> list[Fault]:
     for funnel in {**used, **draft.funnels}.values():
         faults.extend(check_version(funnel, offers=offers, prices=prices))
         faults.extend(_currency_faults(shop, funnel, prices))
+        faults.extend(plan_offer_files.funnel_faults(funnel, offers, groups))
     return faults
 
 
@@ -314,8 +316,10 @@ def _stored_offers(shop: Shop) -> dict[str, Offer]:
     return {row.id: funnels.read_offer_row(row.definition_json, version=row.version) for row in rows}
 
 
-def _price(shop: Shop, offer: Offer, *, faults: list[Fault]) -> Money | None:
+def _price(shop: Shop, offer: Offer, groups: list[PlanGroup], *, faults: list[Fault]) -> Money | None:
     """Return what an offer costs: listed, or with a discount as the provider previews it."""
+    if offer.kind == PLAN_CHANGE:
+        return plan_offer_files.least_price(shop, offer, groups)
     product = catalogue.get_product(shop.store, offer.product_id)
     if product is None:
         return None

@@ -8,9 +8,10 @@ from dataclasses import replace
 from encore.i18n import start_of_day
 from encore.rules.card_declines import read_card_decline
 from encore.rules.disputes import is_lost
+from encore.rules.kinds import PLAN_CHANGE
 from encore.rules.money import Money
 from encore.rules.quotes import thaw
-from encore.services import bookkeeping, catalogue, funnels, order_pages, quoting
+from encore.services import bookkeeping, catalogue, funnels, order_pages, plan_offer_pages, quoting
 from encore.services.pages import OfferPage, OfferState, ReturnOfMoney
 from encore.services.shop import Shop
 from encore.services.standing import standing_of
@@ -29,6 +30,8 @@ _PROCESSING_POLLS_FOR_MS = 20_000
 
 def render_instance(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
     """Return the page of an instance for the browser it is bound to (the caller has checked that)."""
+    if instance.kind == PLAN_CHANGE:
+        return plan_offer_pages.render(shop, instance, language=language)
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
     base = _base(shop, instance, language=language)
     if acceptance is None:
@@ -61,20 +64,12 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
         moved_from=thaw(instance.moved_from_json) if instance.moved_from_json else None,
         sum_with_order=_sum_with_today(shop, order, quote.total)
         if is_recommendation
-        else _sum_with_order(shop, order, total=quote.total),
+        else order_pages.sum_with_order(shop, order, total=quote.total),
         deadline_at=instance.expires_at,
         masked_email=summary.masked_email,
         next_url="/account" if is_recommendation else f"/r/{summary.ref}",
         max_quantity=offer.max_quantity if is_recommendation else 1,
     )
-
-
-def _sum_with_order(shop: Shop, first: Order, *, total: Money) -> Money | None:
-    paid = [first, *orders.list_of_first(shop.store, first.id)]
-    if any(order.currency != total.currency for order in paid):
-        return None
-    earlier = [Money(order.amount, order.currency) for order in paid if order.state == "granted"]
-    return sum(earlier, start=total)
 
 
 def _sum_with_today(shop: Shop, first: Order, total: Money) -> Money | None:

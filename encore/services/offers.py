@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from encore.crash_point import crash_point
@@ -9,14 +10,16 @@ from encore.dodo import Budget
 from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.attempts import LIVE
-from encore.rules.eligibility import Decision, Facts, ProductFacts, decide, decide_step
+from encore.rules.conditions import Reason
+from encore.rules.eligibility import Decision, Facts, PlanFacts, ProductFacts, decide, decide_step
 from encore.rules.funnels import RETURN_PAGE, Edge, Funnel, Step, get_step, is_downsell
 from encore.rules.funnels import next_step as follow
-from encore.rules.kinds import Offer
+from encore.rules.kinds import PLAN_CHANGE, Offer
 from encore.rules.methods import MethodCheck, MethodReason, SavedMethod, Unusable
 from encore.rules.money import Money
-from encore.rules.quotes import Quote, freeze, quote_hash
-from encore.services import bookkeeping, budgets, catalogue, funnels, offer_pages, quoting, reconcile
+from encore.rules.plan_changes import change_hash, freeze_change
+from encore.rules.quotes import freeze, quote_hash
+from encore.services import bookkeeping, budgets, catalogue, funnels, offer_pages, plan_offers, quoting, reconcile
 from encore.services.bindings import is_bound
 from encore.services.pages import OfferPage, ProductCard
 from encore.services.shop import Shop
@@ -66,11 +69,16 @@ def _edge_of(shop: Shop, instance: OfferInstance) -> Edge | Literal["waiting", "
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
     if acceptance is None or acceptance.outcome in ("open", "needs_checkout"):
         return "waiting"
+    if instance.kind == PLAN_CHANGE and acceptance.outcome == "closed" and acceptance.close_reason != plan_offers.LEFT:
+        # Without a checkout to fall back to it is closed at once; its buyer has yet to read that, and to go on.
+        return "waiting"
     return "failed" if acceptance.outcome == "closed" else "accepted"
 
 
 def _is_open(shop: Shop, instance: OfferInstance) -> bool:
-    standing = standing_of(shop, instance)
+    if instance.kind == PLAN_CHANGE and not plan_offers.is_open(shop, instance):
+        return False
+    standing = plan_offers.standing(shop, instance) if instance.kind == PLAN_CHANGE else standing_of(shop, instance)
     return shop.now() < instance.expires_at and standing.is_live and not standing.is_owned and not standing.is_declined
 
 
@@ -81,7 +89,8 @@ def _enter(shop: Shop, order: Order, *, language: str) -> OfferInstance | None:
     budget = shop.dodo.budget(_SHOW_BUDGET_S)
     offers = funnels.live_offers(shop)
     methods = _methods(shop, order, budget=budget)
-    choice = decide(live, _facts(shop, order, methods, offers=offers, language=language), offers=offers)
+    plan = _plan(shop, order, methods, offers=offers, budget=budget)
+    choice = decide(live, _facts(shop, order, methods, offers=offers, language=language, plan=plan), offers=offers)
     _store_decisions(shop, order, choice.trace)
     if choice.funnel is None:
         return None
@@ -95,7 +104,8 @@ def _show_step(
     budget = shop.dodo.budget(_SHOW_BUDGET_S)
     offers = funnels.live_offers(shop)
     methods = _methods(shop, order, budget=budget)
-    facts = _facts(shop, order, methods, offers=offers, language=language)
+    plan = _plan(shop, order, methods, offers={step.offer_id: offers[step.offer_id]}, budget=budget)
+    facts = _facts(shop, order, methods, offers=offers, language=language, plan=plan)
     decision = decide_step(funnel, step, facts, offers=offers, declined_step_key=declined_step_key)
     _store_decisions(shop, order, (decision,))
     if not decision.is_eligible:
@@ -112,6 +122,18 @@ def awaits_method(shop: Shop, order: Order) -> bool:
     methods = _methods(shop, order, budget=shop.dodo.budget(_SHOW_BUDGET_S))
     # No answer is not "not listed": the first order's page is not held up by a provider that is away.
     return methods is not None and _is_unlisted(shop, order, methods)
+
+
+def awaits_subscription(shop: Shop, order: Order) -> bool:
+    """Tell whether the plan that was just bought is not begun yet: the offer of a higher one then waits a little."""
+    if not _is_just_paid(shop, order) or offer_instances.list_of_order(shop.store, order.id):
+        return False
+    offers = funnels.live_offers(shop)
+    steps = [step.offer_id for funnel in funnels.live_funnels(shop) for step in funnel.steps]
+    if not any(offers[step].kind == PLAN_CHANGE for step in steps if step in offers):
+        return False
+    plan_offers.facts_of(shop, order, (), budget=shop.dodo.budget(_SHOW_BUDGET_S))
+    return plan_offers.awaits_subscription(shop, order)
 
 
 def _is_just_paid(shop: Shop, order: Order) -> bool:
@@ -144,6 +166,7 @@ def _facts(
     *,
     offers: dict[str, Offer],
     language: str,
+    plan: PlanFacts | None = None,
 ) -> Facts:
     shown = offer_instances.list_of_order(shop.store, order.id)
     downs = [instance for instance in shown if was_downsell(shop, instance)]
@@ -166,9 +189,20 @@ def _facts(
             for instance in offer_instances.list_of_customer(shop.store, order.customer_id)
             if was_downsell(shop, instance)
         ),
-        ups_shown=len(shown) - len(downs),
-        downs_shown=len(downs),
+        # A second try is the same page again.
+        ups_shown=len({instance.step_key for instance in shown} - {instance.step_key for instance in downs}),
+        downs_shown=len({instance.step_key for instance in downs}),
+        plan=plan,
     )
+
+
+def _plan(
+    shop: Shop, order: Order, methods: Sequence[SavedMethod] | None, *, offers: dict[str, Offer], budget: Budget
+) -> PlanFacts | None:
+    """Return what is known of the plan an order sold, where an offer is about it."""
+    if not any(offer.kind == PLAN_CHANGE for offer in offers.values()):
+        return None
+    return plan_offers.facts_of(shop, order, methods, budget=budget)
 
 
 def was_downsell(shop: Shop, instance: OfferInstance) -> bool:
@@ -219,14 +253,14 @@ def _show(
 ) -> OfferInstance | None:
     """Store the instance of a step with its quote; None if the provider names no price: then nothing is shown."""
     try:
-        quote = quoting.prepare(shop, offer, order, budget=budget)
+        priced = _price(shop, order, offer, methods, budget=budget)
     except ProviderError:
         # The price is the provider's or there is none: better no offer than a price of our own.
         return None
-    check = _check(shop, order, methods, currency=quote.currency)
-    instance = _instance(
-        shop, order, funnel, step, offer, quoting.with_method(quote, check), check=check, language=language
-    )
+    except plan_offers.NotOffered as refusal:
+        _store_unpriced(shop, order, funnel, step, reason=refusal.reason)
+        return None
+    instance = _instance(shop, order, funnel, step, offer, priced, language=language)
     with shop.store.write():
         # Two tabs may come here at once: one row a step of an order, the other tab reads it.
         if offer_instances.insert_instance(shop.store, instance):
@@ -235,16 +269,34 @@ def _show(
     return next((row for row in shown if row.offer_id == offer.id), None)
 
 
+@dataclass(frozen=True)
+class _Priced:
+    """A quote as it is stored; `no_method_reason`: why there is no one-click button, None if there is."""
+
+    quote_json: str
+    quote_hash: str
+    no_method_reason: str | None
+
+
+def _price(shop: Shop, order: Order, offer: Offer, methods: Sequence[SavedMethod] | None, *, budget: Budget) -> _Priced:
+    if offer.kind == PLAN_CHANGE:
+        change = plan_offers.quote(shop, order, offer, methods, budget=budget)
+        return _Priced(freeze_change(change), change_hash(change), None)
+    quote = quoting.prepare(shop, offer, order, budget=budget)
+    check = _check(shop, order, methods, currency=quote.currency)
+    quote = quoting.with_method(quote, check)
+    return _Priced(freeze(quote), quote_hash(quote), check.reason if isinstance(check, Unusable) else None)
+
+
+def _store_unpriced(shop: Shop, order: Order, funnel: Funnel, step: Step, *, reason: str) -> None:
+    """Store why a step that was to be shown was not: the provider, asked for its price, knew better than our rows."""
+    reasons = (Reason("guard.plan_priced", False, (("reason", reason),)),)
+    decision = Decision(funnel.id, funnel.version, step.key, step.offer_id, False, False, reasons)
+    _store_decisions(shop, order, (decision,))
+
+
 def _instance(
-    shop: Shop,
-    order: Order,
-    funnel: Funnel,
-    step: Step,
-    offer: Offer,
-    quote: Quote,
-    *,
-    check: MethodCheck,
-    language: str,
+    shop: Shop, order: Order, funnel: Funnel, step: Step, offer: Offer, priced: _Priced, *, language: str
 ) -> OfferInstance:
     now = shop.now()
     life_s = offer.expires_after_min * 60 if offer.expires_after_min else shop.settings.offer_life_s
@@ -262,14 +314,15 @@ def _instance(
         customer_id=order.customer_id,
         product_id=offer.product_id,
         language=language,
-        quote_json=freeze(quote),
-        quote_hash=quote_hash(quote),
+        quote_json=priced.quote_json,
+        quote_hash=priced.quote_hash,
         moved_from_json=None,
-        no_method_reason=check.reason if isinstance(check, Unusable) else None,
+        no_method_reason=priced.no_method_reason,
         created_at=now,
         expires_at=min(ends_at, _authority_until(shop, order), offer.deadline_at or ends_at),
         answered_at=None,
         state="shown",
+        kind=offer.kind,
     )
 
 
@@ -295,6 +348,8 @@ def prepare(shop: Shop, payment_id: str) -> None:
         if choice.funnel is None:
             return
         for offer_id in _first_pages(choice.funnel):
+            if offers[offer_id].kind == PLAN_CHANGE:
+                continue
             quoting.prepare(shop, offers[offer_id], order, budget=budget)
     except ProviderError:
         return
@@ -320,7 +375,7 @@ def bound_instance(shop: Shop, instance_id: str, *, buyer_key: str | None) -> Of
         return None
     if instance.is_recommendation:
         return instance
-    order = orders.get_order(shop.store, instance.source_ref)
+    order = plan_offers.first_order(shop, instance)
     return instance if order is not None and shop.now() <= _authority_until(shop, order) else None
 
 
@@ -334,7 +389,10 @@ def page(shop: Shop, instance_id: str, *, buyer_key: str | None, language: str) 
 def refreshed_page(shop: Shop, instance: OfferInstance, *, buyer_key: str | None, language: str) -> OfferPage:
     """Return an instance's page after asking the provider about a try that is under way."""
     instance = _open_yes_elsewhere(shop, instance, buyer_key=buyer_key) or instance
-    if _ask_provider(shop, instance):
+    if instance.kind == PLAN_CHANGE:
+        plan_offers.refresh(shop, instance)
+        instance = offer_instances.get_instance(shop.store, instance.id) or instance
+    elif _ask_provider(shop, instance):
         instance = offer_instances.get_instance(shop.store, instance.id) or instance
     return offer_pages.render_instance(shop, instance, language=language)
 
@@ -358,7 +416,9 @@ def _open_yes_elsewhere(shop: Shop, instance: OfferInstance, *, buyer_key: str |
         return None
     yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
     other = offer_instances.get_instance(shop.store, yes.offer_instance_id) if yes else None
-    return other if other is not None and is_bound(shop, other, buyer_key) else None
+    # A change that the buyer has asked for in the account has its page there.
+    is_offer = other is not None and other.funnel_id != ""
+    return other if other is not None and is_offer and is_bound(shop, other, buyer_key) else None
 
 
 def public_product(shop: Shop, instance_id: str) -> ProductCard | None:

@@ -61,6 +61,15 @@ def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
     return tuple(sums.values())
 
 
+def sum_with_order(shop: Shop, first: Order, *, total: Money) -> Money | None:
+    """Return what an order, the offers taken after it and one sum more add up to; None if currencies differ."""
+    paid = [first, *orders.list_of_first(shop.store, first.id)]
+    if any(order.currency != total.currency for order in paid):
+        return None
+    earlier = [Money(order.amount, order.currency) for order in paid if order.state == "granted"]
+    return sum(earlier, start=total)
+
+
 def payment_line(shop: Shop, order: Order) -> PaymentLine:
     """Return the payment of one order, and how it stands."""
     payment = payments.get_payment(shop.store, order.payment_id) if order.payment_id else None

@@ -29,6 +29,8 @@ OfferState = Literal[
     "choose_card",
     "choose_quantity",
 ]
+# What an offered plan change comes to, instead of a receipt.
+PlanOfferState = Literal["changed", "scheduled"]
 # What is true of money that goes back: owed or on its way, there, or given back by the buyer's bank after a dispute.
 ReturnOfMoney = Literal["due", "done", "by_bank"]
 ReturnState = Literal["waiting", "offer", "thanks", "still_processing", "payment_failed", "cancelled", "other_browser"]
@@ -156,7 +158,7 @@ class OfferPage:
     `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
     """
 
-    state: OfferState
+    state: OfferState | PlanOfferState
     instance_id: str
     offer_id: str
     order: OrderSummary
@@ -181,6 +183,11 @@ class OfferPage:
     can_choose: bool = False
     cards: tuple[CardChoice, ...] = ()
     max_quantity: int = 1
+
+    @property
+    def partial(self) -> str:
+        """The template that shows this state, without its folder."""
+        return self.state
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.rules.methods import SavedMethod, Usable, pre_check
-from encore.services import accounts, budgets, fulfilment, quoting, subscriptions
+from encore.services import accounts, budgets, quoting, subscriptions
 from encore.services.pages import CardChoice
 from encore.services.shop import Shop
 from encore.store import attempts
@@ -110,17 +110,17 @@ def _methods(shop: Shop, row: Subscription) -> list[SavedMethod] | None:
     return quoting.methods_or_none(shop, row.customer_id, budget=shop.dodo.budget(_CALL_S))
 
 
-def change_url(shop: Shop, row: Subscription) -> str | None:
+def change_url(shop: Shop, row: Subscription, *, return_url: str) -> str | None:
     """Return the provider's page on which the buyer gives a subscription another card; None if there is none now.
 
-    It charges nothing. The buyer comes back to the page of the plan, whose quotes are then of another card, and void.
+    It charges nothing. The buyer comes back to `return_url`; quotes from before are of another card then, and void.
     """
     if not can_change_card(shop, row) or not budgets.take_soon(shop, "checkout"):
         return None
     try:
         asked = shop.dodo.subscriptions.ask_for_method(
             row.provider_subscription_id,
-            return_url=fulfilment.subscription_url(shop, row.id),
+            return_url=return_url,
             budget=shop.dodo.budget(_CALL_S),
         )
     except ProviderError as error:

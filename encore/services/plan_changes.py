@@ -102,16 +102,19 @@ def _confirm_running(
             moved_from=instance.quote_json,
         )
     crash_point("claim.checked")
-    result = charging.claim_and_send(shop, instance, _charge(shop, instance, shown), consent=consent)
+    result = charging.claim_and_send(shop, instance, charge_of(shop, instance, shown), consent=consent)
     look_now(shop, shown.wish.subscription_id)
     return Confirmed(result)
 
 
-def _charge(shop: Shop, instance: OfferInstance, shown: PlanQuote) -> charging.Charge:
+def charge_of(
+    shop: Shop, instance: OfferInstance, shown: PlanQuote, *, role: str = "plan_change", is_capped: bool = False
+) -> charging.Charge:
+    """Return what a yes charges; no cap is for what a buyer asks for by name, on a sign-in of the last half hour."""
     attempt_id = new_id("att")
     # Our mark goes with the payment only: a subscription's own metadata is inherited by its renewals.
     metadata = bookkeeping.attribution(
-        shop, instance, role="plan_change", attempt_id=attempt_id, customer_id=instance.customer_id
+        shop, instance, role=role, attempt_id=attempt_id, customer_id=instance.customer_id
     )
     return charging.Charge(
         kind="plan_change",
@@ -124,8 +127,7 @@ def _charge(shop: Shop, instance: OfferInstance, shown: PlanQuote) -> charging.C
         subscription_id=shown.wish.subscription_id,
         # Queued, it would be sent on a preview up to half a minute old.
         can_wait=False,
-        # Asked for by name and signed in by e-mail: the cap is for clicks on what we offer.
-        is_capped=False,
+        is_capped=is_capped,
     )
 
 

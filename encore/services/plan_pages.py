@@ -193,7 +193,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         return None
     group = plan_groups.group_of(shop, row.product_id)
     pending = attempts.get_live_of_subscription(shop.store, row.provider_subscription_id)
-    state = _plan_state(shop, row)
+    state = plan_state(shop, row)
     return PlanPage(
         state=state,
         subscription_id=row.id,
@@ -226,7 +226,8 @@ def _price(row: Subscription) -> PlanPrice | None:
     )
 
 
-def _plan_state(shop: Shop, row: Subscription) -> PlanState:
+def plan_state(shop: Shop, row: Subscription) -> PlanState:
+    """Return what a subscription is to its buyer, by its row."""
     match row.status:
         case "on_hold" | "paused" | "past_due":
             state: PlanState = row.status

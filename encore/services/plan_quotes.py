@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from encore.dodo import Budget
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
@@ -127,7 +128,7 @@ def preview(
     """
     try:
         current = read_now(shop, subscription)
-        wishes = _wishes(shop, current, product_id=product_id, quantity=quantity, addons=addons or {})
+        wishes = wishes_of(shop, current, product_id=product_id, quantity=quantity, addons=addons or {})
         method = _method_of(shop, current)
         with _kept_running(shop, current, wishes[0]) as running:
             quotes = _ask_all(shop, running, wishes, method=method)
@@ -199,13 +200,14 @@ def _ask_all(
     return quotes
 
 
-def read_now(shop: Shop, subscription: Subscription) -> ProviderSubscription:
+def read_now(shop: Shop, subscription: Subscription, *, budget: Budget | None = None) -> ProviderSubscription:
     """Read the subscription as it is now, and refuse what cannot be changed."""
     _take_call(shop)
-    budget = shop.dodo.budget(PREVIEW_S)
     asked_at = shop.now()
     try:
-        current = shop.dodo.subscriptions.get(subscription.provider_subscription_id, budget=budget)
+        current = shop.dodo.subscriptions.get(
+            subscription.provider_subscription_id, budget=budget or shop.dodo.budget(PREVIEW_S)
+        )
     except ProviderError as error:
         budgets.heed(shop, error)
         raise Refused("no_price") from error
@@ -226,9 +228,10 @@ def _take_call(shop: Shop) -> None:
         raise Refused("no_price")
 
 
-def _wishes(
+def wishes_of(
     shop: Shop, current: ProviderSubscription, *, product_id: str, quantity: int | None, addons: Mapping[str, int]
 ) -> list[Wish]:
+    """Return the changes that lead to what is asked for: one on the way up, two on the way down. Raises Refused."""
     group = plan_groups.group_of(shop, current.product_id)
     order = group.direction(current.product_id, product_id) if group else None
     if group is None or order is None:
@@ -349,11 +352,19 @@ def _pays(current: ProviderSubscription, methods: list[SavedMethod] | None) -> Q
     return next((m.as_quoted() for m in methods or () if m.payment_method_id == current.payment_method_id), None)
 
 
-def ask(shop: Shop, current: ProviderSubscription, wish: Wish, *, method: QuotedMethod | None) -> PlanQuote:
+def ask(
+    shop: Shop,
+    current: ProviderSubscription,
+    wish: Wish,
+    *,
+    method: QuotedMethod | None,
+    budget: Budget | None = None,
+) -> PlanQuote:
+    """Ask what a wish costs; raises Refused."""
     _take_call(shop)
     try:
         answer = shop.dodo.subscriptions.preview_change(
-            wish.subscription_id, plan_change.change_request(wish), budget=shop.dodo.budget(PREVIEW_S)
+            wish.subscription_id, plan_change.change_request(wish), budget=budget or shop.dodo.budget(PREVIEW_S)
         )
         return plan_change.read_quote(answer, current, wish, method=method, now=shop.now())
     except NotExecuted as refusal:

@@ -14,7 +14,7 @@ from encore.store.orders import Order
 # Five looks two seconds apart; then the page stops asking and promises an e-mail (R28).
 MOST_CHECKS = 5
 # An offer that ended in a payment, kept or given back: told above whatever comes next.
-_SETTLED = frozenset({"receipt", "returned"})
+_SETTLED = frozenset({"receipt", "returned", "changed", "scheduled"})
 
 
 def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check: int = 0) -> ReturnPage:
@@ -33,7 +33,7 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
     order = orders.get_of_checkout(shop.store, found.id)
     if order is None:
         return _unpaid(shop, found, was_read=was_read, check=check)
-    if check < MOST_CHECKS and offers.awaits_method(shop, order):
+    if check < MOST_CHECKS and (offers.awaits_method(shop, order) or offers.awaits_subscription(shop, order)):
         product = catalogue.get_by_id(shop, order.product_id)
         return ReturnPage(state="waiting", ref=ref, product=product, checks_left=MOST_CHECKS - check)
     with shop.store.look():

@@ -100,6 +100,17 @@ def mark_outcome(
     )
 
 
+def mark_left(store: Store, acceptance_id: str) -> bool:
+    """Note that the buyer has gone on from a yes that was closed because its charge came to nothing."""
+    return bool(
+        store.rows(
+            "UPDATE acceptances SET close_reason = 'buyer_declined'"
+            " WHERE id = :id AND outcome = 'closed' AND close_reason <> 'buyer_declined' RETURNING id",
+            id=acceptance_id,
+        )
+    )
+
+
 def mark_agreed(store: Store, acceptance_id: str, *, amount: int, currency: str, consent_json: str) -> None:
     """Record the amount the provider's own page showed, for a yes paid there."""
     store.run(

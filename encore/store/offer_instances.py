@@ -13,7 +13,8 @@ class OfferInstance:
     A recommendation in an account follows the order `order_id`, and its `source_ref` names the occasion: the same offer
     may come again after it was answered or ran out, but not twice at a time.
     A buyer's own change of plan follows no order and no offer: its `source_ref` is its own id, and `alternative_id` the
-    same change in the other way, now or at the renewal.
+    same change in the other way, now or at the renewal. The second try of an offered one follows the first.
+    `methods_before_json` are the ids of the saved methods there were when the buyer left to give another card.
     """
 
     id: str
@@ -39,6 +40,7 @@ class OfferInstance:
     kind: str = "one_time"
     alternative_id: str | None = None
     chosen_method_id: str | None = None
+    methods_before_json: str | None = None
     order_id: str | None = None
 
     @property
@@ -72,11 +74,12 @@ def get_instance(store: Store, instance_id: str) -> OfferInstance | None:
 
 
 def list_of_order(store: Store, order_id: str) -> list[OfferInstance]:
-    """Return the instances shown after an order, in the order they were shown."""
+    """Return the instances shown after an order and their second tries, in the order they were shown."""
     return many(
         OfferInstance,
         store.rows(
-            f"SELECT {_COLUMNS} FROM offer_instances WHERE source_ref = :order_id ORDER BY created_at, id",
+            f"SELECT {_COLUMNS} FROM offer_instances WHERE source_ref = :order_id OR source_ref IN"
+            " (SELECT id FROM offer_instances WHERE source_ref = :order_id) ORDER BY created_at, id",
             order_id=order_id,
         ),
     )
@@ -93,6 +96,27 @@ def mark_superseded(store: Store, instance_id: str, *, now: int) -> None:
         "UPDATE offer_instances SET state = 'expired', answered_at = :now WHERE id = :id AND state = 'shown'",
         id=instance_id,
         now=now,
+    )
+
+
+def get_of_source(store: Store, *, source_ref: str, offer_id: str) -> OfferInstance | None:
+    """Return the instance of an offer after an order, or after a first try."""
+    return one(
+        OfferInstance,
+        store.row(
+            f"SELECT {_COLUMNS} FROM offer_instances WHERE source_ref = :source_ref AND offer_id = :offer_id",
+            source_ref=source_ref,
+            offer_id=offer_id,
+        ),
+    )
+
+
+def mark_methods_before(store: Store, instance_id: str, *, methods_json: str) -> None:
+    """Note which saved methods there were before the buyer first left to give another card."""
+    store.run(
+        "UPDATE offer_instances SET methods_before_json = coalesce(methods_before_json, :methods) WHERE id = :id",
+        id=instance_id,
+        methods=methods_json,
     )
 
 

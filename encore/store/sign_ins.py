@@ -141,7 +141,10 @@ def rename_browser(store: Store, *, old: str, new: str) -> None:
     )
     store.run(
         "UPDATE offer_instances SET buyer_key = :new WHERE source_ref IN (SELECT orders.id FROM checkouts"
-        " JOIN orders ON orders.checkout_id = checkouts.id WHERE checkouts.buyer_key = :old)",
+        " JOIN orders ON orders.checkout_id = checkouts.id WHERE checkouts.buyer_key = :old)"
+        # The second try of a plan change follows the first.
+        " OR source_ref IN (SELECT firsts.id FROM checkouts JOIN orders ON orders.checkout_id = checkouts.id"
+        " JOIN offer_instances AS firsts ON firsts.source_ref = orders.id WHERE checkouts.buyer_key = :old)",
         **names,
     )
     store.run(

@@ -112,8 +112,28 @@ def test_an_unknown_kind_is_refused(kind: object) -> None:
     ]
 
 
-def test_one_time_is_the_only_kind() -> None:
-    assert set(KINDS) == {"one_time"}
+def test_an_offered_plan_change_has_fields_of_its_own() -> None:
+    table = {
+        "id": "pro",
+        "kind": "plan_change",
+        "role": "upsell",
+        "product": "pro-plan",
+        "mode": "full_immediately",
+        "timing": "next_billing_date",
+        "title": {"en": "Go Pro", "vi": "Lên Pro"},
+    }
+
+    offer = read_offer(table, version=1)
+
+    assert set(KINDS) == {"one_time", "plan_change"}
+    assert isinstance(offer, Offer)
+    assert (offer.mode, offer.timing, offer.quantity, offer.discount_code) == (
+        "full_immediately",
+        "next_billing_date",
+        1,
+        None,
+    )
+    assert write_offer(offer) == table
 
 
 def test_a_deadline_is_one_instant_in_every_zone() -> None:

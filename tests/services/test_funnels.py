@@ -260,6 +260,7 @@ def test_every_recipe_is_accepted_once_its_products_exist(stocked: Shop, sandbox
 
     assert {funnel.id for funnel in funnels.live_funnels(stocked)} == {
         "account",
+        "basic-plan-to-pro-plan",
         "basic-to-pro",
         "single-to-team",
         "starter-course",
@@ -272,9 +273,11 @@ _PLACED = ("trigger", "placement", "right", "role")
 def test_every_fault_has_words() -> None:
     sources = [Path("encore/rules/kinds.py"), Path("encore/rules/funnels.py"), Path("encore/rules/conditions.py")]
     sources += [Path("encore/services/offer_files.py"), Path("encore/rules/plan_groups.py")]
+    sources += [Path("encore/services/plan_offer_files.py")]
     keys = {key for source in sources for key in re.findall(r'"(fault\.[a-z_]+)"', source.read_text("utf-8"))}
     named = ("detail", "kind", "product", "code", "reason", "edge", "target", "cap", "offer", "offers", "declined")
-    values = tuple((name, "x") for name in (*named, "language", "currencies", "offered", "bought", "group", *_PLACED))
+    more = (*named, "language", "currencies", "offered", "bought", "group", "mode", "only")
+    values = tuple((name, "x") for name in (*more, *_PLACED))
 
     unspoken = {key for key in keys if sentence(Fault(where="w", key=key, values=values)) == key}
 
@@ -285,7 +288,7 @@ def test_every_fault_has_words() -> None:
 def test_seeding_twice_makes_the_demo_once(stocked: Shop) -> None:
     assert demo.seed(stocked) == "seeded"
     assert demo.seed(stocked) == "already"
-    assert len(funnels.list_all(stocked)) == 7
+    assert len(funnels.list_all(stocked)) == 9
 
 
 def test_seeding_leaves_a_merchants_own_offers_alone(stocked: Shop) -> None:

@@ -27,6 +27,7 @@ ROUTES = {
     "/r/<ref>/checkout": ACT,
     "/o/<instance_id>": READ,
     "/o/<instance_id>/status": READ,
+    "/o/<instance_id>/again": READ,
     "/o/<instance_id>/accept": ACT,
     "/o/<instance_id>/decline": ACT,
     "/o/<instance_id>/continue": ACT,
