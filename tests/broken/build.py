@@ -5,6 +5,7 @@ Only here is the app patched; the product has no switch for it. Prints what the 
 
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import nursery
 from tests.broken import scenarios
 from tests.broken.scenarios import Scenario
-from tests.sandbox_process import ROOT, SandboxProcess
+from tests.sandbox_process import SandboxProcess
 from tests.services.points import watched_points
 from tests.services.world import open_world
 
@@ -40,8 +42,8 @@ def play(scenario: Scenario, sandbox: SandboxProcess, installation: Path, data: 
 
 def play_broken(name: str, sandbox: SandboxProcess, installation: Path, data: Path) -> Result:
     """Play a broken build's scenario in a child process that is patched to be that build."""
-    command = [sys.executable, "-m", "tests.broken.build", name, sandbox.url, str(installation), str(data)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    arguments = [name, sandbox.url, str(installation), str(data)]
+    done = nursery.run("tests.broken.build", *arguments, env=os.environ, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return Result(answer["charges"], frozenset(answer["broken"]))
