@@ -35,7 +35,8 @@ class Element:
         return [
             element
             for element in self._below()
-            if tag in ("*", element.tag) and all(element.attributes.get(n) == v for n, v in names.items())
+            if tag in ("*", element.tag)
+            and (not names or all(element.attributes.get(name) == value for name, value in names.items()))
         ]
 
     def one(self, tag: str = "*", **wanted: str) -> "Element":
@@ -53,7 +54,11 @@ class Element:
         return bool(self.all(data_testid=name))
 
     def _below(self) -> list["Element"]:
-        return [element for child in self.children for element in (child, *child._below())]
+        found, waiting = [], [*reversed(self.children)]
+        while waiting:
+            found.append(element := waiting.pop())
+            waiting += reversed(element.children)
+        return found
 
 
 class _Reader(HTMLParser):
@@ -174,8 +179,10 @@ def _element(root: Element, element: Element, *, is_fragment: bool) -> list[str]
     if attributes.get("hx-swap", "outerHTML") not in _SWAPS:
         faults.append(f"hx-swap {attributes['hx-swap']!r}")
     target = attributes.get("hx-target", "")
-    is_known = bool(root.all(id=target.removeprefix("#"))) or (is_fragment and element.tag == "hx-partial")
-    if target and not (target.startswith("#") and is_known):
+    if target and not (
+        target.startswith("#")
+        and (root.all(id=target.removeprefix("#")) or (is_fragment and element.tag == "hx-partial"))
+    ):
         faults.append(f"hx-target {target!r} is not in the page")
     if element.tag == "script" and (element.text or not attributes.get("src", "").startswith("/static/")):
         faults.append("a script is not a file of ours")

@@ -6,18 +6,22 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Page
 
 # WCAG 2.2's target size is off in axe by default.
-_EVERYTHING = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+_EVERYTHING: dict[str, Any] = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 # The one rule that dark colours can break.
 _CONTRAST = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
+_NO_COLOURS = {**_EVERYTHING, "rules": {**_EVERYTHING["rules"], "color-contrast": {"enabled": False}}}
 _axe = Axe()
 
 
-def faults_of(page: Page, *, in_dark: bool = True) -> list[str]:
-    """Return every violation of any impact, in light and in dark: rule, impact and where."""
+def faults_of(page: Page, *, colours: bool = True, in_dark: bool = True) -> list[str]:
+    """Return every violation of any impact: rule, impact and where.
+
+    `colours` are looked at in light and, with `in_dark`, in dark.
+    """
     page.emulate_media(color_scheme="light")
     page.evaluate(_axe.axe_script)
-    light = _run(page, _EVERYTHING)
-    if not in_dark:
+    light = _run(page, _EVERYTHING if colours else _NO_COLOURS)
+    if not (colours and in_dark):
         return light
     page.emulate_media(color_scheme="dark")
     return [*light, *(f"dark: {fault}" for fault in _run(page, _CONTRAST))]
