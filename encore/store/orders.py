@@ -89,8 +89,8 @@ def get_latest_standing(store: Store, customer_id: str) -> Order | None:
         store.row(
             f"SELECT {_COLUMNS} FROM orders WHERE customer_id = :id AND state = 'granted'"
             " AND (payment_id IS NOT NULL OR checkout_id IS NOT NULL)"
-            " AND coalesce(first_order_id, id) IN (SELECT firsts.id FROM orders AS firsts"
-            " WHERE firsts.customer_id = :id AND firsts.checkout_id IS NOT NULL) ORDER BY number DESC LIMIT 1",
+            " AND EXISTS (SELECT 1 FROM orders AS firsts WHERE firsts.checkout_id IS NOT NULL"
+            " AND firsts.id = coalesce(orders.first_order_id, orders.id)) ORDER BY number DESC LIMIT 1",
             id=customer_id,
         ),
     )

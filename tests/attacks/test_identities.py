@@ -13,7 +13,7 @@ from tests.attacks.stage import DAY_S, Browser, Stage
 from tests.html import read
 
 REF, INSTANCE = "<ref>", "<instance_id>"
-ACTS = ("accept", "decline", "continue", "cancel", "checkout", "card")
+ACTS = ("accept", "decline", "continue", "cancel", "checkout", "card", "quantity")
 PUBLIC = "/p/complete-bundle"
 OTHER_SHOP = ("key-of-a-shop-somewhere-else-000000",)
 
@@ -70,6 +70,9 @@ TABLE = {
     # Having paid shows one card; the others want the address proven.
     ("GET", "/o/<instance_id>/cards"): Line(Seen(303, "/account/sign-in?to=/r/<ref>"), NOT_FOUND),
     ("POST", "/o/<instance_id>/card"): Line(Seen(303, "/account/sign-in?to=/r/<ref>"), Seen(303, PUBLIC), NOT_FOUND),
+    # An offer after an order is of one piece.
+    ("GET", "/o/<instance_id>/quantity"): Line(Seen(303, "/o/<instance_id>"), NOT_FOUND),
+    ("POST", "/o/<instance_id>/quantity"): Line(Seen(303, "/o/<instance_id>"), Seen(303, PUBLIC), NOT_FOUND),
     ("POST", "/sign-out"): everybody(303, "/"),
     # Nobody here has used a link: what those see who have is in test_accounts.py.
     ("GET", "/account"): everybody(303, "/account/sign-in"),
@@ -77,6 +80,7 @@ TABLE = {
     ("GET", "/account/orders/before/<int:number>"): everybody(303, "/account/sign-in?to=/account/orders/before/1"),
     ("GET", "/account/methods"): everybody(303, "/account/sign-in?to=/account/methods"),
     ("POST", "/account/methods/remove"): everybody(303, "/account/sign-in?to=/account/methods"),
+    ("POST", "/account/recommendations/<offer_id>"): everybody(303, "/account/sign-in"),
     ("GET", "/account/subscriptions/<subscription_id>"): everybody(303, f"{SIGN_IN}/account/subscriptions/sbs_1"),
     ("POST", "/account/subscriptions/<subscription_id>/preview"): everybody(
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
@@ -197,6 +201,7 @@ def path_of(rule: str, browser: Browser) -> str:
         "<int:number>": "1",
         "<subscription_id>": "sbs_1",
         "<quote_id>": "quo_1",
+        "<offer_id>": "account-bundle",
         "<message_id>": "msg_1",
         "<token>": "t" * 43,
         "<path:filename>": "css/encore.css",

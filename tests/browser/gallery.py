@@ -76,6 +76,8 @@ STATES = {
     "plan-add-ons-removed": "preview",
     "plan-scheduled": "scheduled",
     "plan-lower-option": "preview",
+    "recommendation": "offer",
+    "choose-quantity": "choose_quantity",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
 DONG_NAME = "Khuôn cắt bao bì"
@@ -239,6 +241,7 @@ class _Maker:
         self._make_fallbacks()
         self._make_accounts()
         self._make_plans()
+        self._make_recommendations()
         self._withdraw()
         return self._made
 
@@ -393,6 +396,15 @@ class _Maker:
         buyer, path = self._subscribed("pro-plan")
         answer = buyer.post_form(buyer.get(path), "choose-plan")
         self._add("plan-lower-option", answer.headers["location"], buyer)
+
+    def _make_recommendations(self) -> None:
+        buyer, _ = self._subscribed("basic-plan")
+        account = buyer.get("/account")
+        card = account[account.index('data-offer="account-templates"') :]
+        path = buyer.post_form(card, "open-recommendation").headers["location"]
+        buyer.post_form(buyer.get(f"{path}/quantity"), "quantity-choice", quantity="3")
+        self._add("recommendation", path, buyer)
+        self._add("choose-quantity", f"{path}/quantity", buyer)
 
     def _subscribed(self, slug: str) -> tuple[_Walker, str]:
         """Return a signed-in subscriber and the path of their plan's page."""

@@ -26,7 +26,7 @@ SHIFT = """() => new Promise((done) => {
   new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });
   requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
 })"""
-OPEN_OFFERS = ("offer", "offer-long", "offer-dong", "downsell", "moved")
+OPEN_OFFERS = ("offer", "offer-long", "offer-dong", "downsell", "moved", "recommendation")
 AFTER_A_FAILURE = ("failed", "not-charged", "checkout-open", "action-required", "checking")
 # What stands in both languages alike: names of products, of the shop and of cards, figures, and the other language.
 SAME_WORDS = re.compile(
