@@ -42,6 +42,22 @@ def draw_renewals(credit: Money, price: Money, *, first_at: int, period: Period)
     return tuple(rows)
 
 
+def draw_year(credit: Money, price: Money, *, first_at: int, period: Period, now: int) -> tuple[Renewal, ...]:
+    """Draw every renewal of the twelve months from `now`, whether or not the credit lasts so long.
+
+    Times are epoch milliseconds. Credit of another currency than the price's pays for none of them.
+    """
+    until = _later(now, period=Period(1, "Year"), times=1)
+    nothing = Money(0, price.currency)
+    rows: list[Renewal] = []
+    left = credit
+    while (at := _later(first_at, period=period, times=len(rows))) < until:
+        used = min(left, price, key=lambda amount: amount.minor) if credit.currency == price.currency else nothing
+        left = left - used if used.minor else left
+        rows.append(Renewal(at=at, price=price, used=used, to_pay=price - used, left=left))
+    return tuple(rows)
+
+
 def _later(at: int, *, period: Period, times: int) -> int:
     start = datetime.fromtimestamp(at / 1000, UTC)
     steps = period.count * times

@@ -62,6 +62,7 @@ Refusal = Literal[
     "pending_change",
     "scheduled_change",
     "ending",
+    "mode_refused",
     "no_price",
 ]
 # What the provider calls each; anything else is "the price cannot be shown".
@@ -369,9 +370,16 @@ def ask(
         return plan_change.read_quote(answer, current, wish, method=method, now=shop.now())
     except NotExecuted as refusal:
         budgets.heed(shop, refusal)
-        raise Refused(_REFUSALS.get(refusal.code, "no_price")) from refusal
+        raise Refused(_reason_of(refusal.code, wish)) from refusal
     except ProviderError as error:
         raise Refused("no_price") from error
+
+
+def _reason_of(code: str, wish: Wish) -> Refusal:
+    # In a trial, for another interval, or by an API that does not know it (proration.md, section 8).
+    if wish.mode == "prorated_immediately_keep_cycle" and code in ("UNSUPPORTED_ACTION", "INVALID_REQUEST_BODY"):
+        return "mode_refused"
+    return _REFUSALS.get(code, "no_price")
 
 
 def store_quotes(

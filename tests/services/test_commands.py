@@ -67,6 +67,21 @@ def test_seed_wants_to_be_told_what(run: Run) -> None:
     assert run("seed", "--demo").exit_code == 0
 
 
+def test_the_matrix_of_a_subscription_as_a_table_and_as_json(run: Run, world: World) -> None:
+    row = world.subscribe(country="US", zipcode="97201")
+
+    table = run("plans", "matrix", row.provider_subscription_id)
+    cells = run("plans", "matrix", row.id, "--json")
+
+    assert table.exit_code == 0
+    assert "Pro plan  difference_immediately" in table.output
+    assert "$50.00" in table.output
+    assert "listed prices, before tax" in table.output
+    assert json.loads(cells.output)[0]["figures"]["due_today"]["minor"] == 5000
+    unknown = run("plans", "matrix", "sub_none")
+    assert (unknown.exit_code, unknown.output) == (1, "There is no subscription sub_none.\n")
+
+
 def test_an_import_lists_its_changes(run: Run) -> None:
     said = run("offers", "import", str(RECIPES / "starter-course.toml"), "--json")
 

@@ -2,9 +2,23 @@
 
 from flask import Blueprint
 
-from . import alarms, attempts, audit, catalogue, database, doctor, mail, offers, reconcile, web, webhooks, worker
+from . import (
+    alarms,
+    attempts,
+    audit,
+    catalogue,
+    database,
+    doctor,
+    mail,
+    offers,
+    plans,
+    reconcile,
+    web,
+    webhooks,
+    worker,
+)
 
-_NOUNS = (database, catalogue, offers, web, worker, attempts, reconcile, webhooks, audit, doctor, alarms, mail)
+_NOUNS = (database, catalogue, offers, plans, web, worker, attempts, reconcile, webhooks, audit, doctor, alarms, mail)
 
 
 def install(bp: Blueprint) -> None:
