@@ -30,6 +30,7 @@ EXTRA_PROJECT = "adn_ExtraProject0000000001"
 BRAND_KIT = "adn_BrandKit0000000000002"
 SACH = "pdt_SachBaoBi0000000000006"
 ATLAS = "pdt_TypeAtlas0000000000007"
+CLUB = "pdt_FontClub00000000000008"
 
 
 @dataclass

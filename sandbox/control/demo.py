@@ -20,6 +20,7 @@ BASIC = "pdt_BasicPlan0000000000004"
 PRO = "pdt_ProPlan000000000000005"
 SACH = "pdt_SachBaoBi0000000000006"
 ATLAS = "pdt_TypeAtlas0000000000007"
+CLUB = "pdt_FontClub00000000000008"
 # 1 January 2026: every demo product is older than anything a test creates.
 CREATED_AT = 1_767_225_600_000
 
@@ -87,6 +88,15 @@ CATALOGUE: tuple[tuple[str, str, str, str, int, str, str], ...] = (
         "e_book",
         "atlas",
     ),
+    (
+        CLUB,
+        "Font club",
+        "A new typeface every month, with a licence key for three computers. Try it for two weeks first.",
+        "USD",
+        1500,
+        "digital_products",
+        "club",
+    ),
 )
 # Each month a plan is paid: id, name, description, price, and the plans that take it. Only Pro takes a brand kit, so a
 # way down takes one away.
@@ -95,7 +105,10 @@ ADDONS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
     ("adn_BrandKit0000000000002", "Brand kit", "Your colours and typefaces in every template.", 1500, (PRO,)),
 )
 DELIVERY_WAIT_S = 2.0
-RECURRING = (BASIC, PRO)
+RECURRING = (BASIC, PRO, CLUB)
+FREE_DAYS = {CLUB: 14}
+# What else differs from a plain product.
+DETAILS: dict[str, Doc] = {CLUB: {"license_key_enabled": True, "license_key_activations_limit": 3}}
 TAX_INCLUSIVE = (ATLAS,)
 
 
@@ -139,7 +152,7 @@ def seed(twin: Twin) -> None:
                 pairs={},
                 image=f"/static/products/{picture}.svg",
                 created_at=CREATED_AT + place * 1000,
-                details={"addons": _addons_of(product_id)},
+                details={"addons": _addons_of(product_id), **DETAILS.get(product_id, {})},
             )
     for place, (addon_id, name, description, minor, _) in enumerate(ADDONS):
         if twin.store.get("addons", addon_id) is None:
@@ -178,7 +191,7 @@ def _price(product_id: str, currency: str, minor: int) -> Doc:
         "payment_frequency_interval": "Month",
         "subscription_period_count": 20,
         "subscription_period_interval": "Year",
-        "trial_period_days": 0,
+        "trial_period_days": FREE_DAYS.get(product_id, 0),
         "trial_amount": None,
         "trial_apply_discounts": None,
         "trial_payment_method_optional": False,

@@ -68,6 +68,7 @@ def buy_with_canaries(shop: Installation, buyer: Buyer) -> dict[str, str]:
     # The way back as the provider sends it, with an address and a licence key in the query.
     buyer.session.get(f"{back}&license_key={LICENCE}", timeout=20)
     buyer.ref = back.partition("?")[0].rpartition("/")[2]
+    bought = buy_a_key(shop, buyer)
     offer = buyer.get(f"/r/{buyer.ref}")
     _, fields = read_form(offer, "offer-accept")
     buyer.post_form(offer, "offer-accept")
@@ -84,12 +85,25 @@ def buy_with_canaries(shop: Installation, buyer: Buyer) -> dict[str, str]:
         "street": STREET,
         "card": CARD,
         "licence": LICENCE,
+        "bought licence": bought,
         "reference": buyer.ref,
         "offer token": fields["offer_token"],
         "csrf token": fields["csrf_token"],
         "sign-in link": shop.wait_link(EMAIL),
         "signature of the link": shop.wait_link(EMAIL).rpartition(".")[2],
     }
+
+
+def buy_a_key(shop: Installation, buyer: Buyer) -> str:
+    """Begin a trial that comes with a licence key, see it on the page; returns the key."""
+    first = buyer.ref
+    started = buyer.post_form(buyer.get("/p/font-club"), "buy")
+    back = shop.sandbox.pay(started.headers["location"].rpartition("/")[2], card=CARD, email=EMAIL).headers["location"]
+    page = buyer.get(f"/r/{back.partition('?')[0].rpartition('/')[2]}")
+    (key,) = shop.sandbox.get("/license_keys")["items"]
+    assert key["key"] in page
+    buyer.ref = first
+    return str(key["key"])
 
 
 def attack(shop: Installation, buyer: Buyer) -> list[requests.Response]:

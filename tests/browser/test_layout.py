@@ -28,10 +28,10 @@ SHIFT = """() => new Promise((done) => {
 })"""
 OPEN_OFFERS = ("offer", "offer-long", "offer-dong", "downsell", "moved", "recommendation")
 AFTER_A_FAILURE = ("failed", "not-charged", "checkout-open", "action-required", "checking")
-# What stands in both languages alike: names of products, of the shop and of cards, figures, and the other language.
+# What stands in both languages alike: names of products, shop and cards, keys, figures, the other language.
 SAME_WORDS = re.compile(
-    r"Starter course|Complete bundle|Design templates|Basic plan|Pro plan|Type atlas|Sách bao bì"
-    r"|Brand kit|Extra project|Studio plan"
+    r"Starter course|Complete bundle|Design templates|Basic plan|Pro plan|Type atlas|Font club|Sách bao bì"
+    r"|Brand kit|Extra project|Studio plan|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     rf"|{DONG_NAME}|{LONG_NAME}|{OLD_NAME}|Paper & Co|Dodo Payments|Visa|Mastercard|UTC|US\$"
     r"|E-\d+|\S+@example\.com|pay_\w+|req_\w+|English|Tiếng Việt"
 )

@@ -105,7 +105,7 @@ def test_reset_starts_over_but_keeps_the_catalogue(sandbox: SandboxProcess) -> N
 
     state = sandbox.control("state")
     assert state["counts"]["payments"] == state["counts"]["customers"] == 0
-    assert state["counts"]["products"] == 7
+    assert state["counts"]["products"] == 8
     assert (state["faults"], state["next_charges"], state["rate"]) == ([], [], "off")
     assert state["clock"]["offset_ms"] == 0
     assert state["switches"]["payment_names_method"] is False

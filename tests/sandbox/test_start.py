@@ -69,7 +69,7 @@ def test_foreign_file_is_no_snapshot_and_changes_nothing(sandbox: SandboxProcess
     assert answer.status_code == 422
     assert "another program's file" in answer.json()["message"]
     assert sandbox.get(f"/payments/{payment['payment_id']}") == payment
-    assert len(sandbox.get("/products")["items"]) == 7
+    assert len(sandbox.get("/products")["items"]) == 8
 
 
 @pytest.mark.parametrize(
