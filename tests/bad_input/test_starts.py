@@ -3,16 +3,14 @@
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from encore.settings import SettingsError, load_settings
+from tests import nursery
 from tests.installation import free_port
-from tests.sandbox_process import ROOT
 
-PYTHON = sys.executable
 # Live mode with everything missing, a port that is none and a language nobody speaks.
 WRONG = {"DODO_PAYMENTS_ENVIRONMENT": "live_mode", "ENCORE_LANGUAGE": "xx", "ENCORE_OFFER_MINUTES": "soon"}
 NAMED = (
@@ -32,16 +30,8 @@ COMMANDS = {
 def start(name: str, data: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     """Start one of `COMMANDS` in an environment of its own and wait for its end."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ENCORE_", "DODO_", "PORT", "SANDBOX_"))}
-    command = [PYTHON, "-m", *(part.format(port=free_port()) for part in COMMANDS[name])]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**kept, "ENCORE_DATA": str(data), **env},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    command = [part.format(port=free_port()) for part in COMMANDS[name]]
+    return nursery.run(*command, env={**kept, "ENCORE_DATA": str(data), **env}, timeout=30)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
