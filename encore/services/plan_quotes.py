@@ -268,7 +268,7 @@ def _wanted_addons(
     elif held.keys() - taken:
         # Nobody is told that something is lost because of a list that may be minutes old.
         taken |= _addons_at_provider(shop, product_id)
-    if any(addon_id not in taken | held.keys() for addon_id in addons):
+    if any(count and addon_id not in taken | held.keys() for addon_id, count in addons.items()):
         raise Refused("bad_addon")
     if any(not 0 <= count <= MAX_SEATS for count in addons.values()):
         raise Refused("bad_addon_quantity")

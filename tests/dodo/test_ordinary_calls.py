@@ -362,6 +362,7 @@ def test_an_id_that_would_change_the_path_is_not_found(object_id: str) -> None:
         (lambda d, b: d.payments.get("pay_1", budget=b), "/payments/pay_1"),
         (lambda d, b: d.customers.get("cus_1", budget=b), "/customers/cus_1"),
         (lambda d, b: d.customers.payment_methods("cus_1", budget=b), "/customers/cus_1/payment-methods"),
+        (lambda d, b: d.addons.list_all(budget=b), "/addons?page_number=0&page_size=100"),
         (lambda d, b: d.products.get("pdt_1", budget=b), "/products/pdt_1"),
         (lambda d, b: d.products.list_all(budget=b), "/products?page_number=0&page_size=100"),
         (lambda d, b: d.refunds.get("ref_1", budget=b), "/refunds/ref_1"),

@@ -7,10 +7,11 @@ import pytest
 from encore.errors import ProviderError
 from encore.services import budgets, catalogue, demo
 from encore.services.shop import Shop
+from encore.store import addons as addon_rows
 from encore.store import alarms
 from encore.store import catalogue as catalogue_rows
 from tests.factories import make_shop
-from tests.sandbox_process import BUNDLE, COURSE, SandboxProcess
+from tests.sandbox_process import BASIC, BRAND_KIT, BUNDLE, COURSE, EXTRA_PROJECT, PRO, SandboxProcess
 from tests.services.world import MovableClock
 
 
@@ -165,3 +166,44 @@ def test_the_catalogue_leaves_the_call_budget_to_money(sandbox: SandboxProcess, 
 
     assert budgets.take(shop, "charge")
     shop.close()
+
+
+def addons(shop: Shop, product_id: str) -> list[tuple[str, int]]:
+    return [(addon.name, addon.price_minor) for addon in addon_rows.list_of_product(shop.store, product_id)]
+
+
+def test_add_ons_are_copied_with_the_plans_that_take_them(shop: Shop, sandbox: SandboxProcess) -> None:
+    sync(shop)
+    assert addons(shop, BASIC) == [("Extra project", 1000)]
+    assert sorted(addons(shop, PRO)) == [("Brand kit", 1500), ("Extra project", 1000)]
+
+    sandbox.call("PATCH", f"/addons/{EXTRA_PROJECT}", {"name": "One more project", "price": 1200})
+    sandbox.call("DELETE", f"/addons/{BRAND_KIT}")
+    sync(shop)
+
+    assert addons(shop, PRO) == [("One more project", 1200)]
+    gone = addon_rows.get_addon(shop.store, BRAND_KIT)
+    assert gone is not None
+    assert (gone.name, gone.archived_at is None) == ("Brand kit", False)
+
+
+def test_a_list_of_add_ons_that_cannot_be_read_changes_nothing(shop: Shop, sandbox: SandboxProcess) -> None:
+    sync(shop)
+    sandbox.call("PATCH", f"/products/{COURSE}", {"name": "Opening course"})
+    sandbox.fault("GET /addons", "status:500", times=10)
+
+    with pytest.raises(ProviderError):
+        sync(shop)
+
+    card = catalogue.get_product(shop, "starter-course")
+    assert card is not None
+    assert (card.name, addons(shop, BASIC)) == ("Starter course", [("Extra project", 1000)])
+
+
+def test_a_business_without_add_ons_is_spared_the_reads(shop: Shop, sandbox: SandboxProcess) -> None:
+    for addon_id in (EXTRA_PROJECT, BRAND_KIT):
+        sandbox.call("DELETE", f"/addons/{addon_id}")
+
+    sync(shop)
+
+    assert sandbox.requests("GET", f"/products/{BASIC}") == []

@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 
-from encore.services.plan_quotes import NotQuoted
+from encore.rules.plan_changes import Addon
+from encore.services import plan_quotes
+from encore.services.plan_quotes import NotQuoted, Quoted
+from encore.store import offer_instances
 from encore.store.subscriptions import Subscription
 from tests.sandbox_process import BASIC, PRO
 from tests.sandbox_process import BRAND_KIT as KIT
 from tests.sandbox_process import EXTRA_PROJECT as PROJECT
 from tests.services.plans import changes, group, paid, subscribe, usd, whole
-from tests.services.world import World
+from tests.services.world import LAN, World
 
 
 def held(world: World, row: Subscription) -> dict[str, int]:
@@ -108,6 +111,21 @@ def test_nothing_goes_because_of_an_old_list_of_add_ons(world: World) -> None:
     assert [addon.after for addon in world.preview(row).addons] == [2]
 
 
+def test_figures_are_shown_again_for_the_same_wish_whatever_became_of_the_add_ons_meanwhile(world: World) -> None:
+    row = with_addons(world, "pro-plan", project=2, kit=1)
+    old = world.preview(row, "basic-plan")
+    elsewhere = world.preview(row, "pro-plan", addons={KIT: 0}).alternative
+    assert elsewhere is not None
+    world.confirm(elsewhere)
+    instance = offer_instances.get_instance(world.shop.store, old.quote_id)
+    assert instance is not None
+
+    again = plan_quotes.preview_again(world.shop, instance, world.subscription(row.id), buyer_key=LAN, language="en")
+
+    assert isinstance(again, Quoted)
+    assert world.quote(again.instance_id).quote.wish.addons == (Addon(PROJECT, 2),)
+
+
 def test_a_scheduled_removal_waits_for_the_renewal(world: World) -> None:
     row = with_addons(world, "basic-plan", project=1)
 
@@ -124,7 +142,7 @@ def test_a_scheduled_removal_waits_for_the_renewal(world: World) -> None:
     [
         ({KIT: 1}, "bad_addon"),
         ({"adn_of_nobody": 1}, "bad_addon"),
-        ({"adn_of_nobody": 0}, "bad_addon"),
+        ({"adn_of_nobody": 0}, "same_plan"),
         ({"": 1}, "bad_addon"),
         ({PROJECT: -1}, "bad_addon_quantity"),
         ({PROJECT: 10_001}, "bad_addon_quantity"),

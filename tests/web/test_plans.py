@@ -45,12 +45,12 @@ class Subscriber:
     """A signed-in browser with a plan."""
 
     # Oregon has no sales tax.
-    def __init__(self, stage: Stage, slug: str = "basic-plan", *, zipcode: str = "97201") -> None:
+    def __init__(self, stage: Stage, slug: str = "basic-plan", *, zipcode: str = "97201", **form: str) -> None:
         self.stage = stage
         self.browser = stage.browser()
         started = self.browser.send(self.browser.page(f"/p/{slug}"), "buy")
         session = urlsplit(started.location).path.rpartition("/")[2]
-        back = stage.sandbox.pay(session, email=self.browser.email, country="US", zipcode=zipcode)
+        back = stage.sandbox.pay(session, email=self.browser.email, country="US", zipcode=zipcode, **form)
         self.browser.page(urlsplit(back.headers["location"]).path)
         while subscriptions.read_due(stage.shop):
             pass
@@ -427,6 +427,22 @@ def test_seats_and_add_ons_by_plain_forms(stage: Stage) -> None:
     assert "These add-ons are removed: Extra project × 3" in page.text
     buyer.confirm(page, 1)
     assert not buyer.plan().has_test_id("addons")
+
+
+def test_a_discount_is_said_to_stay_or_to_end(stage: Stage) -> None:
+    stages = {"STAYS": "discount-kept", "ENDS": "discount-lost"}
+    for code in stages:
+        body = {"type": "percentage", "amount": 1000, "code": code, "preserve_on_plan_change": code == "STAYS"}
+        stage.sandbox.post("/discounts", body)
+        buyer = Subscriber(stage, discount_code=code)
+        assert "less your discount" in buyer.plan().text
+
+        page = buyer.quote()
+
+        assert code in page.test_id(stages[code]).text
+        buyer.confirm(page)
+        kept = stage.one("SELECT consent_json FROM acceptances WHERE product_id = :id ORDER BY rowid DESC", id=PRO)
+        assert f"Your discount {code}" in kept["consent_json"], "it is in what the buyer agreed to"
 
 
 @pytest.mark.criterion("R13b")
