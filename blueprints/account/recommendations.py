@@ -31,6 +31,6 @@ def open_card(offer_id: str) -> Response:
         return go(f"/o/{result.instance_id}")
     if result == "not_offered":
         abort(404)
-    cards = recommendations.list_cards(current_shop(), account, language=language())
     overview = accounts.overview(current_shop(), account)
-    return page("account/index.html", state="ready", status=503, account=overview, cards=cards, notice="no_price")
+    found = recommendations.recommend(current_shop(), account, language=language())
+    return page("account/index.html", state="ready", status=503, account=overview, recommended=found, notice=result)

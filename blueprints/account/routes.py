@@ -36,8 +36,8 @@ def index() -> Response:
     if account is None:
         return _sign_in_first()
     overview = accounts.overview(current_shop(), account)
-    cards = recommendations.list_cards(current_shop(), account, language=language())
-    return page("account/index.html", state="ready", account=overview, cards=cards)
+    found = recommendations.recommend(current_shop(), account, language=language())
+    return page("account/index.html", state="ready", account=overview, recommended=found)
 
 
 @bp.get("/account/orders")

@@ -44,8 +44,8 @@ def show(subscription_id: str) -> Response:
         abort(404)
     # Without the latest state nothing may be paid on it.
     owed = dues.form(current_shop(), subscription_of(subscription_id)) if is_read else None
-    cards = recommendations.list_cards(current_shop(), account, language=language())
-    return page("subscriptions/plan.html", state=found.state, page=found, dues=owed, cards=cards)
+    recommended = recommendations.recommend(current_shop(), account, language=language())
+    return page("subscriptions/plan.html", state=found.state, page=found, dues=owed, recommended=recommended)
 
 
 @bp.post("/preview")

@@ -76,7 +76,8 @@ def _sum_with_today(shop: Shop, first: Order, total: Money) -> Money | None:
     """Add a recommendation to what its customer has paid today; None if that is nothing, or in several currencies."""
     since = start_of_day(shop.now(), zone=shop.settings.timezone)
     today = orders.list_since(shop.store, first.customer_id, since=since)
-    paid = [Money(order.amount, order.currency) for order in today if order.state == "granted"]
+    # A trial that began today was not paid.
+    paid = [Money(order.amount, order.currency) for order in today if order.state == "granted" and order.amount]
     if not paid or any(amount.currency != total.currency for amount in paid):
         return None
     return sum(paid, start=total)

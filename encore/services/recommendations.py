@@ -43,6 +43,22 @@ class Recommendation:
     is_owned: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnderWay:
+    """A yes to a recommendation that is not settled: its product has no card, and its own page says how it stands."""
+
+    instance_id: str
+    product_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommended:
+    """What stands on a page of the account: the cards, at most the merchant's cap (R7c), and what is not settled."""
+
+    cards: tuple[Recommendation, ...]
+    under_way: tuple[UnderWay, ...]
+
+
 @dataclass(frozen=True)
 class Opened:
     """The instance that a card leads to, new or not; its page says how it stands."""
@@ -65,6 +81,12 @@ class _Occasion:
 # ---- The list --------------------------------------------------------------------------------------------------
 
 
+def recommend(shop: Shop, account: Account, *, language: str) -> Recommended:
+    """Return what a page of the account shows, and store why."""
+    cards = list_cards(shop, account, language=language)
+    return Recommended(cards=cards, under_way=_list_under_way(shop, account))
+
+
 def list_cards(shop: Shop, account: Account, *, language: str) -> tuple[Recommendation, ...]:
     """Return what an account is recommended, at most the merchant's cap (R7c), and store why."""
     decided = _decide(shop, account, language=language)
@@ -73,6 +95,18 @@ def list_cards(shop: Shop, account: Account, *, language: str) -> tuple[Recommen
     occasion, trace = decided
     cards = [_card(shop, occasion, decision, language=language) for decision in trace if decision.is_eligible]
     return tuple(card for card in cards if card is not None)
+
+
+def _list_under_way(shop: Shop, account: Account) -> tuple[UnderWay, ...]:
+    """Return the account's yeses that are not settled, so that whoever left their pages finds them again."""
+    yeses = [yes for customer in account.customer_ids for yes in acceptances.list_open(shop.store, customer)]
+    instances = [offer_instances.get_instance(shop.store, yes.offer_instance_id) for yes in yeses]
+    recommended = [instance for instance in instances if instance is not None and instance.is_recommendation]
+    names = [catalogue.get_by_id(shop, instance.product_id) for instance in recommended]
+    return tuple(
+        UnderWay(instance_id=instance.id, product_name=product.name if product else instance.product_id)
+        for instance, product in zip(recommended, names, strict=True)
+    )
 
 
 def _card(shop: Shop, occasion: _Occasion, decision: Decision, *, language: str) -> Recommendation | None:

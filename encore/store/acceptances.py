@@ -65,6 +65,18 @@ def get_open_yes(store: Store, *, customer_id: str, product_id: str) -> Acceptan
     )
 
 
+def list_open(store: Store, customer_id: str) -> list[Acceptance]:
+    """Return a customer's open yeses, the oldest first."""
+    return many(
+        Acceptance,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM acceptances WHERE customer_id = :id AND outcome IN ('open','needs_checkout')"
+            " ORDER BY created_at, id",
+            id=customer_id,
+        ),
+    )
+
+
 def list_open_products(store: Store, customer_id: str) -> frozenset[str]:
     """Return the products a customer has an open yes to."""
     found = store.rows(

@@ -380,8 +380,12 @@ def test_a_declined_card_is_told_and_leads_to_the_checkout(world: World) -> None
 
     assert page(world, shown.instance_id).state == "failed"
     assert "account-templates" not in cards(world, account), "its yes is still open"
+    found = recommendations.recommend(world.shop, account, language="en")
+    assert [yes.instance_id for yes in found.under_way] == [shown.instance_id], "and has its way back"
     fallback.continue_without(world.shop, shown.instance_id, buyer_key=LAN)
-    assert "account-templates" in cards(world, account), "leaving an unpaid yes is no no"
+    after = recommendations.recommend(world.shop, account, language="en")
+    assert "account-templates" in [card.offer_id for card in after.cards], "leaving an unpaid yes is no no"
+    assert after.under_way == ()
 
 
 def test_a_moved_price_is_shown_again_instead_of_charged(world: World) -> None:

@@ -196,3 +196,18 @@ def test_a_price_that_cannot_be_had_is_told_on_the_account_page(stage: Stage) ->
 
     assert answer.status_code == 503
     assert "Nothing was charged." in read(answer.get_data(as_text=True)).text
+
+
+def test_a_yes_that_is_not_settled_has_its_way_back_in_the_account(stage: Stage) -> None:
+    browser = subscriber(stage)
+    page = opened(browser)
+    stage.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
+    failed = browser.page(browser.send(page, "offer-accept").location)
+    assert state_of(failed) == "failed"
+    assert "order is complete" not in failed.text
+
+    account = browser.page("/account")
+
+    assert cards(account) == [BUNDLE, COURSE]
+    (way,) = [a for a in account.all("a") if a.text == "See how it stands"]
+    assert way.attributes["href"] == f"/o/{browser.instance}"
