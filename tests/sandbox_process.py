@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -121,6 +122,15 @@ class SandboxProcess:
             **more,
         }
         return self._session.post(f"{self.url}/session/{session_id}", data=form, allow_redirects=False, timeout=10)
+
+    def fail_renewal(self, subscription_id: str) -> None:
+        """Let a subscription be renewed now, and its card be declined: it goes on hold."""
+        customer_id = self.get(f"/subscriptions/{subscription_id}")["customer"]["customer_id"]
+        self.next_payment("failed", "INSUFFICIENT_FUNDS", match={"customer_id": customer_id})
+        soon = datetime.fromtimestamp(self.control("clock")["now"] / 1000 + 1, UTC).isoformat()
+        moved = self.call("PATCH", f"/subscriptions/{subscription_id}", {"next_billing_date": soon})
+        assert moved.status_code == 200, moved.text
+        self.clock(2)
 
     def methods(self, customer_id: str) -> list[Any]:
         """Return the customer's saved methods."""

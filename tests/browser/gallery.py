@@ -81,6 +81,9 @@ STATES = {
     "plan-lower-option": "preview",
     "recommendation": "offer",
     "choose-quantity": "choose_quantity",
+    "plan-cards": "choose_card",
+    "plan-on-hold": "on_hold",
+    "dues-failed": "failed",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
 DONG_NAME = "Khuôn cắt bao bì"
@@ -245,6 +248,7 @@ class _Maker:
         self._make_accounts()
         self._make_plans()
         self._make_recommendations()
+        self._make_dues()
         self._withdraw()
         return self._made
 
@@ -385,6 +389,7 @@ class _Maker:
             buyer, path = self._subscribed(slug)
             if plan:
                 self._add(plan, path, buyer)
+                self._add("plan-cards", f"{path}/cards", buyer)
             answer = buyer.post_form(buyer.get(path), "choose-plan")
             self._add(chosen, answer.headers["location"], buyer)
         buyer, path = self._subscribed("pro-plan")
@@ -415,6 +420,22 @@ class _Maker:
         buyer.post_form(buyer.get(f"{path}/quantity"), "quantity-choice", quantity="3")
         self._add("recommendation", path, buyer)
         self._add("choose-quantity", f"{path}/quantity", buyer)
+
+    def _make_dues(self) -> None:
+        buyer, path = self._on_hold()
+        self._add("plan-on-hold", path, buyer)
+        buyer, path = self._on_hold()
+        self._shop.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
+        answer = buyer.post_form(buyer.get(path), "pay-dues")
+        self._add("dues-failed", answer.headers["location"], buyer)
+
+    def _on_hold(self) -> tuple[_Walker, str]:
+        """Return a subscriber with two cards whose renewal was declined, and the path of their plan's page."""
+        buyer, path = self._subscribed("basic-plan")
+        _Walker(self._shop, buyer.email, OTHER_CARD).buy("design-templates")
+        row = self._shop.wait_row("SELECT * FROM subscriptions WHERE id = :id", id=path.rpartition("/")[2])
+        self._shop.sandbox.fail_renewal(row["provider_subscription_id"])
+        return buyer, path
 
     def _subscribed(self, slug: str) -> tuple[_Walker, str]:
         """Return a signed-in subscriber and the path of their plan's page."""

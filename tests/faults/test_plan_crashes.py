@@ -39,14 +39,8 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
         # Alone, or the worker would settle what the web is to die of.
         shop.kill("worker")
         for point in PLAN_POINTS:
-            _crash(shop, *ready[point], point=point)
-        with shop.store.write():
-            # What the dead had taken is theirs for half a minute more, which nobody here needs to wait for.
-            shop.store.run("UPDATE attempts SET lease_until = lease_until - 60000 WHERE lease_until IS NOT NULL")
-            shop.store.run("UPDATE ends_to_put_back SET due_at = due_at - 60000")
-        shop.start_web()
-        shop.start_worker()
-        _settle(shop)
+            crash(shop, *ready[point], point=point, form=_button(point))
+        settle(shop)
         buyers = {point: (buyer, _quote_of(html)) for point, (buyer, html) in ready.items()}
         yield Crashed(shop, buyers, shop.audit())
 
@@ -76,18 +70,30 @@ def _to_the_button(shop: Installation, point: str) -> tuple[Buyer, str]:
     return buyer, html
 
 
-def _crash(shop: Installation, buyer: Buyer, html: str, *, point: str) -> None:
+def _button(point: str) -> str:
+    return "cancel-scheduled" if point == "change.unscheduled" else "confirm-change"
+
+
+def crash(shop: Installation, buyer: Buyer, html: str, *, point: str, form: str) -> None:
+    """Let the web process end at a point, while a buyer presses the button of a form."""
     shop.kill("web")
     shop.start_web(ENCORE_CRASH_AT=point)
     with suppress(requests.RequestException):
-        buyer.post_form(html, "cancel-scheduled" if point == "change.unscheduled" else "confirm-change")
+        buyer.post_form(html, form)
     log = shop.folder / "web.log"
     wait_for(lambda: "Unexpected exit" in log.read_text(), what=f"the web's end at {point}")
     shop.kill("web")
     log.write_text("")
 
 
-def _settle(shop: Installation) -> None:
+def settle(shop: Installation) -> None:
+    """Start everything clean, and wait until nothing is left to do."""
+    with shop.store.write():
+        # What the dead had taken is theirs for half a minute more, which nobody here needs to wait for.
+        shop.store.run("UPDATE attempts SET lease_until = lease_until - 60000 WHERE lease_until IS NOT NULL")
+        shop.store.run("UPDATE ends_to_put_back SET due_at = due_at - 60000")
+    shop.start_web()
+    shop.start_worker()
     wait_for(
         lambda: (
             not shop.store.rows(

@@ -4,20 +4,27 @@ What is owed is what the failed renewal asked for: Basic, 30, without tax.
 """
 
 import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-from encore.services import dues, dues_pages, reconcile
+from encore.rules.attempts import LIVE_DIRECT
+from encore.rules.dues import read_owed
+from encore.services import audit, dues, dues_pages, plan_quotes, reconcile, subscriptions
 from encore.services.dues import DuesForm, NotTaken, Taken
 from encore.services.dues_pages import DuesPage
+from encore.services.kinds import dues as kinds
 from encore.store import offer_instances
 from encore.store.subscriptions import Subscription
 from tests.concurrency.crowd import at_once
 from tests.services.plans import UNTAXED, owned, usd, whole
 from tests.services.points import PassPoint
-from tests.services.world import CONSENT, DAY_S, LAN, World
+from tests.services.world import CONSENT, LAN, World
 
 UPDATE = "POST /subscriptions/{id}/update-payment-method"
 VISA, MASTERCARD = "4242424242424242", "5555555555554444"
@@ -27,10 +34,14 @@ def on_hold(world: World) -> Subscription:
     """Return a subscription whose renewal was declined, of a customer with a second saved card."""
     row = world.subscribe(**UNTAXED)
     world.come_back(world.buy(slug="design-templates", card=MASTERCARD))
-    world.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
-    world.advance(31 * DAY_S)
+    return hold(world, row)
+
+
+def hold(world: World, row: Subscription) -> Subscription:
+    """Let a renewal be declined, on the provider's clock alone: ours stays true, so the audit can check its log."""
+    world.sandbox.fail_renewal(row.provider_subscription_id)
     world.poll()
-    world.read_subscriptions()
+    subscriptions.try_subscription(world.shop, row.provider_subscription_id, budget=world.shop.dodo.budget(5))
     held = world.subscription(row.id)
     assert held.status == "on_hold"
     return held
@@ -236,15 +247,45 @@ def test_a_refusal_charges_nothing_and_sends_nothing_again(world: World) -> None
     whole(world)
 
 
-def test_credit_that_covers_what_is_owed_needs_no_payment_of_money(world: World) -> None:
-    """A subscription that runs again without a payment for as long as a quarantine owed nothing any more."""
+def test_a_subscription_that_runs_again_without_a_payment_owed_nothing_any_more(world: World) -> None:
+    """It must be missing for as long as a quarantine: a list that lags hides a payment, too."""
+    row = on_hold(world)
+    world.sandbox.fault(UPDATE, "reset", effect="before")
+    world.sandbox.control("lists", {"lag_s": 3600})
+    checking = pay(world, row)
+    assert (checking.state, world.subscription(row.id).status) == ("checking", "active")
+    world.advance(1)
+    world.look()
+    assert page(world, checking.dues_id).state == "checking"
+
+    # The list is not whole without what we know of, so nothing is concluded from it; what it hid is found.
+    world.sandbox.control("lists", {"lag_s": 0})
+    world.look()
+
+    assert page(world, checking.dues_id).state == "recovered"
+    assert page(world, checking.dues_id).paid == usd(3000)
+
+
+def test_a_subscription_that_was_let_run_again_by_hand_is_kept_without_a_payment(world: World) -> None:
     row = on_hold(world)
     world.sandbox.fault(UPDATE, "reset", effect="none")
     checking = pay(world, row)
-    world.sandbox.call("PATCH", f"/subscriptions/{row.provider_subscription_id}", {"status": "cancelled"})
-    world.look()
+    read = subscriptions.observe_subscription
 
-    assert page(world, checking.dues_id).state == "checking"
+    def forgiven(*args: Any, **more: Any) -> Subscription | None:
+        found = read(*args, **more)
+        return replace(found, status="active") if found else None
+
+    with patch.object(subscriptions, "observe_subscription", forgiven):
+        world.look()
+        assert page(world, checking.dues_id).state == "checking"
+        world.advance(1)
+        world.look()
+
+    after = page(world, checking.dues_id)
+    assert (after.state, after.paid, renewals(world, row)) == ("recovered", None, [])
+    assert world.rows("orders")[-1]["amount"] == 0
+    assert world.breaches() == ()
 
 
 def test_one_payment_for_two_tabs_and_a_double_click(world: World) -> None:
@@ -264,19 +305,128 @@ def test_one_payment_for_two_tabs_and_a_double_click(world: World) -> None:
     whole(world)
 
 
-def test_a_webhook_before_the_answer_settles_it(world: World, pass_point: PassPoint) -> None:
+def test_what_is_seen_before_the_answer_is_written_down_settles_it(world: World, pass_point: PassPoint) -> None:
     row = on_hold(world)
-    pass_point("settle.uncommitted", lambda: None)
+    pass_point("settle.status_read", world.poll)
+
+    after = pay(world, row)
+
+    assert after.state == "recovered"
+    assert len(world.messages("dues_paid")) == 1
+    whole(world)
+
+
+def test_a_payment_that_takes_its_time_is_settled_when_it_is_seen(world: World) -> None:
+    row = on_hold(world)
     world.sandbox.next_payment("processing")
     waiting = pay(world, row)
-    assert waiting.state == "processing"
+    assert (waiting.state, dues.form(world.shop, row)) == ("processing", None)
     payment_id = str(world.rows("attempts")[-1]["provider_payment_id"])
 
-    world.sandbox.control("settle", {"payment_id": payment_id, "status": "succeeded"})
+    world.sandbox.control("settle", {"payment_id": payment_id, "status": "failed", "error_code": "CARD_DECLINED"})
     world.poll()
 
-    assert page(world, waiting.dues_id).state == "recovered"
+    assert page(world, waiting.dues_id).state == "failed"
     whole(world)
+
+
+def test_dues_wait_for_a_change_of_plan_that_is_under_way(world: World) -> None:
+    row = world.subscribe(**UNTAXED)
+    world.sandbox.next_payment("processing")
+    changing = world.confirm(world.preview(row))
+    with world.shop.store.write():
+        world.shop.store.run("UPDATE subscriptions SET status = 'on_hold', observed_at = observed_at + 10000000")
+
+    assert dues.form(world.shop, world.subscription(row.id)) is None
+    result = try_pay(world, row, DuesForm(amount=None, failed_at=None, shown="0"), name="any")
+
+    assert result == NotTaken("under_way")
+    assert (changing.state, posts(world, row)) == ("processing", [])
+
+
+def test_a_change_of_plan_waits_for_dues_that_are_under_way(world: World) -> None:
+    row = on_hold(world)
+    world.sandbox.next_payment("processing")
+    pay(world, row)
+
+    assert world.try_preview(row) == plan_quotes.NotQuoted("on_hold")
+
+
+def test_without_a_sum_from_the_provider_none_is_agreed_to(world: World) -> None:
+    row = on_hold(world)
+    with patch.object(dues, "read_owed", lambda _, **facts: read_owed((), **facts)):
+        form = shown(world, row)
+        after = pay(world, row)
+
+    assert (form.amount, form.failed_at) == (None, row.next_billing_at)
+    assert (after.state, after.amount, after.paid) == ("recovered", None, usd(3000))
+    acceptance = world.rows("acceptances")[-1]
+    assert (acceptance["amount"], acceptance["currency"]) == (None, None)
+    whole(world)
+
+
+def test_more_than_was_told_is_kept_and_a_person_is_told(world: World) -> None:
+    row = on_hold(world)
+    seen = kinds.seen
+    with patch.object(kinds, "seen", lambda item: replace(seen(item), amount=usd(2000))):
+        after = pay(world, row)
+
+    assert after.state == "recovered"
+    assert [alarm["kind"] for alarm in world.rows("alarms")] == ["dues_overcharged"]
+    assert world.rows("refunds") == []
+    assert world.breaches() == ("I12",)
+
+
+def test_a_second_request_of_a_try_would_be_found_in_the_providers_log(world: World) -> None:
+    row = on_hold(world)
+    pay(world, row)
+    witness = world.witness()
+    (sent,) = posts(world, row)
+
+    assert audit.run(world.shop, witness=witness).names("breach") == ()
+    twice = replace(witness, requests=(*(witness.requests or ()), sent))
+    assert audit.run(world.shop, witness=twice).names("breach") == ("I4",)
+
+
+FATES: dict[str, Callable[[World], None]] = {
+    "paid": lambda world: None,
+    "declined": lambda world: world.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS"),
+    "processing": lambda world: world.sandbox.next_payment("processing"),
+    "bank": lambda world: world.sandbox.next_payment("requires_customer_action"),
+    "lost": lambda world: world.sandbox.fault(UPDATE, "reset", effect="before"),
+    "never arrived": lambda world: world.sandbox.fault(UPDATE, "reset", effect="none"),
+    "refused": lambda world: world.sandbox.fault(UPDATE, "status:422"),
+    "conflict": lambda world: world.sandbox.fault(UPDATE, "status:409:PREVIOUS_PAYMENT_PENDING"),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_becomes_of_each_try_it_sends_one_request_and_one_payment_stands(world: World, seed: int) -> None:
+    """R27a R15d"""
+    row = on_hold(world)
+    chance = random.Random(seed)
+    for _ in range(5):
+        FATES[chance.choice(list(FATES))](world)
+        form = dues.form(world.shop, row)
+        if form is None:
+            continue
+        for _ in range(chance.randint(1, 2)):
+            try_pay(world, row, form, name=chance.choice([card(form), card(form, "4242"), None]))
+        settle_quietly(world)
+        live = [a for a in world.rows("attempts") if a["kind"] == "dues" and a["state"] in LIVE_DIRECT]
+        for attempt in live:
+            status = chance.choice(["succeeded", "failed"])
+            world.sandbox.control("settle", {"payment_id": attempt["provider_payment_id"], "status": status})
+        world.poll()
+        world.read_subscriptions()
+        row = world.subscription(row.id)
+
+    tries = [attempt for attempt in world.rows("attempts") if attempt["kind"] == "dues"]
+    assert len(posts(world, row)) == sum(attempt["post_count"] for attempt in tries) == len(tries)
+    assert len(renewals(world, row)) == sum(attempt["state"] == "paid" for attempt in tries) <= 1
+    assert (row.status == "active") == bool(renewals(world, row))
+    settle_quietly(world)
+    assert set(world.breaches()) <= {"I4"}
 
 
 def test_a_try_of_the_provider_itself_that_fails_is_none_of_ours(world: World) -> None:
@@ -302,6 +452,7 @@ def test_a_try_of_the_provider_itself_that_fails_is_none_of_ours(world: World) -
         ("removed", "not_usable"),
         ("stranger", "not_usable"),
         ("failed again", "moved"),
+        ("paying elsewhere", "under_way"),
         ("down", "no_answer"),
     ],
 )
@@ -324,6 +475,9 @@ def test_what_has_changed_since_the_page_was_shown_sends_nothing(world: World, s
         case "failed again":
             world.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
             world.sandbox.post(f"{path}/update-payment-method", {"type": "existing", "payment_method_id": own[0]})
+        case "paying elsewhere":
+            world.sandbox.next_payment("processing")
+            world.sandbox.post(f"{path}/update-payment-method", {"type": "existing", "payment_method_id": own[0]})
         case _:
             world.sandbox.fault("GET /payments", "status:500", times=5)
     before = len(posts(world, row))
@@ -333,12 +487,3 @@ def test_what_has_changed_since_the_page_was_shown_sends_nothing(world: World, s
     assert result == NotTaken(reason)  # type: ignore[arg-type]
     assert len(posts(world, row)) == before
     assert [attempt for attempt in world.rows("attempts") if attempt["kind"] == "dues"] == []
-
-
-def test_without_a_payment_to_read_its_day_is_named_and_no_sum(world: World) -> None:
-    row = on_hold(world)
-    with world.shop.store.write():
-        world.shop.store.run("UPDATE subscriptions SET previous_billing_at = :at", at=world.shop.now() + DAY_S * 1000)
-    bare = shown(world, world.subscription(row.id))
-
-    assert (bare.amount, bare.failed_at) == (None, row.next_billing_at)

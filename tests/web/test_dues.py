@@ -4,7 +4,6 @@ Every page passes the lint, in both languages, as a whole and as what htmx is gi
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,17 +35,8 @@ class Holder(Subscriber):
         if on_hold:
             self.fail_renewal()
 
-    @property
-    def customer_id(self) -> str:
-        row = self.stage.one("SELECT customer_id FROM subscriptions WHERE id = :id", id=self.path.rpartition("/")[2])
-        return str(row["customer_id"])
-
     def fail_renewal(self) -> None:
-        sandbox = self.stage.sandbox
-        sandbox.next_payment("failed", "INSUFFICIENT_FUNDS", match={"customer_id": self.customer_id})
-        soon = datetime.fromtimestamp(sandbox.control("clock")["now"] / 1000 + 1, UTC).isoformat()
-        sandbox.call("PATCH", f"/subscriptions/{self.provider_id}", {"next_billing_date": soon})
-        sandbox.clock(2)
+        self.stage.sandbox.fail_renewal(self.provider_id)
 
     def pay(self, page: Element | None = None, **options: Any) -> TestResponse:
         """Press the pay button of the plan's page with the card that did not fail."""

@@ -1,0 +1,85 @@
+"""What is owed, read from a subscription's payments, and which payments can be of paying it."""
+
+import pytest
+
+from encore.rules.dues import (
+    DuesQuote,
+    SeenPayment,
+    dues_hash,
+    freeze_dues,
+    is_under_way,
+    owed_hash,
+    read_owed,
+    thaw_dues,
+)
+from encore.rules.money import Money
+from encore.rules.quotes import QuotedMethod, QuoteUnreadable
+
+NOW = 1_800_000_000_000
+CARD = QuotedMethod("pm_1", "card", "visa", "4242", 6, 2032)
+
+
+def seen(name: str, status: str | None, minor: int, at: int) -> SeenPayment:
+    return SeenPayment(name, status, Money(minor, "USD"), at)
+
+
+HISTORY = (seen("pay_2", "failed", 3000, 200), seen("pay_1", "succeeded", 3000, 100), seen("pay_3", "failed", 0, 300))
+
+
+def test_the_last_failed_payment_of_money_is_what_is_owed() -> None:
+    owed = read_owed(HISTORY, subscription_id="sub_1", billing_at=150, number=2, now=NOW)
+
+    assert (owed.billing, owed.amount, owed.failed_at) == ("pay_2", Money(3000, "USD"), 200)
+    assert owed.source_ref == "pay_2/2"
+
+
+def test_without_a_failed_payment_its_day_is_named_and_no_sum() -> None:
+    owed = read_owed(HISTORY[1:2], subscription_id="sub_1", billing_at=150, now=NOW)
+
+    assert (owed.billing, owed.amount, owed.failed_at) == ("sub_1@150", None, 150)
+
+
+def test_a_payment_counts_from_the_newest_one_known_on_the_providers_own_clock() -> None:
+    owed = read_owed(HISTORY, subscription_id="sub_1", billing_at=150, now=NOW)
+
+    assert not owed.is_before("pay_2", made_at=200)
+    assert not owed.is_before("pay_3", made_at=300)
+    assert owed.is_before("pay_4", made_at=300)
+
+
+def test_with_no_payment_known_a_clock_that_is_behind_hides_none() -> None:
+    owed = read_owed((), subscription_id="sub_1", billing_at=None, now=NOW)
+
+    assert owed.is_before("pay_1", made_at=NOW - 60_000)
+    assert not owed.is_before("pay_1", made_at=NOW - 3_600_000)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("processing", True), (None, True), ("failed", False)])
+def test_what_may_still_succeed_by_itself_is_waited_for(status: str | None, expected: bool) -> None:
+    assert is_under_way([*HISTORY, seen("pay_4", status, 3000, 400)]) is expected
+
+
+def test_a_quote_is_read_back_as_it_was_and_its_hash_tells_sum_try_and_method() -> None:
+    owed = read_owed(HISTORY, subscription_id="sub_1", billing_at=150, now=NOW)
+    again = read_owed(HISTORY, subscription_id="sub_1", billing_at=150, number=1, now=NOW)
+    dearer = read_owed((seen("pay_2", "failed", 3001, 200),), subscription_id="sub_1", billing_at=150, now=NOW)
+    quotes = [DuesQuote(owed, CARD), DuesQuote(owed, None), DuesQuote(again, CARD), DuesQuote(dearer, CARD)]
+
+    assert [thaw_dues(freeze_dues(quote)) for quote in quotes] == quotes
+    assert len({dues_hash(quote) for quote in quotes}) == 4
+    assert len({owed_hash(quote.owed) for quote in quotes}) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        freeze_dues(DuesQuote(read_owed((), subscription_id="s", billing_at=1, now=NOW), None)) + " ",
+    ],
+)
+def test_anything_else_is_no_quote(text: str) -> None:
+    with pytest.raises(QuoteUnreadable):
+        thaw_dues(text)
