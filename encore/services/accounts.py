@@ -334,7 +334,8 @@ def _list_subscriptions(shop: Shop, account: Account) -> tuple[SubscriptionRow, 
 def _plans_by_method(shop: Shop, account: Account) -> dict[str, tuple[str, ...]]:
     plans: dict[str, tuple[str, ...]] = {}
     for row in _current_subscriptions(shop, account):
-        if row.payment_method_id:
+        # On hold its card has failed and pays for nothing; the provider lets it go, and the dues are paid with another.
+        if row.payment_method_id and row.status != "on_hold":
             names = plans.get(row.payment_method_id, ())
             plans[row.payment_method_id] = (*names, product_name(shop, row.product_id))
     return plans

@@ -235,6 +235,23 @@ def test_dues_are_for_their_own_account_and_a_fresh_sign_in(stage: Stage) -> Non
     assert len(buyer.posts()) == 1
 
 
+def test_the_card_that_failed_may_be_removed_and_the_other_pays(stage: Stage) -> None:
+    """P28"""
+    buyer = Holder(stage)
+    assert state_of(buyer.plan()) == "on_hold"
+    methods = buyer.browser.page("/account/methods")
+    old = next(row for row in methods.all(data_testid="method") if "4242" in row.text)
+
+    removed = buyer.browser.post("/account/methods/remove", form_fields(old.test_id("remove-method")))
+    assert removed.status_code in (200, 303)
+    options = buyer.plan().test_id("dues").all(data_testid="method")
+
+    assert [option.one("input").attributes.get("checked") is not None for option in options] == [True]
+    assert state_of(buyer.browser.page(buyer.outcome())) == "recovered"
+    (in_use,) = buyer.browser.page("/account/methods").all(data_testid="method")
+    assert "This card pays for Basic plan, so it cannot be removed." in in_use.text
+
+
 # ---- Another saved card of a running plan ----------------------------------------------------------------------
 
 
