@@ -13,6 +13,7 @@ import structlog
 
 from encore import tokens
 from encore.crash_point import crash_point
+from encore.dodo import Budget
 from encore.dodo.models import WebhookEnvelope
 from encore.dodo.webhooks import parse, verify
 from encore.errors import BadSignature, NotExecuted, ProviderError, RateLimited, UnreadableEvent
@@ -237,10 +238,24 @@ def _act_on_grants(shop: Shop, envelope: WebhookEnvelope) -> _Outcome:
         return _Later("names no customer")
     if not grants.may_ask(shop, "reconcile"):
         return _NoBudget()
-    if not grants.observe_grants(shop, envelope.customer_id, budget=shop.dodo.budget(_OBSERVE_S)):
-        # It may come before the payment that makes the customer ours.
-        return _Later("unknown customer", is_ours=_names_us(envelope))
-    return _Done()
+    budget = shop.dodo.budget(_OBSERVE_S)
+    if grants.observe_grants(shop, envelope.customer_id, budget=budget):
+        return _Done()
+    # It may come before the news of what it was given for, which makes the customer ours.
+    if not grants.may_ask(shop, "reconcile"):
+        return _NoBudget()
+    _observe_purchase(shop, envelope, budget=budget)
+    if grants.observe_grants(shop, envelope.customer_id, budget=budget):
+        return _Done()
+    return _Later("unknown customer", is_ours=_names_us(envelope))
+
+
+def _observe_purchase(shop: Shop, envelope: WebhookEnvelope, *, budget: Budget) -> None:
+    """Read the payment or the subscription that a grant names; what it names proves nothing by itself."""
+    if envelope.payment_id is not None:
+        observe.observe_payment(shop, envelope.payment_id, budget=budget)
+    elif envelope.subscription_id is not None:
+        subscriptions.observe_subscription(shop, envelope.subscription_id, budget=budget)
 
 
 def _note_outcome(shop: Shop, event: WebhookEvent, outcome: _Outcome) -> None:

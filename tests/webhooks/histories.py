@@ -46,6 +46,16 @@ class Teller:
         disputes = self._world.sandbox.get(f"/payments/{payment_id}")["disputes"]
         self._send(event_type, {**disputes[-1], "payment_id": payment_id})
 
+    def subscription(self, subscription_id: str) -> None:
+        """Send the event of a subscription that has begun."""
+        self._send("subscription.active", self._world.sandbox.get(f"/subscriptions/{subscription_id}"))
+
+    def license_keys(self, email: str) -> None:
+        """Send the events of the licence keys that a customer holds."""
+        for key in self._world.sandbox.get("/license_keys?page_size=100")["items"]:
+            if self._world.sandbox.get(f"/customers/{key['customer_id']}")["email"] == email:
+                self._send("license_key.created", key)
+
     def _send(self, event_type: str, data: dict[str, Any]) -> None:
         self.sent.append(Sent(f"msg_{self._name}_{len(self.sent)}", event(event_type, **data)))
 
@@ -53,8 +63,8 @@ class Teller:
 # ---- In the shop: nobody comes back to the return page, so only events (or a poll) tell ----
 
 
-def _begin(world: World) -> str:
-    started = checkout.start(world.shop, slug="starter-course", quantity=1, buyer_key=new_key(), language="en")
+def _begin(world: World, slug: str = "starter-course") -> str:
+    started = checkout.start(world.shop, slug=slug, quantity=1, buyer_key=new_key(), language="en")
     assert isinstance(started, checkout.Started), started
     return started.url.rsplit("/", 1)[1]
 
@@ -95,6 +105,20 @@ def bought_then_refunded(world: World, teller: Teller, name: str) -> None:
     teller.payment("payment.succeeded", payment_id)
     teller.refund(payment_id, world.sandbox.control("refunds", {"payment_id": payment_id, "amount": 100}))
     teller.refund(payment_id, world.sandbox.control("refunds", {"payment_id": payment_id}))
+
+
+def begun_with_a_trial(world: World, teller: Teller, name: str) -> None:
+    """No payment tells of it, only the subscription and the licence key that came with it."""
+    session_id, email = _begin(world, "font-club"), f"{name}@example.com"
+    world.sandbox.pay(session_id, email=email)
+    (found,) = [s for s in _subscriptions(world) if s["customer"]["email"] == email]
+    teller.subscription(found["subscription_id"])
+    teller.license_keys(email)
+
+
+def _subscriptions(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.sandbox.get("/subscriptions?page_size=100")["items"]
+    return found
 
 
 # ---- One click, its answer lost ----
@@ -156,6 +180,7 @@ KINDS: tuple[Callable[[World, Teller, str], None], ...] = (
     declined_then_bought,
     bought_then_disputed,
     bought_then_refunded,
+    begun_with_a_trial,
     clicked,
     clicked_and_declined,
     clicked_and_waited,
@@ -184,7 +209,7 @@ def deliver(world: World, sent: Iterable[Sent], *, shuffled: random.Random | Non
 
 
 def state_of(world: World) -> dict[str, list[Any]]:
-    """Return what must be the same whatever came when: payments, attempts, orders, access, money owed, messages.
+    """Return what must be the same whatever came when: payments, attempts, orders, access, grants, dues, messages.
 
     A payment is named by its id; of two that one request has made, whichever was seen first is kept, so they are
     named by their attempt.
@@ -215,6 +240,10 @@ def state_of(world: World) -> dict[str, list[Any]]:
         ),
         "refunds": named("SELECT payment_id AS payment, is_full, amount, reason, state FROM refunds"),
         "checkouts": named("SELECT payment_id AS payment, id, state FROM checkouts"),
+        "subscriptions": named(
+            "SELECT provider_subscription_id AS payment, status, order_id IS NULL FROM subscriptions"
+        ),
+        "grants": named("SELECT payment_id AS payment, id, customer_id, kind, status FROM grants"),
         "messages": named("SELECT recipient AS payment, kind, count(*) AS n FROM outbox GROUP BY recipient, kind"),
     }
 

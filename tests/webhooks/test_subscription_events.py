@@ -158,7 +158,9 @@ ACTS: dict[str, Act] = {
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_telling_of_a_history_leaves_what_the_provider_has(world: World, seed: int, loss: float) -> None:
     chance = random.Random(seed)
-    rows = [world.subscribe(slug, email=f"{slug}{seed}@example.com") for slug in ("basic-plan", "pro-plan")]
+    # One that is paid from the first day and one that begins with a trial, with a payment of zero or with none.
+    world.sandbox.switch(free_trial=chance.choice(["zero_payment", "no_payment"]))
+    rows = [world.subscribe(slug, email=f"{slug}{seed}@example.com") for slug in ("basic-plan", "font-club")]
     sent = []
     for _ in range(6):
         row = chance.choice(rows)
