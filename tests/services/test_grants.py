@@ -189,6 +189,21 @@ def test_grant_of_another_customer_never_shows(world: World) -> None:
     assert [line.license_key for line in lines(world, minh, key=MINH)] == [of_minh["key"]]
 
 
+def test_list_with_rows_of_others_stores_none_of_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slug = sell_licence(world)
+    world.come_back(world.buy(slug=slug, email="minh@example.com", key=MINH), key=MINH)
+    world.come_back(world.buy(slug=slug))
+    lan = customer_id(world)
+    real = world.shop.dodo.grants.list_keys
+    monkeypatch.setattr(world.shop.dodo.grants, "list_keys", lambda *, customer_id, budget: real(budget=budget))
+
+    with world.shop.store.write():
+        world.shop.store.run("DELETE FROM grants")
+    grants.observe_grants(world.shop, lan, budget=world.shop.dodo.budget())
+
+    assert [row["customer_id"] for row in world.rows("grants")] == [lan]
+
+
 def test_order_shows_only_what_it_bought(world: World) -> None:
     """Who typed this customer's address at another checkout sees nothing of what the first one was given."""
     slug = sell_licence(world)

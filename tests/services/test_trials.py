@@ -150,8 +150,9 @@ def test_payment_of_zero_that_comes_after_its_subscription_is_no_duplicate(world
     assert is_whole(world)
 
 
-def test_left_checkout_charged_nothing_and_declined_card_begins_no_trial(world: World) -> None:
-    sell_trial(world)
+@BOTH
+def test_left_checkout_charged_nothing_and_declined_card_begins_no_trial(world: World, leaves: str) -> None:
+    sell_trial(world, leaves=leaves)
     session_id = begin(world)
     ref = ref_of(world, session_id)
     assert world.come_back(ref).state == "cancelled"
