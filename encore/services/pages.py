@@ -212,3 +212,8 @@ class ReturnPage:
     reason: str | None = None
     product: ProductCard | None = None
     checks_left: int = 0
+
+    @property
+    def begins_free(self) -> bool:
+        """Whether the product begins with days that cost nothing: no payment is then waited for."""
+        return self.product is not None and self.product.trial is not None and self.product.trial.price.minor == 0

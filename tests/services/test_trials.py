@@ -173,8 +173,9 @@ def test_trial_that_waits_for_the_bank_waits_and_is_not_begun_twice(world: World
     session_id = begin(world)
     world.sandbox.pay(session_id, card=ASKS)
 
-    assert world.come_back(ref_of(world, session_id)).state == "waiting"
-    assert world.rows("orders") == []
+    page = world.come_back(ref_of(world, session_id))
+
+    assert (page.state, page.begins_free, world.rows("orders")) == ("waiting", True, [])
 
 
 def test_second_press_after_a_trial_began_does_not_reopen_its_session(world: World) -> None:
@@ -183,6 +184,21 @@ def test_second_press_after_a_trial_began_does_not_reopen_its_session(world: Wor
     world.sandbox.pay(session_id)
 
     assert begin(world) != session_id
+    assert len(world.rows("orders")) == 1
+
+
+def test_session_that_began_two_trials_is_told_to_a_person(world: World) -> None:
+    product_id = sell_trial(world)
+    world.come_back(world.buy(slug=SLUG))
+    (sent,) = [row["body"] for row in world.sandbox.requests("POST", "/checkouts")]
+    cart = [{"product_id": product_id, "quantity": 1}]
+    twin = world.sandbox.post("/checkouts", {"product_cart": cart, "metadata": sent["metadata"]})
+    world.sandbox.pay(twin["session_id"])
+    second = world.sandbox.get("/subscriptions")["items"][0]["subscription_id"]
+
+    subscriptions.observe_subscription(world.shop, second, budget=world.shop.dodo.budget())
+
+    assert [(row["kind"], row["object"]) for row in world.rows("alarms")] == [("second_trial", second)]
     assert len(world.rows("orders")) == 1
 
 
