@@ -252,7 +252,8 @@ def open_checkout(instance_id: str) -> Response:
     retry_at = limits().count("checkout", browser=key)
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
-    url = fallback.open_checkout(current_shop(), instance_id, buyer_key=key)
+    wants_another = request.form.get("buy_again") == "yes"
+    url = fallback.open_checkout(current_shop(), instance_id, buyer_key=key, buy_again=wants_another)
     if url is not None:
         return go(url)
     after = _page(instance_id)

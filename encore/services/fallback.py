@@ -38,8 +38,11 @@ _CLOSING_BUDGET_S = 4.0
 _OPENING_LOOKS, _OPENING_LOOK_S = 30, 0.05
 
 
-def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str) -> str | None:
-    """Return where the buyer pays a yes (the hosted checkout) or confirms it (the bank); None when neither is open."""
+def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str, buy_again: bool = False) -> str | None:
+    """Return where the buyer pays a yes (the hosted checkout) or confirms it (the bank); None when neither is open.
+
+    `buy_again`: the page said that the product is owned already, and the buyer wants another.
+    """
     instance = offer_instances.get_instance(shop.store, instance_id)
     if instance is None or not is_bound(shop, instance, buyer_key):
         return None
@@ -48,7 +51,7 @@ def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str) -> str | None
         return None
     if instance.state == "shown":
         try:
-            _claim_for_checkout(shop, instance)
+            instance = _claim_for_checkout(shop, instance, buy_again=buy_again)
         except _NotTaken:
             return None
     acceptance = acceptances.get_of_instance(shop.store, instance_id)
@@ -62,13 +65,19 @@ def open_checkout(shop: Shop, instance_id: str, *, buyer_key: str) -> str | None
     return _open_session(shop, acceptance, instance)
 
 
-def _claim_for_checkout(shop: Shop, instance: OfferInstance) -> None:
-    """Take the yes to an offer that has no one-click button: the same claim, with nothing of ours to charge."""
-    quote = thaw(instance.quote_json)
+def _claim_for_checkout(shop: Shop, instance: OfferInstance, *, buy_again: bool) -> OfferInstance:
+    """Take the yes to an offer that has no one-click button: the same claim, with nothing of ours to charge.
+
+    Returns the instance as it was claimed, or as it was found if somebody was first.
+    """
     with shop.store.write():
         now = shop.now()
-        if not offer_instances.claim_instance(shop.store, instance.id, quote_hash=None, now=now):
-            return
+        is_ours = offer_instances.claim_instance(shop.store, instance.id, quote_hash=None, now=now)
+        # Read behind the claim: another tab may have chosen another quantity a moment ago, and no quote moves after it.
+        instance = offer_instances.get_instance(shop.store, instance.id) or instance
+        if not is_ours:
+            return instance
+        quote = thaw(instance.quote_json)
         acceptance = Acceptance(
             id=new_id("acc"),
             consent_json=json.dumps(asdict(hosted_consent(instance.language)), sort_keys=True),
@@ -85,11 +94,12 @@ def _claim_for_checkout(shop: Shop, instance: OfferInstance) -> None:
             outcome="needs_checkout",
         )
         if not acceptances.insert_acceptance(shop.store, acceptance) or not is_still_offered(
-            shop, instance, buy_again=False
+            shop, instance, buy_again=buy_again
         ):
             raise _NotTaken
         bookkeeping.record(shop, "offer.accepted", instance_id=instance.id, acceptance_id=acceptance.id)
         offer_instances.insert_event(shop.store, instance.id, kind="accepted", now=now)
+        return instance
 
 
 class _NotTaken(Exception):

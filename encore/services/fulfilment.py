@@ -474,7 +474,10 @@ def _send_receipt(shop: Shop, order: Order, payment: Payment, *, number: int, re
 def _sum_today(shop: Shop, order: Order) -> dict[str, int]:
     """Return what an order and the one of today that it follows add up to (N15); nothing if it follows none."""
     first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
-    if first is None or order.amount == 0 or order.created_at - first.created_at > _DAY_MS:
+    if first is None or 0 in (order.amount, first.amount) or order.created_at - first.created_at > _DAY_MS:
+        return {}
+    if order.id not in {one.id for one in orders.list_of_first(shop.store, first.id)}:
+        # Bought in the account: it is filed under an order, but its page did not speak of that.
         return {}
     total = order_pages.sum_with_order(shop, first, total=Money(0, order.currency))
     return {"sum_today": total.minor} if total else {}

@@ -75,12 +75,7 @@ def _base(shop: Shop, instance: OfferInstance, *, language: str) -> OfferPage:
 def _sum_with_today(shop: Shop, first: Order, total: Money) -> Money | None:
     """Add a recommendation to what its customer has paid today; None if that is nothing, or in several currencies."""
     since = start_of_day(shop.now(), zone=shop.settings.timezone)
-    today = orders.list_since(shop.store, first.customer_id, since=since)
-    # A trial that began today was not paid.
-    paid = [Money(order.amount, order.currency) for order in today if order.state == "granted" and order.amount]
-    if not paid or any(amount.currency != total.currency for amount in paid):
-        return None
-    return sum(paid, start=total)
+    return order_pages.sum_of_paid(orders.list_since(shop.store, first.customer_id, since=since), more=total)
 
 
 def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPage:
@@ -91,13 +86,14 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: OfferPage) -> OfferPa
     standing = standing_of(shop, instance)
     if not standing.is_live:
         return replace(base, state="withdrawn")
+    can_choose = quoting.may_choose(shop, instance)
     if standing.is_owned:
-        return replace(base, state="owned")
+        return replace(base, state="owned", is_owned=True, can_choose=can_choose, reason=instance.no_method_reason)
     if standing.is_declined:
         return replace(base, state="answered")
     if _has_yes_elsewhere(shop, instance):
         return replace(base, state="withdrawn")
-    base = replace(base, can_choose=quoting.may_choose(shop, instance))
+    base = replace(base, can_choose=can_choose)
     if base.quote.method is None:
         return replace(base, state="no_method", reason=instance.no_method_reason)
     return replace(base, state="quote_changed" if base.moved_from else "offer")

@@ -1,6 +1,7 @@
 """Order pages: an order and today's payments as the return, thank-you and order pages show them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 from encore.rules.disputes import is_lost, is_open
@@ -62,12 +63,17 @@ def sum_today(lines: tuple[PaymentLine, ...]) -> tuple[Money, ...]:
 
 
 def sum_with_order(shop: Shop, first: Order, *, total: Money) -> Money | None:
-    """Return what an order, the offers taken after it and one sum more add up to; None if currencies differ."""
-    paid = [first, *orders.list_of_first(shop.store, first.id)]
-    if any(order.currency != total.currency for order in paid):
+    """Return what an order, the offers taken after it and one sum more add up to, as `sum_of_paid` says."""
+    return sum_of_paid([first, *orders.list_of_first(shop.store, first.id)], more=total)
+
+
+def sum_of_paid(earlier: Sequence[Order], *, more: Money) -> Money | None:
+    """Return what orders that stand have cost and one sum more; None if they cost nothing, or currencies differ."""
+    # A free trial is an order, but no payment that another one could be the second of.
+    paid = [Money(order.amount, order.currency) for order in earlier if order.state == "granted" and order.amount]
+    if not paid or any(amount.currency != more.currency for amount in paid):
         return None
-    earlier = [Money(order.amount, order.currency) for order in paid if order.state == "granted"]
-    return sum(earlier, start=total)
+    return sum(paid, start=more)
 
 
 def payment_line(shop: Shop, order: Order) -> PaymentLine:

@@ -150,10 +150,11 @@ class OfferPage:
     """One offer instance in one of the states of `ux.md` section 4.
 
     `words` holds the merchant's words (`title`, and `gain` and `terms` if written), `words_language` the language they
-    are in. `sum_with_order` is the quote's total plus today's earlier payments, None if currencies differ.
+    are in. `sum_with_order` is the total plus today's earlier payments, None without any or in other currencies.
     `reason` is a message key (why there is no one-click, why the card was declined), else None.
     `poll_after_s` is None when nothing is to be polled; `can_cancel` is true only while nothing was sent.
     `can_choose`: the buyer has proven their address; `cards` are what they choose from (`choose_card`).
+    `is_owned`: the buyer has it already, so that paying buys it again.
     `max_quantity` is how many of it a buyer may choose in its own step (`choose_quantity`), 1 where there is none.
     `retry_at` is when to try again (`limited`). `deadline_at` is when the offer ends. Times are epoch milliseconds.
     """
@@ -181,6 +182,7 @@ class OfferPage:
     return_state: ReturnOfMoney = "done"
     next_url: str = ""
     can_choose: bool = False
+    is_owned: bool = False
     cards: tuple[CardChoice, ...] = ()
     max_quantity: int = 1
 

@@ -194,10 +194,12 @@ def open_card(shop: Shop, account: Account, offer_id: str, *, buyer_key: str, la
     if decided is None or decision is None:
         return _newest(shop, account, offer_id)
     occasion = decided[0]
-    earlier = [i for i in _recommended(shop, occasion.order.customer_id) if i.offer_id == offer_id]
-    last = earlier[-1] if earlier else None
-    if last is not None and _is_live(shop, last):
-        return Opened(last.id)
+    # Of every customer of the account: an order under another one of them must not make a second way to the same yes.
+    opened = _opened(shop, account, offer_id)
+    live = next((i for i in opened if _is_live(shop, i)), None)
+    if live is not None:
+        return Opened(live.id)
+    earlier = [i for i in opened if i.customer_id == occasion.order.customer_id]
     budget = shop.dodo.budget(_OPEN_BUDGET_S)
     if not budgets.take(shop, "status"):
         return "no_price"
@@ -220,7 +222,7 @@ def open_card(shop: Shop, account: Account, offer_id: str, *, buyer_key: str, la
         buyer_key=buyer_key,
         language=language,
     )
-    return _store(shop, fresh, last=last)
+    return _store(shop, fresh, last=earlier[-1] if earlier else None)
 
 
 def _methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMethod] | None:
@@ -229,13 +231,13 @@ def _methods(shop: Shop, customer_id: str, *, budget: Budget) -> list[SavedMetho
 
 
 def _newest(shop: Shop, account: Account, offer_id: str) -> OpenResult:
-    opened = [i for customer in account.customer_ids for i in _recommended(shop, customer) if i.offer_id == offer_id]
-    newest = max(opened, key=lambda instance: instance.created_at, default=None)
+    newest = max(_opened(shop, account, offer_id), key=lambda instance: instance.created_at, default=None)
     return "not_offered" if newest is None else Opened(newest.id)
 
 
-def _recommended(shop: Shop, customer_id: str) -> list[OfferInstance]:
-    return offer_instances.list_recommended(shop.store, customer_id)
+def _opened(shop: Shop, account: Account, offer_id: str) -> list[OfferInstance]:
+    opened = [i for customer in account.customer_ids for i in offer_instances.list_recommended(shop.store, customer)]
+    return [instance for instance in opened if instance.offer_id == offer_id]
 
 
 def _is_live(shop: Shop, instance: OfferInstance) -> bool:
@@ -255,8 +257,8 @@ def _store(shop: Shop, fresh: OfferInstance, *, last: OfferInstance | None) -> O
             offer_instances.mark_superseded(shop.store, last.id, now=fresh.created_at)
         if offer_instances.insert_instance(shop.store, fresh):
             offer_instances.insert_event(shop.store, fresh.id, kind="shown", now=fresh.created_at)
-    newest = [i for i in _recommended(shop, fresh.customer_id) if i.offer_id == fresh.offer_id][-1]
-    return Opened(newest.id)
+    opened = offer_instances.list_recommended(shop.store, fresh.customer_id)
+    return Opened([instance for instance in opened if instance.offer_id == fresh.offer_id][-1].id)
 
 
 def _instance(
