@@ -202,13 +202,13 @@ def _look_for_trial(shop: Shop, checkout: Checkout, *, budget: Budget) -> bool:
     product = catalogue.get_product(shop.store, checkout.product_id)
     if product is None or not product.trial_days:
         return True
-    asked_at = shop.now()
     try:
-        found = trials.find(shop, since=checkout.created_at, product_id=checkout.product_id, budget=budget)
+        for one in trials.find(shop, since=checkout.created_at, product_id=checkout.product_id, budget=budget):
+            # Only its own, and each read in full: a list names no add-ons.
+            if one.mark("checkout_id") == checkout.id:
+                subscriptions.observe_subscription(shop, one.subscription_id, budget=budget)
     except ProviderError:
         return False
-    for one in found:
-        subscriptions.settle_subscription(shop, one, asked_at=asked_at)
     return True
 
 

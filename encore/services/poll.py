@@ -12,7 +12,7 @@ from encore.errors import NotExecuted, ProviderError, RateLimited
 from encore.rules.disputes import OPEN
 from encore.services import budgets, dues_payments, grants, observe, refunds, trials
 from encore.services.shop import Shop
-from encore.services.subscriptions import settle_subscription
+from encore.services.subscriptions import observe_subscription
 from encore.store import attempts, checkouts, meta, payments, subscriptions
 from encore.store import catalogue as products
 
@@ -100,7 +100,6 @@ class _Poll:
         """Settle the checkouts of trials that began without a payment: no list of payments has them."""
         if not products.sells_trials(self._shop.store) or not self._may_call():
             return
-        asked_at = self._shop.now()
         try:
             found = trials.find(self._shop, since=self._since, budget=self._budget)
         except ProviderError as error:
@@ -108,8 +107,16 @@ class _Poll:
             self._note(error)
             return
         for one in found:
-            if trials.is_unsettled(self._shop, one):
-                settle_subscription(self._shop, one, asked_at=asked_at)
+            if not trials.is_unsettled(self._shop, one):
+                continue
+            if not self._may_call():
+                return
+            try:
+                # A list names no add-ons, so what is settled by is read in full.
+                observe_subscription(self._shop, one.subscription_id, budget=self._budget)
+            except ProviderError as error:
+                self._is_whole = False
+                self._note(error)
 
     def _read_keys(self) -> None:
         """Read the grants of customers whose licence keys have changed; no list names the other grants of everybody.

@@ -63,14 +63,13 @@ def rebuild(shop: Shop) -> Rebuilt:
 
 def _take_in_trials(shop: Shop, *, since: int) -> int:
     """Take in the trials of our checkouts that have no payment; returns how many."""
-    asked_at = shop.now()
     found = trials.find(shop, since=since, budget=shop.dodo.budget(_LIST_S))
     for one in found:
         if trials.find_checkout(shop, one) is None and trials.is_free(one):
             _tell_of_lost_trial(shop, one)
     unsettled = [one for one in found if trials.is_unsettled(shop, one)]
     for one in unsettled:
-        subscriptions.settle_subscription(shop, one, asked_at=asked_at)
+        subscriptions.observe_subscription(shop, one.subscription_id, budget=shop.dodo.budget(_READ_S))
     return len(unsettled)
 
 

@@ -57,6 +57,10 @@ def settle_checkout(shop: Shop, checkout: Checkout, payment: Payment, *, sightin
             payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="kept", leaving=("seen",))
             orders.mark_payment_of_nothing(shop.store, order.id, payment_id=payment.payment_id)
         return
+    if order is not None and order.amount == 0 and _is_of_same_subscription(checkout, payment):
+        # The first price after a free trial, however the provider calls it: owed, so never a duplicate.
+        payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="renewal", leaving=("seen",))
+        return
     if order is not None and order.payment_id != payment.payment_id:
         # One session that was paid twice: the second payment bought nothing, so it goes back.
         _give_back(shop, payment, reason="duplicate")
@@ -64,7 +68,11 @@ def settle_checkout(shop: Shop, checkout: Checkout, payment: Payment, *, sightin
 
 def _is_payment_of_trial(checkout: Checkout, payment: Payment) -> bool:
     """Tell whether this is the payment of zero that a free trial began with, seen after its subscription."""
-    return payment.total_amount == 0 and payment.subscription_id == checkout.subscription_id is not None
+    return payment.total_amount == 0 and _is_of_same_subscription(checkout, payment)
+
+
+def _is_of_same_subscription(checkout: Checkout, payment: Payment) -> bool:
+    return payment.subscription_id == checkout.subscription_id is not None
 
 
 def _compare_cart(shop: Shop, payment: Payment, *, product_id: str, quantity: int) -> None:

@@ -30,6 +30,7 @@ def find(shop: Shop, *, since: int, product_id: str | None = None, budget: Budge
     """List the subscriptions begun since `since` (epoch milliseconds), of one product or all, that bear our mark.
 
     The session of a checkout names no subscription, so this is how that of a trial is found; the oldest comes first.
+    A list lacks the add-ons of each: read one in full before anything is settled by it.
     Raises NotExecuted or Unavailable.
     """
     found = shop.dodo.subscriptions.list_all(

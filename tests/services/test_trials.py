@@ -1,15 +1,17 @@
 """Trials in the shop: nothing is charged, so the subscription settles the checkout, with a payment of zero or none."""
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from encore.i18n import format_day
-from encore.services import catalogue, checkout, mail, plan_pages, quoting, rebuild, subscriptions, webhooks
+from encore.services import catalogue, checkout, mail, observe, plan_pages, quoting, rebuild, subscriptions, webhooks
 from encore.store import orders
 from tests.deliveries import event, sign
 from tests.sandbox.subscriptions import make_plan
-from tests.sandbox_process import PRO
+from tests.sandbox_process import EXTRA_PROJECT, PRO
 from tests.services.conftest import Open
 from tests.services.test_rebuild import back_up, restore
 from tests.services.world import DAY_S, LAN, MINH, TEMPLATES_FIRST, World
@@ -19,10 +21,10 @@ SLUG = "plan-80-00"
 BOTH = pytest.mark.parametrize("leaves", ["zero_payment", "no_payment"])
 
 
-def sell_trial(world: World, *, leaves: str = "no_payment", **price: Any) -> str:
+def sell_trial(world: World, *, leaves: str = "no_payment", **more: Any) -> str:
     """Sell a plan of 80 dollars with 14 days free; `leaves` is what the provider keeps of its beginning."""
     world.sandbox.switch(free_trial=leaves)
-    product_id = make_plan(world.sandbox, 8000, **{"trial_period_days": 14, **price})
+    product_id = make_plan(world.sandbox, 8000, **{"trial_period_days": 14, **more})
     world.sync()
     return product_id
 
@@ -337,3 +339,48 @@ def test_quote_of_an_order_without_payment_has_the_trials_address(world: World) 
     world.come_back(world.buy(slug=SLUG))
 
     assert quoting.billing_of(world.shop, world.rows("orders")[0]["id"])["country"] == "US"
+
+
+def test_look_of_one_buyer_leaves_the_add_ons_of_another_alone(world: World) -> None:
+    """The provider's list names no add-ons; taken for the whole, it would take them from everybody it lists."""
+    product_id = sell_trial(world, addons=[EXTRA_PROJECT])
+    world.come_back(world.buy(slug=SLUG))
+    name = the_subscription(world)["subscription_id"]
+    addons = [{"addon_id": EXTRA_PROJECT, "quantity": 2}]
+    change = {"product_id": product_id, "quantity": 1, "proration_billing_mode": "do_not_bill", "addons": addons}
+    world.sandbox.post(f"/subscriptions/{name}/change-plan", change)
+    subscriptions.observe_subscription(world.shop, name, budget=world.shop.dodo.budget())
+
+    page = world.come_back(world.buy(slug=SLUG, email="minh@example.com", key=MINH), key=MINH)
+
+    assert page.state == "thanks"
+    assert json.loads(world.rows("subscriptions")[0]["addons_json"]) == [[EXTRA_PROJECT, 2]]
+
+
+def test_first_price_after_a_trial_is_no_duplicate_whatever_the_provider_calls_it(world: World) -> None:
+    sell_trial(world)
+    world.come_back(world.buy(slug=SLUG))
+    world.advance(15 * DAY_S)
+    (item,) = world.sandbox.payments()
+    renewal = world.shop.dodo.payments.get(item["id"], budget=world.shop.dodo.budget())
+    session_id = world.rows("checkouts")[0]["provider_session_id"]
+
+    observe.settle_payment(
+        world.shop, msgspec.structs.replace(renewal, charge_type="new", checkout_session_id=session_id)
+    )
+
+    assert [row["disposition"] for row in world.rows("payments")] == ["renewal"]
+    assert (world.rows("refunds"), world.rows("alarms")) == ([], [])
+
+
+def test_offer_after_a_free_trial_is_no_second_payment(world: World) -> None:
+    sell_trial(world)
+    world.publish(TEMPLATES_FIRST)
+
+    page = world.offered(world.buy(slug=SLUG))
+    world.accept(page)
+    world.tidy()
+
+    assert page.sum_with_order is None
+    (text,) = [message.text for message in mail.list_messages(world.shop) if message.kind == "receipt"]
+    assert "second payment" not in text
