@@ -49,7 +49,13 @@ _WORDS = Words(
 _PLAN_WORDS = Words(
     text="offers/plan_consent.txt",
     page="offers/_plan_offer.html",
-    parts=("offers/_plan_offer.html", "offers/plan_consent.txt", "components/plan.html", "components/price.html"),
+    parts=(
+        "offers/_plan_offer.html",
+        "offers/plan_consent.txt",
+        "components/plan.html",
+        "components/plan_offer.html",
+        "components/price.html",
+    ),
 )
 # Everything else an accept could name is decided by the row: a form that names it is refused, not ignored.
 _ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_again"})

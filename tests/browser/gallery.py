@@ -27,7 +27,7 @@ from tests.browser.shopper import (
 )
 from tests.installation import Buyer, Installation, running_installation
 from tests.sandbox.subscriptions import make_plan
-from tests.sandbox_process import BRAND_KIT, EXTRA_PROJECT
+from tests.sandbox_process import BRAND_KIT, EXTRA_PROJECT, PRO
 from tests.sandbox_process import BUNDLE as BUNDLE_ID
 
 # What is shown, and the page state it must be in: the names that tests are made of.
@@ -54,6 +54,9 @@ STATES = {
     "answered": "answered",
     "expired": "expired",
     "withdrawn": "withdrawn",
+    "plan-offer": "offer",
+    "plan-offer-moved": "quote_changed",
+    "plan-offer-failed": "failed",
     "owned": "owned",
     "processing": "processing",
     "checking": "checking",
@@ -170,7 +173,7 @@ def _stock(shop: Installation, folder: Path) -> None:
     _run(shop, "dodo", "sync")
     slugs = {row["name"]: row["slug"] for row in shop.store.rows("SELECT name, slug FROM products")}
     offers = _OFFERS.replace("LONG_SLUG", slugs[LONG_NAME]).replace("DONG_SLUG", slugs[DONG_NAME])
-    for funnel, product in (("archive", "type-atlas"), ("cutters", slugs["Sách bao bì"]), ("members", "basic-plan")):
+    for funnel, product in (("archive", "type-atlas"), ("cutters", slugs["Sách bao bì"]), ("members", "pro-plan")):
         offers += f'\n[[funnels]]\nid = "{funnel}"\npriority = 5\n'
         offers += f'rules = [[{{ field = "product", operator = "is", value = ["{product}"] }}]]\n'
         offers += f'[[funnels.steps]]\nkey = "only"\noffer = "{funnel}"\n'
@@ -249,6 +252,7 @@ class _Maker:
         self._make_plans()
         self._make_recommendations()
         self._make_dues()
+        self._make_plan_offers()
         self._withdraw()
         return self._made
 
@@ -437,6 +441,19 @@ class _Maker:
         self._shop.sandbox.fail_renewal(row["provider_subscription_id"])
         return buyer, path
 
+    def _make_plan_offers(self) -> None:
+        buyer = self._offered("basic-plan")
+        self._add("plan-offer", f"/r/{buyer.ref}", buyer)
+        failed = self._offered("basic-plan")
+        self._shop.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
+        self._accept("plan-offer-failed", failed)
+        moved = self._offered("basic-plan")
+        path = f"/products/{PRO}"
+        price = self._shop.sandbox.get(path)["price"]
+        self._shop.sandbox.call("PATCH", path, {"price": {**price, "price": 9_000}})
+        self._accept("plan-offer-moved", moved)
+        self._shop.sandbox.call("PATCH", path, {"price": price})
+
     def _subscribed(self, slug: str) -> tuple[_Walker, str]:
         """Return a signed-in subscriber and the path of their plan's page."""
         buyer = _Walker(self._shop, new_email())
@@ -446,7 +463,7 @@ class _Maker:
         return buyer, found[1]
 
     def _withdraw(self) -> None:
-        buyer = self._offered("basic-plan")
+        buyer = self._offered("pro-plan")
         self._add("withdrawn", f"/o/{buyer.instance}", buyer)
         _run(self._shop, "offers", "pause", "members")
         products = self._shop.store.rows("SELECT id, name, slug FROM products")

@@ -17,6 +17,9 @@ from tests.faults.crash_cases import PLAN_POINTS
 from tests.installation import Buyer, Installation, outcome_of, running_installation
 from tests.sandbox_process import BASIC, PRO, wait_for
 
+# The same change taken as an offer on the return page: after the claim, and when all that is left is to look.
+OFFERED = ("offered:claim.committed", "offered:send.answered")
+POINTS = (*PLAN_POINTS, *OFFERED)
 _LIVE = "('queued','sending','unknown','pending')"
 
 
@@ -35,10 +38,10 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
     with running_installation(folder, ENCORE_CHARGE_TIMEOUT_S="2") as shop:
         shop.start_web()
         shop.start_worker()
-        ready = {point: _to_the_button(shop, point) for point in PLAN_POINTS}
+        ready = {point: _to_the_button(shop, point) for point in POINTS}
         # Alone, or the worker would settle what the web is to die of.
         shop.kill("worker")
-        for point in PLAN_POINTS:
+        for point in POINTS:
             crash(shop, *ready[point], point=point, form=_button(point))
         settle(shop)
         buyers = {point: (buyer, _quote_of(html)) for point, (buyer, html) in ready.items()}
@@ -49,7 +52,9 @@ def _to_the_button(shop: Installation, point: str) -> tuple[Buyer, str]:
     """Bring a signed-in subscriber to the page whose button is pressed into the crash."""
     buyer = Buyer(shop, f"{re.sub('[^a-z0-9]', '-', point)}@example.com")
     is_unscheduling = point == "change.unscheduled"
-    buyer.buy("pro-plan" if is_unscheduling else "basic-plan")
+    html = buyer.buy("pro-plan" if is_unscheduling else "basic-plan")
+    if point in OFFERED:
+        return buyer, html
     buyer.sign_in()
     plan = shop.wait_row(
         "SELECT subscriptions.id, subscriptions.customer_id FROM subscriptions"
@@ -71,13 +76,15 @@ def _to_the_button(shop: Installation, point: str) -> tuple[Buyer, str]:
 
 
 def _button(point: str) -> str:
+    if point in OFFERED:
+        return "offer-accept"
     return "cancel-scheduled" if point == "change.unscheduled" else "confirm-change"
 
 
 def crash(shop: Installation, buyer: Buyer, html: str, *, point: str, form: str) -> None:
     """Let the web process end at a point, while a buyer presses the button of a form."""
     shop.kill("web")
-    shop.start_web(ENCORE_CRASH_AT=point)
+    shop.start_web(ENCORE_CRASH_AT=point.removeprefix("offered:"))
     with suppress(requests.RequestException):
         buyer.post_form(html, form)
     log = shop.folder / "web.log"
@@ -110,7 +117,7 @@ def settle(shop: Installation) -> None:
 
 
 def _quote_of(html: str) -> str:
-    found = re.search(r'action="(/quotes/\w+)/confirm"', html)
+    found = re.search(r'action="(/quotes/\w+)/confirm"', html) or re.search(r'action="(/o/\w+)/accept"', html)
     return found[1] if found else ""
 
 
@@ -120,7 +127,7 @@ def test_audit_is_clean_after_every_crash(crashed: Crashed) -> None:
 
 
 @pytest.mark.criterion("N2")
-@pytest.mark.parametrize("point", [point for point in PLAN_POINTS if point != "change.unscheduled"])
+@pytest.mark.parametrize("point", [point for point in POINTS if point != "change.unscheduled"])
 def test_crash_leaves_one_change_one_charge_and_a_true_page(crashed: Crashed, point: str) -> None:
     buyer, quote = crashed.buyers[point]
     row = _subscription(crashed, buyer)

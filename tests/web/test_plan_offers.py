@@ -64,10 +64,10 @@ def test_the_page_says_both_plans_what_is_gained_and_what_both_payments_add_up_t
     due = page.test_id("amount-due")
     assert (due.attributes["data-minor"], due.attributes["data-currency"]) == ("5400", "USD")
     assert page.test_id("offer").attributes["data-amount"] == "5400"
-    for words in ("Basic plan", "Pro plan", "10 projects (now: 2 projects)", "$80.00 a month, plus tax"):
+    for words in ("Basic plan", "Pro plan", "10 projects (now: 2 projects)", "−$30.00", "$80.00 a month, plus tax"):
         assert words in page.text
     assert "A second payment today; with your order: $86.40." in page.text
-    assert page.test_id("offer-accept").text.strip() == "Upgrade and pay $54.00 now"
+    assert page.test_id("offer-accept").text.strip() == "Pay $54.00 now"
     for hook in ("next-billing", "effective", "preview", "offer-decline", "order-summary"):
         assert page.has_test_id(hook), hook
 
