@@ -70,6 +70,8 @@ TABLE = {
     # Having paid shows one card; the others want the address proven.
     ("GET", "/o/<instance_id>/cards"): Line(Seen(303, "/account/sign-in?to=/r/<ref>"), NOT_FOUND),
     ("POST", "/o/<instance_id>/card"): Line(Seen(303, "/account/sign-in?to=/r/<ref>"), Seen(303, PUBLIC), NOT_FOUND),
+    # Nothing but a change of a plan is tried again.
+    ("GET", "/o/<instance_id>/again"): Line(NOT_FOUND, NOT_FOUND),
     # An offer after an order is of one piece.
     ("GET", "/o/<instance_id>/quantity"): Line(Seen(303, "/o/<instance_id>"), NOT_FOUND),
     ("POST", "/o/<instance_id>/quantity"): Line(Seen(303, "/o/<instance_id>"), Seen(303, PUBLIC), NOT_FOUND),
@@ -98,6 +100,20 @@ TABLE = {
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
     ),
     ("POST", "/account/subscriptions/<subscription_id>/card"): everybody(303, f"{SIGN_IN}/account/subscriptions/sbs_1"),
+    ("GET", "/account/subscriptions/<subscription_id>/cards"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1/cards"
+    ),
+    ("POST", "/account/subscriptions/<subscription_id>/cards"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
+    ("POST", "/account/subscriptions/<subscription_id>/dues"): everybody(303, f"{SIGN_IN}/account/subscriptions/sbs_1"),
+    ("POST", "/account/subscriptions/<subscription_id>/dues/new"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
+    ("GET", "/dues/<dues_id>"): everybody(303, f"{SIGN_IN}/dues/dues_1"),
+    ("GET", "/dues/<dues_id>/status"): everybody(303, f"{SIGN_IN}/dues/dues_1"),
+    ("POST", "/dues/<dues_id>/bank"): everybody(303, f"{SIGN_IN}/dues/dues_1"),
+    ("POST", "/dues/<dues_id>/leave"): everybody(303, f"{SIGN_IN}/dues/dues_1"),
     ("GET", "/quotes/<quote_id>"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("GET", "/quotes/<quote_id>/status"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
     ("POST", "/quotes/<quote_id>/confirm"): everybody(303, f"{SIGN_IN}/quotes/quo_1"),
@@ -202,6 +218,7 @@ def path_of(rule: str, browser: Browser) -> str:
         "<subscription_id>": "sbs_1",
         "<quote_id>": "quo_1",
         "<offer_id>": "account-bundle",
+        "<dues_id>": "dues_1",
         "<message_id>": "msg_1",
         "<token>": "t" * 43,
         "<path:filename>": "css/encore.css",

@@ -292,6 +292,18 @@ def test_a_no_is_remembered_and_the_product_recommended_no_more(world: World) ->
     assert world.breaches() == ()
 
 
+def test_a_no_after_an_earlier_purchase_is_no_breach(world: World) -> None:
+    """I8: the same offer after the same order, charged on one occasion and declined on the next."""
+    account = subscriber(world)
+    publish(world, AGAIN)
+    world.accept(open_card(world, account, "again"))
+
+    offers.decline(world.shop, open_card(world, account, "again").instance_id, buyer_key=LAN)
+
+    assert [row["state"] for row in world.rows("offer_instances")] == ["accepted", "declined"]
+    assert world.breaches() == ()
+
+
 def test_a_no_after_an_order_counts_in_the_account(world: World) -> None:
     offer = world.offer()
     offers.decline(world.shop, offer.instance_id, buyer_key=LAN)
