@@ -18,6 +18,7 @@ from ..web import (
     answer_unseen,
     buyer_key,
     clean_address,
+    current_account,
     current_shop,
     go,
     has_offer_token,
@@ -271,7 +272,11 @@ def open_checkout(instance_id: str) -> Response:
 
 
 def _page(instance_id: str) -> OfferPage | None:
-    return offers.page(current_shop(), instance_id, buyer_key=buyer_key(), language=language())
+    found = offers.page(current_shop(), instance_id, buyer_key=buyer_key(), language=language())
+    if found is not None and found.order.is_earlier:
+        # A buyer who reads a recommendation is not idle: asking for the account keeps it alive.
+        current_account()
+    return found
 
 
 def _instance(instance_id: str) -> OfferInstance:

@@ -211,3 +211,17 @@ def test_a_yes_that_is_not_settled_has_its_way_back_in_the_account(stage: Stage)
     assert cards(account) == [BUNDLE, COURSE]
     (way,) = [a for a in account.all("a") if a.text == "See how it stands"]
     assert way.attributes["href"] == f"/o/{browser.instance}"
+
+
+def test_reading_a_recommendation_keeps_the_account_alive(stage: Stage) -> None:
+    browser = subscriber(stage)
+    opened(browser, COURSE)
+    with stage.shop.store.write():
+        stage.shop.store.run("UPDATE offer_instances SET expires_at = expires_at + 7200000")
+
+    with stage.later(20 * 60):
+        browser.page(f"/o/{browser.instance}")
+    with stage.later(40 * 60):
+        browser.page(f"/o/{browser.instance}")
+    with stage.later(71 * 60):
+        assert browser.get(f"/o/{browser.instance}").status_code == 404
