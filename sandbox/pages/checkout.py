@@ -37,29 +37,20 @@ LENGTH = re.compile(r"\d{1,3}(\.\d+)?(px|rem|em)")
 
 @routes.get("/session/{session_id}")
 def show(call: Call, session_id: str) -> Response:
-    session = call.twin.store.get("sessions", session_id)
-    if session is None:
-        return result(call, "unknown", None, status=404)
-    state = state_of(call.twin, session)
-    if state == "authenticate":
-        return go_to(f"/authenticate/{session['payment_id']}")
-    if state not in PAYABLE:
-        return result(call, state, session, status=STATUS_OF_STATE.get(state, 200))
+    found = _payable(call, session_id)
+    if isinstance(found, Response):
+        return found
+    session, state = found
     values = session["typed"] or order_form.initial_values(call, session)
     return _form(call, session, state, values=values, errors=[])
 
 
 @routes.post("/session/{session_id}")
 def pay(call: Call, session_id: str) -> Response:
-    session = call.twin.store.get("sessions", session_id)
-    if session is None:
-        return result(call, "unknown", None, status=404)
-    state = state_of(call.twin, session)
-    if state == "authenticate":
-        return go_to(f"/authenticate/{session['payment_id']}")
-    if state not in PAYABLE:
-        state = "consumed" if state == "paid" else state
-        return result(call, state, session, status=STATUS_OF_STATE.get(state, 409))
+    found = _payable(call, session_id, is_paying=True)
+    if isinstance(found, Response):
+        return found
+    session, state = found
     values = order_form.read_values(call, session)
     try:
         order, source = order_form.read_payment(call, session, values)
@@ -86,16 +77,29 @@ def total(call: Call, session_id: str) -> Response:
 
 @routes.post("/session/{session_id}/total")
 def update_total(call: Call, session_id: str) -> Response:
-    session = call.twin.store.get("sessions", session_id)
-    if session is None:
-        return result(call, "unknown", None, status=404)
-    state = state_of(call.twin, session)
-    if state not in PAYABLE:
-        return result(call, state, session, status=STATUS_OF_STATE.get(state, 200))
+    found = _payable(call, session_id)
+    if isinstance(found, Response):
+        return found
+    session, state = found
     values = order_form.read_values(call, session)
     _, refused = order_form.preview(call, session, values)
     errors = order_form.error_texts(call, session, refused)
     return _form(call, session, state, values=values, errors=errors)
+
+
+def _payable(call: Call, session_id: str, *, is_paying: bool = False) -> tuple[Doc, str] | Response:
+    """Return a session that can be paid and its state, or the page that says why it cannot."""
+    session = call.twin.store.get("sessions", session_id)
+    if session is None:
+        return result(call, "unknown", None, status=404)
+    state = state_of(call.twin, session)
+    if state == "authenticate":
+        return go_to(f"/authenticate/{session['payment_id']}")
+    if state in PAYABLE:
+        return session, state
+    if is_paying and state == "paid":
+        state = "consumed"
+    return result(call, state, session, status=STATUS_OF_STATE.get(state, 409 if is_paying else 200))
 
 
 @routes.get("/session/{session_id}/theme.css")

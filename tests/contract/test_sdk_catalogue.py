@@ -52,7 +52,8 @@ def test_addons_are_made_changed_archived_and_put_back(client: DodoPayments) -> 
         "For a friend",
         "USD",
     )
-    assert (on_sale, [addon.id for addon in archived]) == ([], [addon_id])
+    assert addon_id not in [addon.id for addon in on_sale]
+    assert [addon.id for addon in archived] == [addon_id]
     assert client.addons.list().items[0] == client.addons.retrieve(addon_id)
 
 

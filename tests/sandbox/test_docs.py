@@ -1,11 +1,11 @@
-"""docs/operator/sandbox.md is an inventory: every word, switch, route and card stands in it."""
+"""docs/operator/sandbox.md, with sandbox-api.md, is an inventory: every word, switch, route and card stands in it."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from sandbox.control.demo import CATALOGUE
+from sandbox.control.demo import ADDONS, CATALOGUE
 from sandbox.control.scenarios import SCENARIOS
 from sandbox.core.cards import CARDS
 from sandbox.core.clock import Clock
@@ -19,7 +19,7 @@ from sandbox.http.lists import DEFAULTS as LISTS
 from sandbox.routes import create_router
 from tests.sandbox_process import ROOT
 
-PAGE = (ROOT / "docs/operator/sandbox.md").read_text()
+PAGE = "".join((ROOT / "docs/operator" / name).read_text() for name in ("sandbox.md", "sandbox-api.md"))
 
 
 @pytest.mark.parametrize("name", [*WORDS, *KILL_POINTS, *SWITCHES, *LISTS, *MODE_DEFAULTS, *SCENARIOS])
@@ -27,7 +27,7 @@ def test_every_word_is_described(name: str) -> None:
     assert f"`{name}" in PAGE or f" {name}" in PAGE or f"{name}," in PAGE
 
 
-@pytest.mark.parametrize("product_id", [row[0] for row in CATALOGUE])
+@pytest.mark.parametrize("product_id", [row[0] for row in (*CATALOGUE, *ADDONS)])
 def test_every_demo_product_is_listed(product_id: str) -> None:
     assert f"`{product_id}`" in PAGE
 
