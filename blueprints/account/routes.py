@@ -72,7 +72,7 @@ def remove_method() -> Response:
 
 @bp.get("/orders/<ref>")
 def order(ref: str) -> Response:
-    found = _find_order(ref)
+    found = _find_order(ref, with_grants=True)
     if found.order is None:
         return _neutral()
     return page("account/order.html", state="order", result=found, order=found.order, has_account=_has_account(ref))
@@ -99,9 +99,14 @@ def invoice(ref: str, number: int) -> Response:
     return response
 
 
-def _find_order(ref: str) -> ReturnPage:
+def _find_order(ref: str, *, with_grants: bool = False) -> ReturnPage:
     return return_page.order_page(
-        current_shop(), ref, buyer_key=buyer_key(), language=language(), account=current_account()
+        current_shop(),
+        ref,
+        buyer_key=buyer_key(),
+        language=language(),
+        account=current_account(),
+        with_grants=with_grants,
     )
 
 

@@ -103,11 +103,18 @@ def _declined(shop: Shop, order: Order) -> tuple[ProductCard, ...]:
 
 
 def order_page(
-    shop: Shop, ref: str, *, buyer_key: str | None, language: str, account: Account | None = None
+    shop: Shop,
+    ref: str,
+    *,
+    buyer_key: str | None,
+    language: str,
+    account: Account | None = None,
+    with_grants: bool = False,
 ) -> ReturnPage:
     """Return an order with all its payments, for the browser that paid it or the account it belongs to.
 
-    Nothing of it for anybody else, or before it is paid.
+    Nothing of it for anybody else, or before it is paid. `with_grants`: also what the provider gave for it, which may
+    have to be asked for.
     """
     found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
     of_account = accounts.get_order(shop, account, ref)
@@ -123,4 +130,4 @@ def order_page(
         today=order_pages.sum_today(lines),
         declined=_declined(shop, order),
     )
-    return _with_grants(shop, page, order, with_account=of_account is not None)
+    return _with_grants(shop, page, order, with_account=of_account is not None) if with_grants else page

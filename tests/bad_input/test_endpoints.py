@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from werkzeug.test import TestResponse
 
+from encore.services import grants
 from tests.attacks.stage import HTMX, Browser, Stage, state_of
 from tests.attacks.test_identities import ACTS, TABLE, path_of
 from tests.html import lint, read
@@ -77,9 +79,15 @@ def csrf(buyer: Browser) -> str:
 
 
 @pytest.fixture(scope="module")
-def tried(stage: Stage) -> Browser:
-    """A buyer of its own for what is generated: it may well change its language."""
-    return stage.buyer()
+def tried(stage: Stage) -> Iterator[Browser]:
+    """A buyer of its own for what is generated: it may well change its language.
+
+    What the provider gave for its order was asked for before, and is not asked for again.
+    """
+    buyer = stage.buyer()
+    buyer.page(f"/orders/{buyer.ref}")
+    with patch.object(grants, "_FRESH_MS", 24 * 3_600_000):
+        yield buyer
 
 
 @pytest.fixture(scope="module")

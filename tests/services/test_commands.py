@@ -50,7 +50,7 @@ def test_sync_says_what_is_on_sale_and_what_no_longer_is(run: Run, sandbox: Sand
 
     said = run("dodo", "sync")
 
-    assert (said.exit_code, said.output) == (0, f"6 products on sale\narchived {BUNDLE}\n")
+    assert (said.exit_code, said.output) == (0, f"7 products on sale\narchived {BUNDLE}\n")
 
 
 def test_sync_without_a_provider_is_a_problem(run: Run, sandbox: SandboxProcess) -> None:
