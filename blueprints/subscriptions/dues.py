@@ -3,7 +3,7 @@
 A form names one of the account's methods and brings the hash of what it showed as owed; the rest is asked for.
 """
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, abort, request
 
 from encore.services import dues, dues_pages, plan_changes, plan_pages
 from encore.services.dues import NotTaken, Taken
@@ -104,6 +104,8 @@ def _pay(row: Subscription, *, name: str | None) -> Taken | NotTaken:
 def _result(row: Subscription, result: Taken | NotTaken) -> Response:
     if isinstance(result, NotTaken):
         found = plan_pages.plan_page(current_shop(), subscription_of(row.id), language=language())
+        if found is None:
+            abort(404)
         return page_or_partial(
             "dues/show.html",
             "dues/_refused.html",

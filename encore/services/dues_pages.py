@@ -6,6 +6,7 @@ from typing import Literal
 from encore.rules.card_declines import read_card_decline
 from encore.rules.dues import DuesQuote, thaw_dues
 from encore.rules.money import Money
+from encore.rules.plan_changes import QUOTE_LIFE_MS
 from encore.rules.quotes import QuotedMethod
 from encore.services import catalogue, plan_pages
 from encore.services.shop import Shop
@@ -35,7 +36,8 @@ class DuesPage:
     """One try to pay dues in one of its states; `amount` None: the provider has told no sum.
 
     `method` None: a new card, given on the provider's page. `paid` is what was charged, None for nothing. `reason` is a
-    message key. `other` is the page of the charge that is under way instead.
+    message key. `other` is the page of the charge that is under way instead. `status` is the subscription's, as last
+    read: the page of an old try is opened again long after.
     """
 
     state: DuesState
@@ -46,6 +48,7 @@ class DuesPage:
     failed_at: int | None
     method: QuotedMethod | None
     next_billing_at: int | None
+    status: str
     paid: Money | None = None
     reason: str | None = None
     poll_after_s: float | None = None
@@ -79,6 +82,7 @@ def dues_page(shop: Shop, instance: OfferInstance) -> DuesPage:
         failed_at=quote.owed.failed_at,
         method=quote.method,
         next_billing_at=row.next_billing_at,
+        status=row.status,
     )
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
     tries = attempts.list_of_acceptance(shop.store, acceptance.id) if acceptance else []
@@ -91,11 +95,16 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: DuesPage) -> DuesPage
         return replace(base, state="under_way", other=plan_pages.page_of(shop, live))
     yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
     # An open yes of theirs to the same plan, of another subscription: one at a time.
-    return replace(base, state="under_way") if yes is not None else base
+    return replace(base, state="under_way", other=plan_pages.page_of_yes(shop, yes)) if yes is not None else base
 
 
 def _answered(shop: Shop, attempt: Attempt, base: DuesPage) -> DuesPage:
     match attempt.state:
+        case "paid" if base.status == "on_hold" and shop.now() - attempt.changed_at < QUOTE_LIFE_MS:
+            # Paid, and the provider has yet to say that the subscription runs.
+            return replace(
+                base, state="processing", poll_after_s=plan_pages.poll_after_s(shop, attempt, is_checking=False)
+            )
         case "paid":
             payment = payments.get_kept(shop.store, attempt.acceptance_id)
             paid = Money(payment.amount, payment.currency) if payment and payment.amount else None

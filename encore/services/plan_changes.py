@@ -170,7 +170,8 @@ def refresh(shop: Shop, instance: OfferInstance) -> None:
         reconcile.look_for_buyer(shop, tries[-1])
     elif tries and tries[-1].state == "paid" and budgets.take(shop, "status"):
         row = rows.get_by_provider_id(shop.store, str(tries[-1].subscription_id))
-        if row is None or row.observed_at < tries[-1].changed_at:
+        # On hold, it has yet to be seen that what was owed is paid.
+        if row is None or row.status == "on_hold" or row.observed_at < tries[-1].changed_at:
             subscriptions.try_subscription(shop, str(tries[-1].subscription_id), budget=shop.dodo.budget(PREVIEW_S))
 
 

@@ -306,10 +306,11 @@ def _difference(
 def page_of(shop: Shop, attempt: Attempt) -> str | None:
     """Return the path of the page that tells of a charge of a subscription."""
     acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
-    return _page_of_yes(shop, acceptance) if acceptance else None
+    return page_of_yes(shop, acceptance) if acceptance else None
 
 
-def _page_of_yes(shop: Shop, acceptance: Acceptance) -> str | None:
+def page_of_yes(shop: Shop, acceptance: Acceptance) -> str | None:
+    """Return the path of the page that tells of a yes."""
     instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
     return f"/{_PAGES[instance.kind]}/{instance.id}" if instance else None
 
@@ -427,7 +428,7 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: QuotePage) -> QuotePa
     yes = acceptances.get_open_yes(shop.store, customer_id=instance.customer_id, product_id=instance.product_id)
     if yes is not None:
         # Of another subscription of theirs, to the same plan: one at a time.
-        return replace(base, state="pending_change", pending_page=_page_of_yes(shop, yes))
+        return replace(base, state="pending_change", pending_page=page_of_yes(shop, yes))
     if shop.now() >= instance.expires_at or not _is_of_this_state(shop, base.quote):
         return replace(base, state="quote_expired")
     if base.moved_from is not None:

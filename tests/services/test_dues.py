@@ -70,6 +70,12 @@ def try_pay(world: World, row: Subscription, form: DuesForm, *, name: str | None
 
 
 def page(world: World, instance_id: str) -> DuesPage:
+    """Open the page of a try as the rows have it, once the worker has read the subscription again that it touched."""
+    world.read_subscriptions()
+    return glance(world, instance_id)
+
+
+def glance(world: World, instance_id: str) -> DuesPage:
     instance = offer_instances.get_instance(world.shop.store, instance_id)
     assert instance is not None
     return dues_pages.dues_page(world.shop, instance)

@@ -178,6 +178,18 @@ def test_who_leaves_the_providers_page_can_pay_another_way(stage: Stage) -> None
     assert state_of(buyer.browser.page(buyer.outcome())) == "recovered"
 
 
+def test_the_page_of_an_old_try_does_not_say_that_the_plan_is_still_on_hold(stage: Stage) -> None:
+    buyer = Holder(stage)
+    path = failed(buyer)
+    assert buyer.browser.page(path).has_test_id("pay-again")
+
+    buyer.pay()
+
+    page = buyer.browser.page(path)
+    assert (state_of(page), "You were not charged." in page.text) == ("failed", True)
+    assert ("still on hold" in page.text, page.has_test_id("pay-again")) == (False, False)
+
+
 # ---- Bad input and strangers -----------------------------------------------------------------------------------
 
 
