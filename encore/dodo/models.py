@@ -7,7 +7,7 @@ in minor units up to 10^15. Source: Dodo's API, SDK 1.123.0.
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, ValidationError, convert, field
 from msgspec.json import Decoder
 
 # No sale is larger, and what a page adds up from a few of them is still an integer every reader carries exactly.
@@ -440,6 +440,14 @@ class WebhookEnvelope(Struct, frozen=True, kw_only=True):
     @property
     def subscription_id(self) -> str | None:
         return self._text("subscription_id")
+
+    @property
+    def payment(self) -> Payment | None:
+        """The payment as the event tells it; None if it tells of none that can be read."""
+        try:
+            return convert(self.data, Payment, strict=True) if self.payload_type == "Payment" else None
+        except ValidationError:
+            return None
 
     @property
     def customer_id(self) -> str | None:

@@ -71,12 +71,9 @@ class DuesQuote:
 def read_owed(
     seen: Iterable[SeenPayment], *, subscription_id: str, billing_at: int | None, number: int = 0, now: int
 ) -> Owed:
-    """Read what is owed from the subscription's payments; `billing_at` is the day it was last to be renewed.
-
-    A failed payment of zero asked for nothing, so it is not what is owed: a method was to be saved with it.
-    """
+    """Read what is owed from the subscription's payments; `billing_at` is the day it was last to be renewed."""
     newest_first = sorted(seen, key=lambda payment: (payment.at, payment.payment_id), reverse=True)
-    failed = next((p for p in newest_first if p.status == "failed" and p.amount.minor > 0), None)
+    failed = next((p for p in newest_first if _asked_for(p, "failed")), None)
     since = newest_first[0].at if newest_first else now - _SKEW_MS
     return Owed(
         subscription_id=subscription_id,
@@ -89,9 +86,21 @@ def read_owed(
     )
 
 
-def is_under_way(seen: Iterable[SeenPayment]) -> bool:
-    """Tell whether a payment of the subscription may still succeed by itself: then nothing more is charged."""
-    return any(sight(payment.status) == "processing" for payment in seen)
+def is_under_way(seen: Iterable[SeenPayment], *, now: int) -> bool:
+    """Tell whether a payment may still succeed by itself, or has just done so: then nothing more is charged.
+
+    Paid, a subscription may be seen on hold a moment longer. `now` is in epoch milliseconds.
+    """
+    listed = list(seen)
+    failed_at = max((p.at for p in listed if _asked_for(p, "failed")), default=None)
+    paid_at = max((p.at for p in listed if _asked_for(p, "succeeded")), default=None)
+    is_just_paid = failed_at is not None and paid_at is not None and failed_at < paid_at and now < paid_at + LATE_MS
+    return is_just_paid or any(sight(payment.status) == "processing" for payment in listed)
+
+
+def _asked_for(payment: SeenPayment, status: str) -> bool:
+    """Tell whether a payment of this status asked for money: with one of zero a method was to be saved."""
+    return payment.status == status and payment.amount.minor > 0
 
 
 def owed_hash(owed: Owed) -> str:

@@ -369,6 +369,9 @@ def _is_moved_by(shop: Shop, attempt: Attempt, payment: Payment) -> bool:
 def _is_of_another(shop: Shop, attempt: Attempt, *, payment_id: str) -> bool:
     holder = attempts.get_by_payment(shop.store, payment_id)
     seen = payments.get_payment(shop.store, payment_id)
+    if attempt.kind == "dues" and seen is not None and seen.disposition == "renewal" and seen.status != "succeeded":
+        # The failed renewal that is owed: the provider may take it up again under its own id.
+        seen = None
     return (holder is not None and holder.id != attempt.id) or (seen is not None and seen.attempt_id != attempt.id)
 
 

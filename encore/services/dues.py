@@ -99,7 +99,7 @@ def form(shop: Shop, row: Subscription) -> DuesForm | None:
         failed_at=owed.failed_at,
         cards=_choices(shop, row, methods),
         shown=owed_hash(owed),
-        reason="under_way" if is_under_way(seen) else None,
+        reason="under_way" if is_under_way(seen, now=shop.now()) else None,
     )
 
 
@@ -176,7 +176,7 @@ def pay(
         current = _read(shop, row)
         methods, seen = _ask(shop, current)
         owed = _owed(shop, current, seen)
-        if is_under_way(seen):
+        if is_under_way(seen, now=shop.now()):
             raise _Refused("under_way")
         if owed_hash(owed) != shown:
             raise _Refused("moved")
@@ -190,7 +190,8 @@ def pay(
     quote = DuesQuote(owed, method.as_quoted() if method else None)
     instance_id = _store(shop, current, quote, buyer_key=buyer_key, language=language)
     instance = offer_instances.get_instance(shop.store, instance_id)
-    if instance is None or instance.state != "shown":
+    # Another tab may have chosen another card since: then that is the one whose claim is let through.
+    if instance is None or instance.state != "shown" or instance.quote_hash != dues_hash(quote):
         return Taken(instance_id, "taken")
     crash_point("claim.checked")
     charge = _charge(shop, current, instance, quote)

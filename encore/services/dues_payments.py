@@ -7,6 +7,7 @@ claim, on the provider's own clock (charging.md, section 1, "Whose payment is it
 from encore.dodo.models import Payment, PaymentListItem
 from encore.rules.attempts import LIVE_DIRECT, sight
 from encore.rules.dues import LATE_MS, DuesQuote, thaw_dues
+from encore.rules.money import Money
 from encore.services import bookkeeping, fulfilment
 from encore.services.shop import Shop
 from encore.store import attempts, catalogue, payments, subscriptions
@@ -23,7 +24,7 @@ _MOST_TRIES = 10
 def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
     """Return the attempt whose dues a payment pays, or tried to pay; None if it is none's.
 
-    The one that its answer named, else the newest begun before the payment was made, while that may still be paid.
+    The one that its answer named, else the newest begun before the payment was made that may still be paid.
     """
     if payment.subscription_id is None:
         return None
@@ -32,33 +33,58 @@ def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
     for found in tries:
         if found.provider_payment_id == payment.payment_id:
             return attempts.get_attempt(shop.store, found.attempt_id)
-    for found in tries:
-        quote = thaw_dues(found.quote_json)
-        if quote.owed.is_before(payment.payment_id, made_at=payment.created_at):
-            is_its = _may_be_of(shop, payment, found, quote)
-            return attempts.get_attempt(shop.store, found.attempt_id) if is_its else None
-    return None
-
-
-def _may_be_of(shop: Shop, payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:
-    """Tell whether a payment made since a try's claim is that try's."""
     known = payments.get_payment(shop.store, payment.payment_id)
-    if known is not None and known.attempt_id == found.attempt_id:
-        return True
+    if known is not None and known.attempt_id is not None:
+        return attempts.get_attempt(shop.store, known.attempt_id)
+    # A newer try that came to nothing does not hide the late success of the one before.
+    its = next((found for found in tries if _may_be_of(payment, found, thaw_dues(found.quote_json))), None)
+    return attempts.get_attempt(shop.store, its.attempt_id) if its else None
+
+
+def _may_be_of(payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:
+    """Tell whether a payment that is booked to nobody is that of a try, by what it is and when it was made."""
     is_success = sight(payment.status) == "succeeded"
+    # The provider may also take the failed payment itself up again, under its old id.
+    is_again = is_success and payment.payment_id == quote.owed.billing
+    if not is_again and not quote.owed.is_before(payment.payment_id, made_at=payment.created_at):
+        return False
     if found.state in LIVE_DIRECT:
         # A success lets the subscription run again, whoever made it: the dues are paid. What failed with another card
         # than the agreed one was the provider's own try.
         return is_success or (found.provider_payment_id is None and _is_with(payment, quote))
     # A request that was refused or never sent made no payment, and whoever left one to the bank is known by its id.
-    is_late = found.state in ("absent", "failed") or (found.state == "paid" and found.provider_payment_id is None)
+    is_late = found.state in ("absent", "failed") or (found.state == "paid" and _is_same_sum(payment, quote))
     in_time = payment.created_at <= (found.claimed_at or 0) + LATE_MS
     return is_late and is_success and in_time and _is_with(payment, quote)
+
+
+def _is_same_sum(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:
+    """Tell whether a further success may be the dues once more, which a person must see, and not another sale."""
+    return quote.owed.amount in (None, Money(payment.total_amount, payment.currency))
 
 
 def _is_with(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:
     method_id = payment.payment_method_id if isinstance(payment, Payment) else None
     return method_id is None or quote.method is None or method_id == quote.method.payment_method_id
+
+
+def take(shop: Shop, attempt: Attempt, payment: Payment) -> None:
+    """Book a payment to the dues it proves to pay, though it was a renewal by what was seen of it before."""
+    payments.mark_owner(
+        shop.store, payment.payment_id, attempt_id=attempt.id, acceptance_id=attempt.acceptance_id, leaving="renewal"
+    )
+
+
+def is_paid_already(shop: Shop, attempt: Attempt) -> bool:
+    """Tell whether another try was paid after this one was claimed: the same dues twice, as far as we can see."""
+    tries = rows.list_tries(shop.store, str(attempt.subscription_id), limit=_MOST_TRIES)
+    return any(
+        found.attempt_id != attempt.id
+        and found.outcome == "charged"
+        and found.provider_payment_id is not None
+        and found.changed_at >= (attempt.claimed_at or 0)
+        for found in tries
+    )
 
 
 def waits_for_buyer(attempt: Attempt, payment: Payment) -> bool:

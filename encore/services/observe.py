@@ -132,6 +132,8 @@ def book_payment(shop: Shop, payment: Payment) -> bool:
             if attempt.provider_payment_id != payment.payment_id:
                 settling.take_from_wrong_holder(shop, payment, owner_id=attempt.id)
             store_seen(shop, payment, attempt_id=attempt.id, acceptance_id=acceptance.id)
+            if attempt.kind == "dues":
+                dues_payments.take(shop, attempt, payment)
             settling.settle_attempt(shop, attempt, acceptance, payment, sighting=_sighting(payment))
     refunds.observe_refunds(shop, payment)
     refunds.observe_disputes(shop, payment)

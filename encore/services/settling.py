@@ -264,6 +264,7 @@ def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment
         _tell_if_it_ends(shop, attempt, instance)
     elif attempt.kind == "dues":
         dues_payments.grant(shop, acceptance, attempt, instance, payment=payment)
+        _tell_if_paid_twice(shop, attempt, payment)
     else:
         fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
@@ -273,6 +274,15 @@ def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment
         fulfilment.message_about_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
     if meaning.is_less:
         bookkeeping.record(shop, "payment.less_than_agreed", payment_id=payment.payment_id)
+
+
+def _tell_if_paid_twice(shop: Shop, attempt: Attempt, payment: Payment) -> None:
+    """Tell a person of dues paid by two tries, as by a bank's late yes to a card that was given up meanwhile.
+
+    Both are kept, so that the buyer sees both and a refund of one reverses its own order.
+    """
+    if dues_payments.is_paid_already(shop, attempt):
+        bookkeeping.raise_alarm(shop, "dues_paid_twice", object_id=payment.payment_id, detail=f"attempt {attempt.id}")
 
 
 def _tell_overcharge(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:

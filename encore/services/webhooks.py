@@ -17,7 +17,8 @@ from encore.dodo import Budget
 from encore.dodo.models import WebhookEnvelope
 from encore.dodo.webhooks import parse, verify
 from encore.errors import BadSignature, NotExecuted, ProviderError, RateLimited, UnreadableEvent
-from encore.services import bookkeeping, budgets, grants, observe, offers, subscriptions
+from encore.rules.attempts import sight
+from encore.services import bookkeeping, budgets, dues_payments, grants, observe, offers, subscriptions
 from encore.services.shop import Shop
 from encore.store import StoreFull, attempts, meta, webhook_events
 from encore.store.webhook_events import WebhookEvent
@@ -130,6 +131,7 @@ def receive(shop: Shop, headers: Mapping[str, str], body: bytes) -> Literal["sto
             _raise_dead(shop, proven.webhook_id, detail="signed, but not a body we can read")
         if envelope is not None:
             _note_named_attempt(shop, envelope)
+            _note_named_dues(shop, envelope)
         _note_good_clock(shop)
         crash_point("inbox.uncommitted")
     crash_point("inbox.committed")
@@ -308,6 +310,16 @@ def _note_named_attempt(shop: Shop, envelope: WebhookEnvelope) -> None:
     signature = _metadata_text(envelope, "attempt_sig")
     if tokens.is_mark(shop.settings.attempt_sig_keys, signature, attempt_id, customer_id):
         attempts.mark_webhook_named(shop.store, attempt_id, now=shop.now())
+
+
+def _note_named_dues(shop: Shop, envelope: WebhookEnvelope) -> None:
+    """The same for dues, whose payments bear no mark: an event that tells of one is enough not to say 'absent'."""
+    payment = envelope.payment
+    if payment is None or sight(payment.status) == "failed":
+        return
+    attempt = dues_payments.owner_of(shop, payment)
+    if attempt is not None:
+        attempts.mark_webhook_named(shop.store, attempt.id, now=shop.now())
 
 
 def _count_rejected(shop: Shop, reason: str) -> None:

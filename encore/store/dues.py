@@ -17,6 +17,7 @@ class DuesTry:
     instance_id: str
     state: str
     claimed_at: int | None
+    changed_at: int
     provider_payment_id: str | None
     customer_id: str
     outcome: str
@@ -29,7 +30,8 @@ def list_tries(store: Store, provider_subscription_id: str, *, limit: int) -> li
         DuesTry,
         store.rows(
             "SELECT attempts.id AS attempt_id, offer_instances.id AS instance_id, attempts.state, attempts.claimed_at,"
-            " attempts.provider_payment_id, acceptances.customer_id, acceptances.outcome, offer_instances.quote_json"
+            " attempts.changed_at, attempts.provider_payment_id, acceptances.customer_id, acceptances.outcome,"
+            " offer_instances.quote_json"
             " FROM attempts JOIN acceptances ON acceptances.id = attempts.acceptance_id"
             " JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
             " WHERE attempts.subscription_id = :id AND attempts.kind = 'dues'"

@@ -118,6 +118,20 @@ def mark_disposition(store: Store, payment_id: str, *, disposition: str, leaving
     )
 
 
+def mark_owner(store: Store, payment_id: str, *, attempt_id: str, acceptance_id: str, leaving: str) -> bool:
+    """Book a payment that belongs to nobody yet to an attempt, and let it be settled; `leaving`: its disposition."""
+    return bool(
+        store.rows(
+            "UPDATE payments SET attempt_id = :attempt_id, acceptance_id = :acceptance_id, disposition = 'seen'"
+            " WHERE id = :id AND attempt_id IS NULL AND checkout_id IS NULL AND disposition = :leaving RETURNING id",
+            id=payment_id,
+            attempt_id=attempt_id,
+            acceptance_id=acceptance_id,
+            leaving=leaving,
+        )
+    )
+
+
 def mark_refunded(store: Store, payment_id: str, *, refunded: int) -> None:
     """Note the sum of the payment's done refunds."""
     store.run("UPDATE payments SET refunded = :refunded WHERE id = :id", id=payment_id, refunded=refunded)

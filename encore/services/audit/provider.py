@@ -325,4 +325,6 @@ def _is_of_dues(payment: PaymentListItem | Payment, booked: BookedPayment) -> bo
     """Tell whether a payment can be of the dues it is booked to: it bears no mark, so by subscription and time."""
     is_theirs = payment.customer.customer_id == booked.consent_customer_id
     is_since = payment.created_at >= (booked.attempt_claimed_at or 0) - _SKEW_MS
-    return is_theirs and is_since and payment.subscription_id == booked.attempt_subscription_id
+    # Or it is the very payment that had failed, taken up again.
+    is_again = (booked.source_ref or "").startswith(f"{payment.payment_id}/")
+    return is_theirs and (is_since or is_again) and payment.subscription_id == booked.attempt_subscription_id

@@ -26,6 +26,7 @@ class BookedPayment:
     attempt_session_id: str | None
     attempt_subscription_id: str | None
     attempt_claimed_at: int | None
+    source_ref: str | None
     checkout_session_id: str | None
     consent_customer_id: str | None
     product_id: str | None
@@ -60,6 +61,7 @@ def list_booked_payments(store: Store) -> list[BookedPayment]:
             " payments.disposition, payments.created_at, attempts.kind,"
             " attempts.provider_session_id AS attempt_session_id,"
             " attempts.subscription_id AS attempt_subscription_id, attempts.claimed_at AS attempt_claimed_at,"
+            " offer_instances.source_ref,"
             " checkouts.provider_session_id AS checkout_session_id, acceptances.customer_id AS consent_customer_id,"
             " coalesce(acceptances.product_id, checkouts.product_id) AS product_id,"
             " coalesce(acceptances.quantity, checkouts.quantity) AS quantity,"
@@ -68,6 +70,7 @@ def list_booked_payments(store: Store) -> list[BookedPayment]:
             f" (CASE WHEN {GIVEN_BACK} THEN 1 ELSE 0 END) AS is_given_back"
             " FROM payments LEFT JOIN attempts ON attempts.id = payments.attempt_id"
             " LEFT JOIN acceptances ON acceptances.id = payments.acceptance_id"
+            " LEFT JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
             " LEFT JOIN checkouts ON checkouts.id = payments.checkout_id ORDER BY payments.created_at, payments.id"
         ),
     )
