@@ -30,7 +30,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # As people write one, in any digits; up to a single sign between two of them.
 _CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[\s._/-]?\d){12,18}(?!\d)")
 # Our own values are long and random: one in a hundred hashes holds such digits between two letters.
-_OUR_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash"})
+_OUR_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "shown"})
 _POWERFUL_FEATURES = (
     "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(),"
     " gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(),"

@@ -220,6 +220,13 @@ def test_what_is_not_on_hold_any_more_or_was_never_shown_sends_nothing(stage: St
     assert len(buyer.posts()) == 1
 
 
+def test_what_was_shown_is_no_card_number_whatever_digits_its_hash_has(stage: Stage) -> None:
+    buyer = Holder(stage)
+    fields = {"method": name_of(buyer.plan().test_id("pay-dues")), "shown": "a4242424242424242".ljust(64, "b")}
+
+    assert buyer.browser.post(f"{buyer.path}/dues", fields).status_code == 409
+
+
 def test_a_form_that_names_what_the_rows_decide_is_refused(stage: Stage) -> None:
     buyer = Holder(stage)
     shown = form_fields(buyer.plan().test_id("pay-dues"))["shown"]
