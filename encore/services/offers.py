@@ -126,7 +126,8 @@ def awaits_method(shop: Shop, order: Order) -> bool:
 
 def awaits_subscription(shop: Shop, order: Order) -> bool:
     """Tell whether the plan that was just bought is not begun yet: the offer of a higher one then waits a little."""
-    if not _is_just_paid(shop, order) or offer_instances.list_of_order(shop.store, order.id):
+    # An order that sold no plan ends here, by its rows alone.
+    if not _is_just_paid(shop, order) or not plan_offers.awaits_subscription(shop, order):
         return False
     offers = funnels.live_offers(shop)
     steps = [step.offer_id for funnel in funnels.live_funnels(shop) for step in funnel.steps]

@@ -46,7 +46,12 @@ def list_payments(shop: Shop, order: Order, *, with_account: bool = False) -> tu
     """
     lines = [
         payment_line(shop, order),
-        *(payment_line(shop, one) for one in orders.list_of_first(shop.store, order.id, with_account=with_account)),
+        *(
+            payment_line(shop, one)
+            for one in orders.list_of_first(shop.store, order.id, with_account=with_account)
+            # A change of plan that charged nothing is an order, but no payment.
+            if one.amount or one.payment_id
+        ),
     ]
     return (*lines, *_under_way(shop, order, with_account=with_account))
 

@@ -42,8 +42,10 @@ class Confirmed:
 def get_quote(shop: Shop, instance_id: str, *, customer_ids: tuple[str, ...]) -> OfferInstance | None:
     """Return a quote of one of these customers; anybody else's is as unknown as one that never was."""
     instance = offer_instances.get_instance(shop.store, instance_id)
-    is_theirs = instance is not None and instance.kind == "plan_change" and instance.customer_id in customer_ids
-    return instance if is_theirs else None
+    if instance is None or instance.kind != "plan_change" or instance.customer_id not in customer_ids:
+        return None
+    # One that the return page offers is answered there; here it is seen once it is under way.
+    return instance if instance.offer_id == plan_quotes.OWN_CHANGE or instance.state == "accepted" else None
 
 
 def confirm(

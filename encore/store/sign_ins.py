@@ -135,7 +135,8 @@ def rename_browser(store: Store, *, old: str, new: str) -> None:
     store.run(
         "UPDATE orders SET buyer_key = :new WHERE acceptance_id IN (SELECT acceptances.id FROM checkouts"
         " JOIN orders AS firsts ON firsts.checkout_id = checkouts.id"
-        " JOIN offer_instances ON offer_instances.source_ref = firsts.id"
+        " JOIN offer_instances ON offer_instances.source_ref = firsts.id OR offer_instances.source_ref IN"
+        " (SELECT tries.id FROM offer_instances AS tries WHERE tries.source_ref = firsts.id)"
         " JOIN acceptances ON acceptances.offer_instance_id = offer_instances.id WHERE checkouts.buyer_key = :old)",
         **names,
     )

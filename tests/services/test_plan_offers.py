@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from encore.services import charging, fallback, offers, plan_offers
+from encore.services import charging, fallback, mail, offers, plan_changes, plan_offers
 from encore.services.plan_offer_pages import PlanOfferPage
-from encore.store import offer_instances, orders
+from encore.store import offer_instances, orders, outbox, sign_ins
 from encore.store.offer_instances import OfferInstance
 from tests.concurrency.crowd import at_once
 from tests.sandbox_process import BASIC, PRO
@@ -506,6 +506,39 @@ def test_a_yes_beside_a_change_in_the_account_is_held_back_by_the_claim(world: W
     whole(world)
 
 
+@pytest.mark.parametrize("change", [{"cancel_at_next_billing_date": True}, {"status": "paused"}])
+def test_what_comes_in_the_way_after_it_was_shown_withdraws_it(world: World, change: dict[str, Any]) -> None:
+    ref = bought(world)
+    page = offered(world, ref)
+    name = subscription(world).provider_subscription_id
+    answer = world.sandbox.call("PATCH", f"/subscriptions/{name}", change)
+    assert answer.status_code == 200, answer.text
+
+    assert accept(world, page) == "taken"
+
+    assert again(world, page).state == "withdrawn"
+    assert world.come_back(ref).state == "thanks"
+    assert change_posts(world) == []
+
+
+def test_a_payment_that_comes_due_after_it_was_shown_bars_the_claim(world: World) -> None:
+    """The provider would change a plan that is past due; we do not offer it."""
+    page = shown(world)
+
+    with patch.object(plan_offers, "obstacle_of", lambda *_: "past_due"):
+        assert accept(world, page) == "taken"
+
+    assert change_posts(world) == []
+
+
+def test_an_offered_change_has_no_checkout(world: World) -> None:
+    """charging.md section 6: the fallback is never a new subscription."""
+    page = shown(world)
+
+    assert fallback.open_checkout(world.shop, page.instance_id, buyer_key=LAN) is None
+    assert again(world, page).state == "offer"
+
+
 def test_the_cap_of_one_click_leads_to_no_checkout(world: World, open_shop_with: Any) -> None:
     """R10f"""
     capped = open_shop_with(ENCORE_ONE_CLICK_PER_DAY="0")
@@ -513,3 +546,76 @@ def test_the_cap_of_one_click_leads_to_no_checkout(world: World, open_shop_with:
 
     assert accept(capped, page) == "limited"
     assert (change_posts(capped), capped.rows("acceptances")) == ([], [])
+
+
+# ---- Who it belongs to -----------------------------------------------------------------------------------------
+
+
+def test_a_card_that_somebody_else_chose_meanwhile_is_not_charged(world: World) -> None:
+    """R26c: while this browser gives a card, the customer's account may choose a saved one: not this browser's."""
+    world.buy(slug="design-templates", key=MINH, card=OTHER)
+    page = offered(world, bought(world))
+    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
+    accept(world, page)
+    assert plan_offers.card_url(world.shop, row_of(world, page)) is not None
+    row = subscription(world)
+    saved = [method["payment_method_id"] for method in world.sandbox.methods(row.customer_id)]
+    (other,) = [name for name in saved if name != row.payment_method_id]
+    world.sandbox.post(
+        f"/subscriptions/{row.provider_subscription_id}/update-payment-method",
+        {"type": "existing", "payment_method_id": other},
+    )
+
+    assert plan_offers.try_again(world.shop, row_of(world, page), language="en") is None
+    assert len(change_posts(world)) == 1
+
+
+def test_a_browser_that_signs_in_keeps_its_second_try(world: World) -> None:
+    page = shown(world)
+    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
+    accept(world, page)
+    second = plan_offers.try_again(world.shop, row_of(world, page), language="en")
+    with world.shop.store.write():
+        sign_ins.rename_browser(world.shop.store, old=LAN, new=MINH)
+
+    assert {row["id"]: row["buyer_key"] for row in world.rows("offer_instances")} == {
+        page.instance_id: MINH,
+        second: MINH,
+    }
+
+
+def test_an_offered_change_is_no_quote_of_the_account_until_it_is_under_way(world: World) -> None:
+    page = shown(world)
+    customers = (subscription(world).customer_id,)
+
+    assert plan_changes.get_quote(world.shop, page.instance_id, customer_ids=customers) is None
+    accept(world, page)
+    assert plan_changes.get_quote(world.shop, page.instance_id, customer_ids=customers) is not None
+
+
+@pytest.mark.criterion("N15")
+def test_the_mail_says_what_both_payments_of_today_add_up_to(world: World) -> None:
+    accept(world, shown(world))
+    whole(world)
+
+    (sent,) = [m for m in outbox.list_messages(world.shop.store, limit=100) if m.kind == "plan_changed"]
+    assert json.loads(sent.payload_json)["sum_today"] == 8000
+    (mailed,) = [m for m in mail.list_messages(world.shop) if m.kind == "plan_changed"]
+    assert "A second payment today; with your order: $80.00." in mailed.text
+    assert "A second payment today; with your order: $80.00." in mailed.html
+
+
+@pytest.mark.criterion("N15")
+def test_the_receipt_of_any_offer_says_the_sum_too(world: World) -> None:
+    world.accept(world.offer())
+    world.tidy()
+
+    texts = [message.text for message in mail.list_messages(world.shop) if message.kind == "receipt"]
+    assert ["A second payment today; with your order:" in text for text in texts].count(True) == 1
+
+
+def test_what_charged_nothing_is_no_payment_of_today(world: World) -> None:
+    ref = bought(world, fields='timing = "next_billing_date"')
+    accept(world, offered(world, ref))
+
+    assert [line.amount for line in world.come_back(ref).payments] == [usd(3000)]
