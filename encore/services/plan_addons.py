@@ -45,7 +45,7 @@ def list_choices(shop: Shop, product_id: str, held: Iterable[Addon]) -> tuple[Ad
     return tuple(
         AddonChoice(
             id=addon_id,
-            name=name_of(shop, addon_id),
+            name=listed[addon_id].name if addon_id in listed else name_of(shop, addon_id),
             description=listed[addon_id].description if addon_id in listed else "",
             price=Money(listed[addon_id].price_minor, listed[addon_id].currency) if addon_id in listed else None,
             interval_count=product.interval_count if product else None,

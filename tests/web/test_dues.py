@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
-from tests.web.test_plans import Subscriber, outcomes
+from tests.web.subscriber import Subscriber, outcomes
 
 UPDATE = "POST /subscriptions/{id}/update-payment-method"
 
