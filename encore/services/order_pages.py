@@ -42,7 +42,7 @@ def product_of(shop: Shop, order: Order) -> ProductCard:
 def list_payments(shop: Shop, order: Order, *, with_account: bool = False) -> tuple[PaymentLine, ...]:
     """Return the payments of an order and of the offers taken after it, those under way included.
 
-    `with_account`: also of what was bought later in the account, for whoever is signed in to it.
+    `with_account`: also of what was bought or changed later in the account, for whoever is signed in to it.
     """
     lines = [
         payment_line(shop, order),

@@ -62,16 +62,17 @@ def get_of_payment(store: Store, payment_id: str) -> Order | None:
 
 
 def list_of_first(store: Store, first_order_id: str, *, with_account: bool = False) -> list[Order]:
-    """Return the orders that offers added to a first order; those taken in the account only if they are asked for.
+    """Return the orders filed under a first order: what the offers shown after it added, or everything `with_account`.
 
-    The browser that paid the first order has proven no address: what the account bought later is not its business.
+    The browser that paid the first order has proven no address: what the account bought later, or paid for its plan,
+    is not its business.
     """
     return many(
         Order,
         store.rows(
-            f"SELECT {_COLUMNS} FROM orders WHERE first_order_id = :id AND (:with_account = 1 OR NOT EXISTS ("
+            f"SELECT {_COLUMNS} FROM orders WHERE first_order_id = :id AND (:with_account = 1 OR EXISTS ("
             "SELECT 1 FROM acceptances JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
-            " WHERE acceptances.id = orders.acceptance_id AND offer_instances.order_id IS NOT NULL))"
+            " WHERE acceptances.id = orders.acceptance_id AND offer_instances.source_ref = :id))"
             " ORDER BY created_at, id",
             id=first_order_id,
             with_account=int(with_account),

@@ -572,6 +572,20 @@ def test_a_browser_that_has_only_paid_reads_nothing_of_what_the_account_buys(wor
     assert [line.product_name for line in owner.payments] == ["Starter course", "Design templates"]
 
 
+def test_nor_what_the_account_changes_of_the_plan_that_browser_bought(world: World) -> None:
+    thief = "c" * 64
+    row = world.subscribe(key=thief)
+    account = sign_in(world)
+    changed = world.confirm(world.preview(row))
+    assert changed.state == "changed"
+
+    ref = str(world.rows("checkouts")[0]["ref"])
+    seen = return_page.order_page(world.shop, ref, buyer_key=thief, language="en")
+    assert [line.product_name for line in seen.payments] == ["Basic plan"]
+    owner = return_page.order_page(world.shop, ref, buyer_key=LAN, language="en", account=account)
+    assert [line.product_name for line in owner.payments] == ["Basic plan", "Pro plan"]
+
+
 # ---- Each alone ----------------------------------------------------------------------------------------------------
 
 
