@@ -198,18 +198,15 @@ def look(shop: Shop, checkout: Checkout) -> bool:
 
 
 def _look_for_trial(shop: Shop, checkout: Checkout, *, budget: Budget) -> bool:
-    """Find the trial that a checkout began without a payment and settle by it; False if the provider gave no answer."""
+    """Find the trial that a checkout began without a payment and settle by it; False if there may be one unseen."""
     product = catalogue.get_product(shop.store, checkout.product_id)
     if product is None or not product.trial_days:
         return True
-    try:
-        for one in trials.find(shop, since=checkout.created_at, product_id=checkout.product_id, budget=budget):
-            # Only its own, and each read in full: a list names no add-ons.
-            if one.mark("checkout_id") == checkout.id:
-                subscriptions.observe_subscription(shop, one.subscription_id, budget=budget)
-    except ProviderError:
-        return False
-    return True
+    listed = trials.find(shop, since=checkout.created_at, product_id=checkout.product_id, budget=budget)
+    # Only its own, and each read in full: a list names no add-ons.
+    own = [one.subscription_id for one in listed.items if one.mark("checkout_id") == checkout.id]
+    are_read = [subscriptions.try_subscription(shop, subscription_id, budget=budget) for subscription_id in own]
+    return listed.is_clean and all(are_read)
 
 
 def look_due(shop: Shop) -> int:

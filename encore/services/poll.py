@@ -98,17 +98,10 @@ class _Poll:
 
     def _settle_trials(self) -> None:
         """Settle the checkouts of trials that began without a payment: no list of payments has them."""
-        if not products.sells_trials(self._shop.store) or not self._may_call():
+        if not products.sells_trials(self._shop.store):
             return
-        try:
-            found = trials.find(self._shop, since=self._since, budget=self._budget)
-        except ProviderError as error:
-            self._is_whole = False
-            self._note(error)
-            return
-        for one in found:
-            if not trials.is_unsettled(self._shop, one):
-                continue
+        listed = self._list(self._shop.dodo.subscriptions.list_all)
+        for one in [one for one in listed if trials.is_unsettled(self._shop, one)]:
             if not self._may_call():
                 return
             try:

@@ -54,23 +54,19 @@ def rebuild(shop: Shop) -> Rebuilt:
             left.append(payment.payment_id)
         elif observe.settle_payment(shop, payment):
             settled += 1
-    try:
-        begun = _take_in_trials(shop, since=since)
-    except ProviderError:
-        return Rebuilt(settled=settled, left_to_person=tuple(left), is_complete=False)
-    return Rebuilt(settled=settled + begun, left_to_person=tuple(left), is_complete=is_complete)
+    begun, are_all = _take_in_trials(shop, since=since)
+    return Rebuilt(settled=settled + begun, left_to_person=tuple(left), is_complete=is_complete and are_all)
 
 
-def _take_in_trials(shop: Shop, *, since: int) -> int:
-    """Take in the trials of our checkouts that have no payment; returns how many."""
-    found = trials.find(shop, since=since, budget=shop.dodo.budget(_LIST_S))
-    for one in found:
+def _take_in_trials(shop: Shop, *, since: int) -> tuple[int, bool]:
+    """Take in the trials of our checkouts that have no payment; returns how many, and whether all were seen."""
+    listed = trials.find(shop, since=since, budget=shop.dodo.budget(_LIST_S))
+    for one in listed.items:
         if trials.find_checkout(shop, one) is None and trials.is_free(one):
             _tell_of_lost_trial(shop, one)
-    unsettled = [one for one in found if trials.is_unsettled(shop, one)]
-    for one in unsettled:
-        subscriptions.observe_subscription(shop, one.subscription_id, budget=shop.dodo.budget(_READ_S))
-    return len(unsettled)
+    unsettled = [one.subscription_id for one in listed.items if trials.is_unsettled(shop, one)]
+    read = [subscriptions.try_subscription(shop, name, budget=shop.dodo.budget(_READ_S)) for name in unsettled]
+    return sum(read), listed.is_clean and all(read)
 
 
 def _tell_of_lost_trial(shop: Shop, found: Subscription) -> None:

@@ -5,10 +5,12 @@ charged is settled by its payment, as every other checkout is.
 """
 
 import json
+from dataclasses import replace
 
 from encore import tokens
 from encore.dodo import Budget
 from encore.dodo.models import Subscription as ProviderSubscription
+from encore.dodo.pages import Look
 from encore.rules.money import Money
 from encore.rules.trials import is_in_trial, trial_end
 from encore.services import bookkeeping, fulfilment
@@ -26,20 +28,17 @@ _CLOCK_SKEW_MS = 15 * 60_000
 _NEVER_BEGAN = {"pending": "processing", "failed": "failed"}
 
 
-def find(shop: Shop, *, since: int, product_id: str | None = None, budget: Budget) -> tuple[ProviderSubscription, ...]:
-    """List the subscriptions begun since `since` (epoch milliseconds), of one product or all, that bear our mark.
+def find(shop: Shop, *, since: int, product_id: str | None = None, budget: Budget) -> Look[ProviderSubscription]:
+    """Look at the subscriptions begun since `since` (epoch milliseconds), of one product or all, that bear our mark.
 
     The session of a checkout names no subscription, so this is how that of a trial is found; the oldest comes first.
     A list lacks the add-ons of each: read one in full before anything is settled by it.
-    Raises NotExecuted or Unavailable.
     """
     found = shop.dodo.subscriptions.list_all(
         created_at_gte=since - _CLOCK_SKEW_MS, product_id=product_id, budget=budget
     )
-    if found.fault is not None:
-        raise found.fault
     ours = [one for one in found.items if is_ours(shop, one)]
-    return tuple(sorted(ours, key=lambda one: (one.created_at or 0, one.subscription_id)))
+    return replace(found, items=tuple(sorted(ours, key=lambda one: (one.created_at or 0, one.subscription_id))))
 
 
 def is_ours(shop: Shop, found: ProviderSubscription) -> bool:
