@@ -52,8 +52,8 @@ def _may_be_of(payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQu
         # A success lets the subscription run again, whoever made it: the dues are paid. What failed with another card
         # than the agreed one was the provider's own try.
         return is_success or (found.provider_payment_id is None and _is_with(payment, quote))
-    # A request that was refused or never sent made no payment, and whoever left one to the bank is known by its id.
-    is_late = found.state in ("absent", "failed") or (found.state == "paid" and _is_same_sum(payment, quote))
+    # A request that was refused or never sent made no payment.
+    is_late = found.state in ("absent", "failed", "dropped") or (found.state == "paid" and _is_same_sum(payment, quote))
     in_time = payment.created_at <= (found.claimed_at or 0) + LATE_MS
     return is_late and is_success and in_time and _is_with(payment, quote)
 

@@ -84,10 +84,17 @@ def list_unsettled(shop: Shop, items: Iterable[PaymentListItem]) -> list[Payment
             row is None
             or row.status != item.status
             or (row.disposition == "seen" and item.status == "succeeded")
+            or _is_of_new_try(shop, row, item)
             or _is_refund_news(row, item)
         ):
             found.append(item)
     return found
+
+
+def _is_of_new_try(shop: Shop, row: payment_rows.Payment, item: PaymentListItem) -> bool:
+    """Tell whether what was booked as a renewal has paid the dues that were claimed a moment later."""
+    is_renewal = row.disposition == "renewal" and item.status == "succeeded"
+    return is_renewal and dues_payments.owner_of(shop, item) is not None
 
 
 def _is_refund_news(row: payment_rows.Payment, item: PaymentListItem) -> bool:

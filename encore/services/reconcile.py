@@ -12,7 +12,6 @@ from encore.dodo import Budget
 from encore.dodo.models import PaymentListItem
 from encore.errors import NotExecuted, ProviderError
 from encore.rules.attempts import LIVE_DIRECT, AttemptEvent, is_absent, next_look_after, sight
-from encore.rules.plan_changes import STATUSES_WITH_ACCESS
 from encore.services import bookkeeping, budgets, dues_payments, fallback, observe, settling, subscriptions
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, offer_instances, payments
@@ -172,7 +171,7 @@ def _find_dues(shop: Shop, attempt: Attempt) -> bool:
     except ProviderError:
         return False
     has_no_payment = _find(shop, attempt)
-    if row is None or row.status not in STATUSES_WITH_ACCESS:
+    if row is None or row.status != "active":
         return has_no_payment
     if has_no_payment and shop.now() - (attempt.claimed_at or 0) >= shop.settings.quarantine_s * 1000:
         with shop.store.write():

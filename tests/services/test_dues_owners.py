@@ -11,6 +11,7 @@ from encore.store import attempts, offer_instances
 from encore.store.subscriptions import Subscription
 from tests.deliveries import sign
 from tests.services.plans import usd, whole
+from tests.services.points import PassPoint
 from tests.services.test_dues import (
     UPDATE,
     card,
@@ -210,3 +211,36 @@ def test_an_event_of_dues_keeps_them_from_being_called_absent(world: World) -> N
     settle_quietly(world)
 
     assert page(world, checking).state == "checking"
+
+
+def test_what_a_left_page_paid_under_another_id_is_honoured(world: World) -> None:
+    row = on_hold(world)
+    world.sandbox.next_payment("requires_customer_action")
+    left = pay(world, row)
+    method_id = chosen_method(world)
+    leave(world, left.dues_id)
+
+    charge(world, row, method_id)
+    world.poll()
+
+    assert page(world, left.dues_id).paid == usd(3000)
+    whole(world)
+
+
+def test_a_payment_of_the_providers_own_between_the_last_look_and_the_claim_settles_it(
+    world: World, pass_point: PassPoint
+) -> None:
+    """It is booked as a renewal, since no try was there yet; ours then finds nothing owed, and no payment is made."""
+    row = on_hold(world)
+
+    def retry() -> None:
+        charge(world, row, row.payment_method_id)
+        world.poll()
+
+    pass_point("claim.checked", retry)
+    after = pay(world, row)
+    world.look()
+
+    assert page(world, after.dues_id).paid == usd(3000)
+    assert renewals(world, row) == [3000]
+    whole(world)
