@@ -337,7 +337,8 @@ def test_poll_reads_only_what_is_news(world: World) -> None:
 
     world.poll()
 
-    assert [request["path"] for request in world.sandbox.requests()[asked:]] == ["/payments", "/refunds", "/disputes"]
+    lists = ["/payments", "/refunds", "/disputes", "/subscriptions", "/license_keys"]
+    assert [request["path"] for request in world.sandbox.requests()[asked:]] == lists
 
 
 def test_payments_of_others_are_left_alone(world: World) -> None:
