@@ -71,8 +71,10 @@ def list_of_first(store: Store, first_order_id: str, *, with_account: bool = Fal
         Order,
         store.rows(
             f"SELECT {_COLUMNS} FROM orders WHERE first_order_id = :id AND (:with_account = 1 OR EXISTS ("
-            "SELECT 1 FROM acceptances JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
-            " WHERE acceptances.id = orders.acceptance_id AND offer_instances.source_ref = :id))"
+            "SELECT 1 FROM acceptances JOIN offer_instances AS shown ON shown.id = acceptances.offer_instance_id"
+            # The second try of a plan change follows the first.
+            " WHERE acceptances.id = orders.acceptance_id AND (shown.source_ref = :id OR shown.source_ref IN ("
+            "SELECT firsts.id FROM offer_instances AS firsts WHERE firsts.source_ref = :id))))"
             " ORDER BY created_at, id",
             id=first_order_id,
             with_account=int(with_account),

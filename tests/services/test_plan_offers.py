@@ -217,7 +217,8 @@ def test_after_a_failure_the_price_is_asked_anew_once(world: World) -> None:
     accept(world, retried)
 
     assert again(world, retried).state == "changed"
-    assert world.come_back(ref).state == "thanks"
+    back = world.come_back(ref)
+    assert (back.state, [line.product_name for line in back.payments]) == ("thanks", ["Basic plan", "Pro plan"])
     assert (len(change_posts(world)), paid(world, subscription(world))) == (2, [5000])
     assert change_posts(world)[1]["body"]["metadata"]["first_order"] == world.rows("orders")[0]["id"]
     whole(world)
