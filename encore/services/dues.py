@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from encore.crash_point import crash_point
+from encore.dodo import Budget
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.dues import (
@@ -90,7 +91,7 @@ def form(shop: Shop, row: Subscription) -> DuesForm | None:
     if row.status != "on_hold" or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
         return None
     try:
-        methods, seen = _ask(shop, row)
+        methods, seen = _ask(shop, row, budget=shop.dodo.budget(_READ_S))
     except _Refused as refused:
         return DuesForm(amount=None, failed_at=row.next_billing_at, reason=refused.reason)
     owed = _owed(shop, row, seen)
@@ -103,11 +104,10 @@ def form(shop: Shop, row: Subscription) -> DuesForm | None:
     )
 
 
-def _ask(shop: Shop, row: Subscription) -> tuple[list[SavedMethod], list[SeenPayment]]:
+def _ask(shop: Shop, row: Subscription, *, budget: Budget) -> tuple[list[SavedMethod], list[SeenPayment]]:
     """Read the customer's methods and the subscription's payments of this period, side by side."""
     if not (budgets.take_soon(shop, "status") and budgets.take_soon(shop, "status")):
         raise _Refused("no_answer")
-    budget = shop.dodo.budget(_READ_S)
     methods = quoting.aside(shop, lambda: quoting.read_methods(shop, row.customer_id, budget=budget))
     found = shop.dodo.payments.list_all(
         customer_id=row.customer_id,
@@ -172,9 +172,11 @@ def pay(
     earlier = _shown_before(shop, row, shown)
     if earlier is not None:
         return Taken(earlier, "taken")
+    # One for all that is asked before the charge: the buyer waits for the sum of it.
+    budget = shop.dodo.budget(_READ_S)
     try:
-        current = _read(shop, row)
-        methods, seen = _ask(shop, current)
+        current = _read(shop, row, budget=budget)
+        methods, seen = _ask(shop, current, budget=budget)
         owed = _owed(shop, current, seen)
         if is_under_way(seen, now=shop.now()):
             raise _Refused("under_way")
@@ -208,11 +210,11 @@ def _shown_before(shop: Shop, row: Subscription, shown: str) -> str | None:
     return None
 
 
-def _read(shop: Shop, row: Subscription) -> Subscription:
+def _read(shop: Shop, row: Subscription, *, budget: Budget) -> Subscription:
     if not budgets.take_soon(shop, "status"):
         raise _Refused("no_answer")
     name = row.provider_subscription_id
-    if not subscriptions.try_subscription(shop, name, budget=shop.dodo.budget(_READ_S)):
+    if not subscriptions.try_subscription(shop, name, budget=budget):
         raise _Refused("no_answer")
     current = subscription_rows.get_by_provider_id(shop.store, name) or row
     if attempts.get_live_of_subscription(shop.store, name) is not None:
