@@ -7,7 +7,7 @@ import pytest
 
 from encore.rules.plan_changes import MODES
 from encore.store.subscriptions import Subscription
-from tests.sandbox_process import BASIC, PRO
+from tests.sandbox_process import BASIC, BRAND_KIT, EXTRA_PROJECT, PRO
 from tests.scale import proves, rounds
 from tests.services.plans import (
     group,
@@ -117,7 +117,9 @@ def test_three_hundred_generated_changes_charge_what_was_shown(world: World, rou
 
 def _change_at_random(world: World, row: Subscription, chance: random.Random) -> None:
     slug, seats = chance.choice([pair for pair in WISHES if pair != (SLUGS[row.product_id], row.quantity)])
-    page = world.preview(row, slug, quantity=seats)
+    # Of an add-on that both plans take; the brand kit goes with every change to Basic, and is never named there.
+    addons = {EXTRA_PROJECT: chance.randrange(3), **({BRAND_KIT: chance.randrange(2)} if slug == "pro-plan" else {})}
+    page = world.preview(row, slug, quantity=seats, addons=addons)
 
     after = world.confirm(page)
 
