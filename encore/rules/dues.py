@@ -19,6 +19,8 @@ from encore.rules.quotes import QuotedMethod, QuoteUnreadable
 # their claim. Our choice: longer than any quarantine, and shorter than the 12 hours after which the provider itself
 # tries a card again, whose success is none of ours.
 LATE_MS = 3_600_000
+# A subscription in one of these owes nothing any more, and nothing lets it run again.
+ENDED = ("cancelled", "failed", "expired")
 # The provider's clock and ours may differ by this much; used only where it has shown us no payment to count from.
 _SKEW_MS = 15 * 60_000
 

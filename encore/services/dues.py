@@ -13,6 +13,7 @@ from encore.dodo import Budget
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.dues import (
+    ENDED,
     DuesQuote,
     Owed,
     SeenPayment,
@@ -219,7 +220,7 @@ def _read(shop: Shop, row: Subscription, *, budget: Budget) -> Subscription:
     current = subscription_rows.get_by_provider_id(shop.store, name) or row
     if attempts.get_live_of_subscription(shop.store, name) is not None:
         raise _Refused("under_way")
-    if current.status in ("cancelled", "failed", "expired"):
+    if current.status in ENDED:
         raise _Refused("ended")
     if current.status != "on_hold":
         raise _Refused("not_on_hold")

@@ -6,7 +6,7 @@ claim, on the provider's own clock (charging.md, section 1, "Whose payment is it
 
 from encore.dodo.models import Payment, PaymentListItem
 from encore.rules.attempts import LIVE_DIRECT, sight
-from encore.rules.dues import LATE_MS, DuesQuote, thaw_dues
+from encore.rules.dues import ENDED, LATE_MS, DuesQuote, thaw_dues
 from encore.rules.money import Money
 from encore.services import bookkeeping, fulfilment
 from encore.services.shop import Shop
@@ -107,6 +107,9 @@ def grant(
         shop, acceptance, attempt, instance, payment=payment, currency=currency
     )
     fulfilment.tell_of_order(shop, "dues_paid", order, attempt, payment=payment, at=shop.now())
+    if payment is not None and row is not None and row.status in ENDED:
+        # It ended while its payment was under way: the customer has paid, and has nothing for it.
+        bookkeeping.raise_alarm(shop, "dues_paid_after_end", object_id=payment.payment_id, detail=row.status)
 
 
 def tell_not_paid(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:

@@ -244,3 +244,18 @@ def test_a_payment_of_the_providers_own_between_the_last_look_and_the_claim_sett
     assert page(world, after.dues_id).paid == usd(3000)
     assert renewals(world, row) == [3000]
     whole(world)
+
+
+def test_dues_paid_after_the_subscription_has_ended_are_told_a_person(world: World) -> None:
+    row = on_hold(world)
+    world.sandbox.next_payment("processing")
+    waiting = pay(world, row)
+    world.sandbox.call("PATCH", f"/subscriptions/{row.provider_subscription_id}", {"status": "cancelled"})
+    world.look()
+    assert (page(world, waiting.dues_id).state, alarms(world)) == ("processing", set())
+
+    settle(world, newest_payment(world, row), "succeeded")
+    world.look()
+
+    assert page(world, waiting.dues_id).paid == usd(3000)
+    assert alarms(world) == {"dues_paid_after_end"}
