@@ -199,6 +199,7 @@ def test_waiting_without_scripts_has_a_link_and_never_reloads_by_itself(new_shop
 
 
 def test_recurring_product_is_sold_too(shopper: Shopper) -> None:
-    shopper.buy("Basic plan").sees("thanks")
+    # The highest of its group: a lower one is followed by the offer of it.
+    shopper.buy("Pro plan").sees("thanks")
 
-    expect(shopper.by("order-summary")).to_contain_text("Basic plan")
+    expect(shopper.by("order-summary")).to_contain_text("Pro plan")
