@@ -23,8 +23,8 @@ from encore.services import bookkeeping, budgets, catalogue, funnels, offer_page
 from encore.services.bindings import is_bound
 from encore.services.pages import OfferPage, ProductCard
 from encore.services.shop import Shop
-from encore.services.standing import standing_of
-from encore.store import acceptances, attempts, checkouts, offer_instances, orders
+from encore.services.standing import authority_until, standing_of
+from encore.store import acceptances, attempts, offer_instances, orders
 from encore.store import catalogue as products
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
@@ -320,16 +320,11 @@ def _instance(
         moved_from_json=None,
         no_method_reason=priced.no_method_reason,
         created_at=now,
-        expires_at=min(ends_at, _authority_until(shop, order), offer.deadline_at or ends_at),
+        expires_at=min(ends_at, authority_until(shop, order), offer.deadline_at or ends_at),
         answered_at=None,
         state="shown",
         kind=offer.kind,
     )
-
-
-def _authority_until(shop: Shop, order: Order) -> int:
-    checkout = checkouts.get_checkout(shop.store, order.checkout_id) if order.checkout_id else None
-    return checkout.authority_until if checkout else shop.now()
 
 
 def prepare(shop: Shop, payment_id: str) -> None:
@@ -377,7 +372,7 @@ def bound_instance(shop: Shop, instance_id: str, *, buyer_key: str | None) -> Of
     if instance.is_recommendation:
         return instance
     order = plan_offers.first_order(shop, instance)
-    return instance if order is not None and shop.now() <= _authority_until(shop, order) else None
+    return instance if order is not None and shop.now() <= authority_until(shop, order) else None
 
 
 def page(shop: Shop, instance_id: str, *, buyer_key: str | None, language: str) -> OfferPage | None:

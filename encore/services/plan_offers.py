@@ -46,7 +46,7 @@ from encore.services.consent import Consent
 from encore.services.kinds.plan_change import addons_of
 from encore.services.plan_quotes import Refused
 from encore.services.shop import Shop
-from encore.services.standing import Standing, standing_of
+from encore.services.standing import Standing, authority_until, standing_of
 from encore.store import acceptances, attempts, checkouts, offer_instances, orders
 from encore.store import plan_ends as ends
 from encore.store import subscriptions as rows
@@ -56,7 +56,7 @@ from encore.store.subscriptions import Subscription
 
 # Three reads before a claim, two of them side by side (charging.md, section 1).
 _RECHECK_S = 6.0
-# Why a change that is not paid may be asked for once more: its own charge has come to nothing.
+# Why a yes is closed, once its buyer has gone on from it.
 LEFT = "buyer_declined"
 
 
@@ -372,11 +372,10 @@ def try_again(shop: Shop, instance: OfferInstance, *, language: str) -> str | No
 
 def _until(shop: Shop, instance: OfferInstance, *, now: int) -> int:
     order = first_order(shop, instance)
-    checkout = checkouts.get_checkout(shop.store, order.checkout_id) if order and order.checkout_id else None
     offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
     ends_at = now + (instance.expires_at - instance.created_at)
     return min(
-        ends_at, checkout.authority_until if checkout else now, (offer.deadline_at if offer else None) or ends_at
+        ends_at, authority_until(shop, order) if order else now, (offer.deadline_at if offer else None) or ends_at
     )
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from encore.services import funnels
 from encore.services.shop import Shop
-from encore.store import offer_instances
+from encore.store import checkouts, offer_instances
 from encore.store.offer_instances import OfferInstance
+from encore.store.orders import Order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,12 @@ class Standing:
     is_live: bool
     is_owned: bool
     is_declined: bool
+
+
+def authority_until(shop: Shop, order: Order) -> int:
+    """Return until when the browser that paid an order may act on it, in epoch milliseconds (security.md, 4)."""
+    checkout = checkouts.get_checkout(shop.store, order.checkout_id) if order.checkout_id else None
+    return checkout.authority_until if checkout else shop.now()
 
 
 def standing_of(shop: Shop, instance: OfferInstance) -> Standing:

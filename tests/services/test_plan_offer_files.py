@@ -3,7 +3,7 @@
 import pytest
 
 from encore.services import offer_files
-from tests.services.test_plan_offers import OFFER
+from tests.services.plan_offers import OFFER
 from tests.services.world import World
 
 

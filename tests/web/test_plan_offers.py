@@ -9,8 +9,8 @@ from encore.services import offer_files
 from tests.attacks.stage import MASTERCARD, Browser, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
 from tests.sandbox_process import PRO
+from tests.services.plan_offers import OFFER
 from tests.services.plans import CHANGE_PLAN
-from tests.services.test_plan_offers import OFFER
 
 OUTCOMES = {
     "quote_changed": "moved",
