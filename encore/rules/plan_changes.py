@@ -229,6 +229,10 @@ def _as_set(addons: tuple[Addon, ...]) -> frozenset[tuple[str, int]]:
     return frozenset((addon.addon_id, addon.quantity) for addon in addons)
 
 
+# What a quote said that was frozen before add-ons and discounts stood in it: its change must still be settled.
+_BEFORE_ADDONS: dict[str, Any] = {"direction": "up", "from_addons": [], "discounts_kept": [], "discounts_lost": []}
+
+
 # ---- Frozen, as shown ----------------------------------------------------------------------------------------
 
 
@@ -247,10 +251,12 @@ def change_hash(quote: PlanQuote) -> str:
 def thaw_change(text: str) -> PlanQuote:
     """Read back what `freeze_change` wrote. Raises QuoteUnreadable for anything else."""
     try:
-        quote = _quote_of(json.loads(text))
+        written = json.loads(text)
+        table = {**_BEFORE_ADDONS, **written}
+        quote = _quote_of(table)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
         raise QuoteUnreadable(f"not a frozen plan change: {fault}") from fault
-    if freeze_change(quote) != text:
+    if _canonical(written) != text or freeze_change(quote) != _canonical(table):
         raise QuoteUnreadable("not a frozen plan change: it is not in canonical form")
     return quote
 

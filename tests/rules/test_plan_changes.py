@@ -1,5 +1,6 @@
 """A quote of a plan change: what may still be confirmed, and what is kept of it (proration.md, section 1)."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -126,6 +127,15 @@ def test_nothing_above_the_quote_ever_goes(due: int, fresh: int) -> None:
 def test_a_frozen_quote_thaws_to_itself() -> None:
     for quote in (UPGRADE, DOWNGRADE, replace(UPGRADE, method=None, billing_at_before=None, tax=-300)):
         assert thaw_change(freeze_change(quote)) == quote
+
+
+def test_a_quote_frozen_before_add_ons_stood_in_it_thaws() -> None:
+    told = json.loads(freeze_change(UPGRADE))
+    for later in ("direction", "from_addons", "discounts_kept", "discounts_lost"):
+        del told[later]
+    older = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    assert thaw_change(older) == replace(UPGRADE, from_addons=(), discounts_kept=(), discounts_lost=())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", freeze_change(UPGRADE).replace('"due":[5000', '"due": [5000')])
