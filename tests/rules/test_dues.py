@@ -56,7 +56,13 @@ def test_with_no_payment_known_a_clock_that_is_behind_hides_none() -> None:
 
 @pytest.mark.parametrize(("status", "expected"), [("processing", True), (None, True), ("failed", False)])
 def test_what_may_still_succeed_by_itself_is_waited_for(status: str | None, expected: bool) -> None:
-    assert is_under_way([*HISTORY, seen("pay_4", status, 3000, 400)]) is expected
+    assert is_under_way([*HISTORY, seen("pay_4", status, 3000, 400)], now=500) is expected
+
+
+@pytest.mark.parametrize(("minor", "now", "expected"), [(3000, 500, True), (3000, NOW, False), (0, 500, False)])
+def test_what_was_just_paid_is_not_asked_for_again(minor: int, now: int, expected: bool) -> None:
+    """Paid, a subscription may be seen on hold a moment longer; a payment of zero has only saved a method."""
+    assert is_under_way([*HISTORY, seen("pay_4", "succeeded", minor, 400)], now=now) is expected
 
 
 def test_a_quote_is_read_back_as_it_was_and_its_hash_tells_sum_try_and_method() -> None:
