@@ -4,8 +4,9 @@ from typing import assert_never
 
 from flask import Blueprint, Response, abort, request
 
-from encore.services import catalogue, checkout
+from encore.services import catalogue, checkout, held_plans
 from encore.services.pages import ProductCard
+from encore.store.subscriptions import Subscription
 
 from ..errors import answer
 from ..security import limits
@@ -38,7 +39,8 @@ def product(slug: str) -> Response:
     found = catalogue.get_product(current_shop(), slug)
     if found is None:
         abort(404)
-    return page("storefront/product.html", state=_state_of(found), product=found)
+    state, held = _state_of(found)
+    return page("storefront/product.html", state=state, product=found, held=held)
 
 
 @bp.post("/checkout")
@@ -50,6 +52,9 @@ def start() -> Response:
     retry_at = limits().count("checkout", browser=buyer_key())
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
+    if _state_of(found)[0] == "subscribed":
+        # A form from a page that was open before: the plan is changed, never sold a second time.
+        return go(f"/p/{found.slug}")
     cookie = make_buyer_cookie()
     result = checkout.start(shop, slug=found.slug, quantity=1, buyer_key=hash_cookie(cookie), language=language())
     match result:
@@ -71,11 +76,17 @@ def about() -> Response:
     return page(f"storefront{request.path}.html", state="ready")
 
 
-def _state_of(found: ProductCard) -> str:
-    shop = current_shop()
+def _state_of(found: ProductCard) -> tuple[str, Subscription | None]:
+    """Return the state of a product's page, and the subscription that is to be changed instead of buying it."""
+    shop, key = current_shop(), buyer_key()
     if found.is_archived:
-        return "archived"
+        return "archived", None
     account = current_account()
     customer_ids = account.customer_ids if account else ()
-    is_owned = catalogue.is_owned(shop, found.id, buyer_key=buyer_key(), customer_ids=customer_ids)
-    return "owned" if is_owned else "ready"
+    held = held_plans.find(shop, found.id, buyer_key=key, customer_ids=customer_ids) if found.is_recurring else None
+    if held is not None:
+        return "subscribed", held
+    if not catalogue.is_owned(shop, found.id, buyer_key=key, customer_ids=customer_ids):
+        return "ready", None
+    # Just bought: the worker has not read its subscription yet.
+    return "subscribed" if found.is_recurring else "owned", None

@@ -84,6 +84,19 @@ def list_of_customer(store: Store, customer_id: str) -> list[Subscription]:
     )
 
 
+def list_of_browser(store: Store, buyer_key: str) -> list[Subscription]:
+    """Return the subscriptions that checkouts of this browser began, newest first."""
+    return many(
+        Subscription,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM subscriptions WHERE order_id IN ("
+            "SELECT id FROM orders WHERE buyer_key = :buyer_key AND checkout_id IS NOT NULL)"
+            " ORDER BY created_at DESC, id",
+            buyer_key=buyer_key,
+        ),
+    )
+
+
 def list_unread_since(store: Store, *, before: int, limit: int) -> list[str]:
     """Return the provider's ids of subscriptions not read since `before` that may still change, oldest first."""
     found = store.rows(

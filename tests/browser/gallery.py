@@ -37,6 +37,7 @@ STATES = {
     "product-recurring": "ready",
     "product-trial": "ready",
     "product-owned": "owned",
+    "product-subscribed": "subscribed",
     "product-archived": "archived",
     "help": "ready",
     "missing": "error",
@@ -393,6 +394,7 @@ class _Maker:
             buyer, path = self._subscribed(slug)
             if plan:
                 self._add(plan, path, buyer)
+                self._add("product-subscribed", "/p/pro-plan", buyer)
                 self._add("plan-cards", f"{path}/cards", buyer)
             answer = buyer.post_form(buyer.get(path), "choose-plan")
             self._add(chosen, answer.headers["location"], buyer)

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from encore.ids import random_ref
-from encore.services import card_choice, catalogue, charging, checkout, fallback, offers, return_page
+from encore.services import card_choice, catalogue, charging, checkout, fallback, held_plans, offers, return_page
 from encore.services.pages import OfferPage, ProductCard, ReturnPage
 from encore.settings import Settings, load_settings
 from encore.store import open_store, schema
@@ -98,6 +98,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     replace(catalogue, "get_product", by_slug)
     replace(catalogue, "is_stale", lambda shop: made.is_stale)
     replace(catalogue, "is_owned", owned)
+    replace(held_plans, "find", lambda shop, product_id, **facts: None)
     replace(offers, "page", offer)
     replace(card_choice, "page", offer)
     replace(card_choice, "choose", lambda shop, oid, **facts: made.act("card", "chosen", **facts))

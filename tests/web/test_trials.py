@@ -109,3 +109,44 @@ def test_trial_is_listed_with_what_follows(stage: Stage) -> None:
     (card,) = [one for one in stage.browser().page("/").all(data_testid="product") if SLUG in one.attributes["href"]]
 
     assert "14-day free trial, then $15.00 a month" in card.text
+
+
+@pytest.mark.criterion("P8")
+def test_a_held_plan_is_changed_and_never_sold_a_second_time(stage: Stage) -> None:
+    browser = stage.browser()
+    open_before = browser.page(f"/p/{SLUG}")
+    browser.page("/r/" + begin(stage, browser))
+    assert state_of(browser.page(f"/p/{SLUG}")) == "subscribed", "before the worker has read the subscription, too"
+    while subscriptions.read_due(stage.shop):
+        pass
+
+    page = browser.page(f"/p/{SLUG}")
+    assert (state_of(page), page.has_test_id("buy"), page.has_test_id("buy-again")) == ("subscribed", False, False)
+    sessions = len(stage.sandbox.requests("POST", "/checkouts"))
+    again = browser.send(open_before, "buy")
+    assert (again.status_code, again.location) == (303, f"/p/{SLUG}")
+    assert len(stage.sandbox.requests("POST", "/checkouts")) == sessions
+
+    browser.sign_in()
+    plan = browser.page(str(browser.page(f"/p/{SLUG}").test_id("change-plan").attributes["href"]))
+    assert state_of(plan) == "trial"
+    other = stage.browser()
+    assert state_of(other.page(f"/p/{SLUG}")) == "ready", "a plan is nobody else's"
+
+
+@pytest.mark.criterion("P8")
+def test_another_plan_of_the_group_is_reached_by_a_change_while_one_is_held(stage: Stage) -> None:
+    browser = stage.browser()
+    started = browser.send(browser.page("/p/basic-plan"), "buy")
+    back = stage.sandbox.pay(started.location.rpartition("/")[2], email=browser.email, **OREGON)
+    browser.page(urlsplit(back.headers["location"]).path)
+    while subscriptions.read_due(stage.shop):
+        pass
+
+    page = browser.page("/p/pro-plan")
+    assert state_of(page) == "subscribed"
+    assert "It can be changed to this one" in page.text
+
+    with stage.shop.store.write():
+        stage.shop.store.run("UPDATE subscriptions SET status = 'cancelled'")
+    assert state_of(browser.page("/p/pro-plan")) == "ready", "what is over holds nobody"
