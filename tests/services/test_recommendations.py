@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -21,9 +20,7 @@ from encore.services import (
 )
 from encore.services.pages import OfferPage
 from encore.services.recommendations import Opened
-from encore.services.shop import Shop
 from encore.services.sign_ins import Account
-from encore.store.offer_instances import OfferInstance
 from tests.sandbox_process import TEMPLATES
 from tests.services.world import DAY_S, LAN, MINH, World
 
@@ -177,27 +174,6 @@ def test_rules_look_at_the_latest_order_and_at_what_is_owned(world: World) -> No
     assert cards(world, account)[0] == "after-bundle"
 
 
-@pytest.mark.criterion("P8", "R24b")
-def test_buying_again_without_a_usable_card_goes_through_the_checkout(world: World) -> None:
-    world.come_back(world.buy())
-    account = sign_in(world)
-    publish(world, AGAIN)
-    world.accept(open_card(world, account, "again"))
-    for row in accounts.list_methods(world.shop, account).rows:
-        assert accounts.remove_method(world.shop, account, row.name).result == "removed"
-    again = open_card(world, account, "again")
-    assert (again.state, again.is_owned, again.can_choose) == ("owned", True, True)
-
-    # A page that did not say so leads nowhere.
-    assert fallback.open_checkout(world.shop, again.instance_id, buyer_key=LAN) is None
-    url = fallback.open_checkout(world.shop, again.instance_id, buyer_key=LAN, buy_again=True)
-    assert url is not None
-    world.pay_at(url)
-
-    assert page(world, again.instance_id).state == "receipt"
-    assert world.breaches() == ()
-
-
 # ---- A card leads to an offer --------------------------------------------------------------------------------------
 
 
@@ -262,20 +238,6 @@ def test_a_card_pressed_again_after_paying_leads_to_what_it_came_to(world: World
 
     assert (again.instance_id, again.state) == (shown.instance_id, "receipt")
     assert len(charges(world)) == 1
-
-
-def test_an_account_of_two_customers_has_one_live_offer_of_a_card(world: World) -> None:
-    """An order under the other spelling of the address must not make a second way to the same yes."""
-    account = subscriber(world)
-    shown = open_card(world, account)
-    world.come_back(world.buy(slug="complete-bundle", email="lan@example.org"))
-    with world.shop.store.write():
-        world.shop.store.run("UPDATE customers SET email = 'Lan@example.com' WHERE email = 'lan@example.org'")
-    both = sign_ins.current_account(world.shop, LAN)
-    assert both is not None
-    assert len(both.customer_ids) == 2
-
-    assert open_card(world, both).instance_id == shown.instance_id
 
 
 @pytest.mark.criterion("R36a")
@@ -358,24 +320,6 @@ def test_a_quantity_that_cannot_be_meant_changes_nothing(world: World, text: str
 
     assert page(world, shown.instance_id).quote_hash == shown.quote_hash
     assert len(world.sandbox.requests()) == asked
-
-
-def test_the_checkout_sells_as_many_as_the_yes_says_whatever_is_chosen_meanwhile(world: World) -> None:
-    account = subscriber(world)
-    shown = open_card(world, account)
-    take = fallback._claim_for_checkout
-
-    def read_then_choose(shop: Shop, instance: OfferInstance, **more: Any) -> OfferInstance:
-        # Another tab's choice commits between this one's read and its claim.
-        assert choose(world, shown, "3") == "chosen"
-        return take(shop, instance, **more)
-
-    with patch.object(fallback, "_claim_for_checkout", read_then_choose):
-        world.open_checkout(shown)
-
-    session = world.sandbox.requests("POST", "/checkouts")[-1]["body"]
-    assert session["product_cart"] == [{"product_id": TEMPLATES, "quantity": 3}]
-    assert world.acceptance(shown).quantity == page(world, shown.instance_id).quote.quantity == 3
 
 
 def test_the_quantity_starts_at_one_whatever_was_bought_before(world: World) -> None:
@@ -570,20 +514,6 @@ def test_a_browser_that_has_only_paid_reads_nothing_of_what_the_account_buys(wor
     assert "Design templates" not in [line.product_name for line in back.payments]
     owner = return_page.order_page(world.shop, ref, buyer_key=LAN, language="en", account=account)
     assert [line.product_name for line in owner.payments] == ["Starter course", "Design templates"]
-
-
-def test_nor_what_the_account_changes_of_the_plan_that_browser_bought(world: World) -> None:
-    thief = "c" * 64
-    row = world.subscribe(key=thief)
-    account = sign_in(world)
-    changed = world.confirm(world.preview(row))
-    assert changed.state == "changed"
-
-    ref = str(world.rows("checkouts")[0]["ref"])
-    seen = return_page.order_page(world.shop, ref, buyer_key=thief, language="en")
-    assert [line.product_name for line in seen.payments] == ["Basic plan"]
-    owner = return_page.order_page(world.shop, ref, buyer_key=LAN, language="en", account=account)
-    assert [line.product_name for line in owner.payments] == ["Basic plan", "Pro plan"]
 
 
 # ---- Each alone ----------------------------------------------------------------------------------------------------
