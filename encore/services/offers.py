@@ -64,6 +64,8 @@ def _edge_of(shop: Shop, instance: OfferInstance) -> Edge | Literal["waiting", "
     """Tell where an instance's answer leads; `waiting`: nowhere yet, `ended`: it ran out and the funnel with it."""
     if instance.state == "declined":
         return "declined"
+    if instance.kind == PLAN_CHANGE and plan_offers.was_left(shop, instance):
+        return "failed"
     if instance.state == "expired" or (instance.state == "shown" and not _is_open(shop, instance)):
         return "ended"
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
@@ -104,7 +106,9 @@ def _show_step(
     budget = shop.dodo.budget(_SHOW_BUDGET_S)
     offers = funnels.live_offers(shop)
     methods = _methods(shop, order, budget=budget)
-    plan = _plan(shop, order, methods, offers={step.offer_id: offers[step.offer_id]}, budget=budget)
+    # It may be paused by now: then it is none of the live ones.
+    proposed = {offer_id: offer for offer_id, offer in offers.items() if offer_id == step.offer_id}
+    plan = _plan(shop, order, methods, offers=proposed, budget=budget)
     facts = _facts(shop, order, methods, offers=offers, language=language, plan=plan)
     decision = decide_step(funnel, step, facts, offers=offers, declined_step_key=declined_step_key)
     _store_decisions(shop, order, (decision,))

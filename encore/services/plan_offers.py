@@ -12,6 +12,7 @@ from dataclasses import replace
 from encore.crash_point import crash_point
 from encore.dodo import Budget
 from encore.dodo.models import Subscription as ProviderSubscription
+from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.eligibility import PlanFacts
 from encore.rules.kinds import Offer
@@ -159,9 +160,19 @@ def _payer(
 
 
 def standing(shop: Shop, instance: OfferInstance) -> Standing:
-    """Return how an offered plan change stands; a second try stands as the first."""
-    first = offer_instances.get_instance(shop.store, instance.source_ref)
-    return standing_of(shop, first or instance)
+    """Return how an offered plan change stands: a second try as the first, and declined if its buyer has gone on."""
+    stands = standing_of(shop, _first_try(shop, instance))
+    return replace(stands, is_declined=stands.is_declined or was_left(shop, instance))
+
+
+def _first_try(shop: Shop, instance: OfferInstance) -> OfferInstance:
+    return offer_instances.get_instance(shop.store, instance.source_ref) or instance
+
+
+def was_left(shop: Shop, instance: OfferInstance) -> bool:
+    """Tell whether the buyer of an unanswered second try has gone on, from the page of the first."""
+    acceptance = acceptances.get_of_instance(shop.store, _first_try(shop, instance).id)
+    return instance.state == "shown" and acceptance is not None and acceptance.close_reason == LEFT
 
 
 def is_open(shop: Shop, instance: OfferInstance) -> bool:
@@ -233,7 +244,9 @@ def _ask_again(shop: Shop, instance: OfferInstance) -> PlanQuote:
     methods = quoting.methods_or_none(shop, order.customer_id, budget=budget)
     if methods is None:
         raise NotOffered("no_price")
-    return _ask(shop, order, offer, methods, given_after=instance.methods_before_json, budget=budget)
+    # A card may be given from the page of the first try while the second stands already.
+    given_after = _first_try(shop, instance).methods_before_json
+    return _ask(shop, order, offer, methods, given_after=given_after, budget=budget)
 
 
 def is_void(shop: Shop, instance: OfferInstance) -> bool:
@@ -327,11 +340,13 @@ def _is_still_offered(shop: Shop, instance: OfferInstance) -> bool:
 def may_try_again(shop: Shop, instance: OfferInstance) -> bool:
     """Tell whether a change has come to nothing and may be asked for once more (R27b: a click has one charge).
 
-    Not once its buyer has gone on, and not a second time: the plan can still be changed in the account.
+    Not once its buyer has gone on or its customer has declined it, and not a second time: the plan can still be changed
+    in the account.
     """
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
-    is_first = orders.get_order(shop.store, instance.source_ref) is not None
-    return is_first and acceptance is not None and acceptance.outcome == "closed" and acceptance.close_reason != LEFT
+    if acceptance is None or acceptance.outcome != "closed" or acceptance.close_reason == LEFT:
+        return False
+    return _first_try(shop, instance).id == instance.id and _is_still_offered(shop, instance)
 
 
 def try_again(shop: Shop, instance: OfferInstance, *, language: str) -> str | None:
@@ -363,8 +378,8 @@ def try_again(shop: Shop, instance: OfferInstance, *, language: str) -> str | No
         state="shown",
     )
     with shop.store.write():
-        # Two tabs may come here at once: one row, the other tab reads it.
-        if offer_instances.insert_instance(shop.store, again):
+        # Two tabs may come here at once: one row, the other tab reads it. And a no may have come while we asked (P4).
+        if may_try_again(shop, instance) and offer_instances.insert_instance(shop.store, again):
             offer_instances.insert_event(shop.store, again.id, kind="shown", now=now)
     known = offer_instances.get_of_source(shop.store, source_ref=instance.id, offer_id=instance.offer_id)
     return known.id if known else None
@@ -389,8 +404,11 @@ def card_url(shop: Shop, instance: OfferInstance) -> str | None:
     row = rows.get_by_provider_id(shop.store, thaw_change(instance.quote_json).wish.subscription_id)
     if order is None or row is None or not may_try_again(shop, instance):
         return None
-    methods = quoting.methods_or_none(shop, order.customer_id, budget=shop.dodo.budget(_RECHECK_S))
-    if methods is None:
+    # Without the list there is no way there: taken for an empty one, a refusal would let every card pass for given.
+    try:
+        methods = quoting.read_methods(shop, order.customer_id, budget=shop.dodo.budget(_RECHECK_S))
+    except ProviderError as error:
+        budgets.heed(shop, error)
         return None
     with shop.store.write():
         offer_instances.mark_methods_before(

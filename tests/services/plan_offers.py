@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from encore.services import plan_offers
 from encore.services.plan_offer_pages import PlanOfferPage
@@ -72,6 +73,30 @@ def row_of(world: World, page: PlanOfferPage) -> OfferInstance:
 
 def accept(world: World, page: PlanOfferPage, *, key: str = LAN) -> str:
     return plan_offers.accept(world.shop, page.instance_id, buyer_key=key, quote_hash=page.quote_hash, consent=CONSENT)
+
+
+def declined_by_bank(world: World) -> tuple[str, PlanOfferPage]:
+    """Let the bank decline an accepted offer; returns the order's reference and the page of the offer."""
+    ref = bought(world)
+    page = offered(world, ref)
+    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
+    accept(world, page)
+    return ref, page
+
+
+def again_at(world: World, page: PlanOfferPage) -> str | None:
+    """Ask for the price again of a change that was not paid; returns the second try."""
+    return plan_offers.try_again(world.shop, row_of(world, page), language="en")
+
+
+def give_card(world: World, page: PlanOfferPage, *, number: str = OTHER) -> None:
+    """Give the subscription of a change that was not paid another card, on the provider's page."""
+    url = plan_offers.card_url(world.shop, row_of(world, page))
+    assert url is not None
+    given = world.sandbox.call(
+        "POST", urlsplit(url).path, data={"card_number": number, "expiry": "06/32", "cvc": "123"}
+    )
+    assert given.status_code == 303, given.text
 
 
 def subscription(world: World) -> Any:

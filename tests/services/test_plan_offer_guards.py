@@ -7,7 +7,17 @@ from unittest.mock import patch
 
 import pytest
 
-from encore.services import charging, fallback, mail, plan_changes, plan_offers
+from encore.services import (
+    charging,
+    fallback,
+    funnels,
+    mail,
+    observe,
+    offers,
+    plan_changes,
+    plan_offers,
+    plan_quotes,
+)
 from encore.store import outbox, sign_ins
 from tests.concurrency.crowd import at_once
 from tests.sandbox_process import PRO
@@ -16,8 +26,10 @@ from tests.services.plan_offers import (
     OTHER,
     accept,
     again,
+    again_at,
     bought,
     change_posts,
+    declined_by_bank,
     offered,
     reasons,
     row_of,
@@ -233,9 +245,7 @@ def test_the_cap_of_one_click_leads_to_no_checkout(world: World, open_shop_with:
 def test_a_card_that_somebody_else_chose_meanwhile_is_not_charged(world: World) -> None:
     """R26c: while this browser gives a card, the customer's account may choose a saved one: not this browser's."""
     world.buy(slug="design-templates", key=MINH, card=OTHER)
-    page = offered(world, bought(world))
-    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
-    accept(world, page)
+    _, page = declined_by_bank(world)
     assert plan_offers.card_url(world.shop, row_of(world, page)) is not None
     row = subscription(world)
     saved = [method["payment_method_id"] for method in world.sandbox.methods(row.customer_id)]
@@ -245,15 +255,63 @@ def test_a_card_that_somebody_else_chose_meanwhile_is_not_charged(world: World) 
         {"type": "existing", "payment_method_id": other},
     )
 
-    assert plan_offers.try_again(world.shop, row_of(world, page), language="en") is None
+    assert again_at(world, page) is None
     assert len(change_posts(world)) == 1
 
 
+def test_a_list_of_cards_that_was_refused_does_not_let_every_card_pass_for_given(world: World) -> None:
+    """R26c"""
+    _, page = declined_by_bank(world)
+    world.sandbox.fault("GET /customers/{id}/payment-methods", "status:404")
+
+    assert plan_offers.card_url(world.shop, row_of(world, page)) is None
+    assert row_of(world, page).methods_before_json is None
+    assert plan_offers.card_url(world.shop, row_of(world, page)) is not None
+    assert row_of(world, page).methods_before_json == json.dumps([subscription(world).payment_method_id])
+
+
+def test_what_was_declined_elsewhere_is_not_offered_a_second_time(world: World) -> None:
+    """P4, I7"""
+    _, page = declined_by_bank(world)
+    other = offered(world, world.buy(slug="basic-plan", key=MINH, **UNTAXED), key=MINH)
+    offers.decline(world.shop, other.instance_id, buyer_key=MINH)
+
+    assert again_at(world, page) is None
+    assert again(world, page).can_retry is False
+    whole(world)
+
+
+def test_a_no_while_the_price_is_asked_again_stands(world: World) -> None:
+    """P4, I7"""
+    _, page = declined_by_bank(world)
+    other = offered(world, world.buy(slug="basic-plan", key=MINH, **UNTAXED), key=MINH)
+    ask = plan_quotes.ask
+
+    def ask_late(*arguments: Any, **options: Any) -> Any:
+        offers.decline(world.shop, other.instance_id, buyer_key=MINH)
+        return ask(*arguments, **options)
+
+    with patch.object(plan_quotes, "ask", ask_late):
+        assert again_at(world, page) is None
+    whole(world)
+
+
+def test_a_paused_offer_or_a_refunded_order_has_no_second_try(world: World) -> None:
+    _, page = declined_by_bank(world)
+    funnels.set_state(world.shop, ["pro"], state="paused")
+    assert again_at(world, page) is None
+    funnels.set_state(world.shop, ["pro"], state="live")
+    payment_id = world.rows("orders")[0]["payment_id"]
+    world.sandbox.post("/refunds", {"payment_id": payment_id})
+    observe.try_payment(world.shop, payment_id, budget=world.shop.dodo.budget())
+
+    assert again_at(world, page) is None
+    assert again(world, page).can_retry is False
+
+
 def test_a_browser_that_signs_in_keeps_its_second_try(world: World) -> None:
-    page = shown(world)
-    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
-    accept(world, page)
-    second = plan_offers.try_again(world.shop, row_of(world, page), language="en")
+    _, page = declined_by_bank(world)
+    second = again_at(world, page)
     with world.shop.store.write():
         sign_ins.rename_browser(world.shop.store, old=LAN, new=MINH)
 

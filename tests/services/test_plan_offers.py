@@ -1,13 +1,23 @@
 """A higher plan offered to who has just bought a lower one: changed in place, one net charge, never a second plan."""
 
-from urllib.parse import urlsplit
-
 import pytest
 
-from encore.services import fallback, offers, plan_offers
+from encore.services import fallback, funnels, offers
 from encore.store import offer_instances, orders
 from tests.sandbox_process import BASIC, PRO
-from tests.services.plan_offers import OTHER, accept, again, bought, change_posts, offered, row_of, shown, subscription
+from tests.services.plan_offers import (
+    OTHER,
+    accept,
+    again,
+    again_at,
+    bought,
+    change_posts,
+    declined_by_bank,
+    give_card,
+    offered,
+    shown,
+    subscription,
+)
 from tests.services.plans import CHANGE_PLAN, paid, usd, whole
 from tests.services.world import LAN, World
 
@@ -118,14 +128,10 @@ def test_a_declined_card_leaves_the_plan_and_its_page_waits_for_the_buyer(world:
 
 def test_after_a_failure_the_price_is_asked_anew_once(world: World) -> None:
     """R26b R27b"""
-    ref = bought(world)
-    page = offered(world, ref)
-    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
-    accept(world, page)
-    failed = row_of(world, page)
+    ref, page = declined_by_bank(world)
 
-    second = plan_offers.try_again(world.shop, failed, language="en")
-    assert second == plan_offers.try_again(world.shop, failed, language="en")
+    second = again_at(world, page)
+    assert second == again_at(world, page)
     retried = offered(world, ref)
     assert (retried.instance_id, retried.state, retried.can_retry) == (second, "offer", False)
     accept(world, retried)
@@ -144,8 +150,7 @@ def test_a_second_failure_is_the_last(world: World) -> None:
     for _ in range(2):
         world.sandbox.next_payment("failed", "GENERIC_DECLINE")
         accept(world, page)
-        instance = row_of(world, page)
-        plan_offers.try_again(world.shop, instance, language="en")
+        again_at(world, page)
         page = offered(world, ref)
 
     assert (page.state, page.can_retry) == ("failed", False)
@@ -155,19 +160,10 @@ def test_a_second_failure_is_the_last(world: World) -> None:
 
 def test_another_card_given_on_the_providers_page_pays_and_any_other_does_not(world: World) -> None:
     """R26c: a browser that has only paid charges a card it has shown to hold."""
-    ref = bought(world)
-    page = offered(world, ref)
-    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
-    accept(world, page)
-    failed = row_of(world, page)
-    url = plan_offers.card_url(world.shop, failed)
-    assert url is not None
-    card = {"card_number": OTHER, "expiry": "06/32", "cvc": "123"}
-    given = world.sandbox.call("POST", urlsplit(url).path, data=card)
-    assert given.status_code == 303, given.text
-    failed = row_of(world, page)
+    ref, page = declined_by_bank(world)
+    give_card(world, page)
 
-    second = plan_offers.try_again(world.shop, failed, language="en")
+    second = again_at(world, page)
 
     retried = offered(world, ref)
     assert retried.instance_id == second
@@ -176,6 +172,49 @@ def test_another_card_given_on_the_providers_page_pays_and_any_other_does_not(wo
     accept(world, retried)
     assert again(world, retried).state == "changed"
     whole(world)
+
+
+def test_a_card_given_after_the_price_was_shown_again_pays_the_second_try(world: World) -> None:
+    """R26b: the page of the first try still leads to the provider's."""
+    ref, page = declined_by_bank(world)
+    second = again_at(world, page)
+    give_card(world, page)
+    world.read_subscriptions()
+
+    assert again_at(world, page) == second
+    retried = offered(world, ref)
+    assert retried.quote.method is not None
+    assert (retried.state, retried.quote.method.last4) == ("quote_changed", OTHER[-4:])
+    accept(world, retried)
+    assert again(world, retried).state == "changed"
+    whole(world)
+
+
+def test_who_goes_on_from_the_first_try_is_not_asked_again_by_the_second(world: World) -> None:
+    """R12d"""
+    ref, page = declined_by_bank(world)
+    again_at(world, page)
+    second = offered(world, ref)
+    assert second.state == "offer"
+
+    fallback.continue_without(world.shop, page.instance_id, buyer_key=LAN)
+
+    assert world.come_back(ref).state == "thanks"
+    assert again(world, second).state == "answered"
+    assert accept(world, second) == "taken"
+    assert len(change_posts(world)) == 1
+    whole(world)
+
+
+def test_a_paused_next_step_ends_the_funnel(world: World) -> None:
+    """R6e"""
+    ref = bought(world)
+    page = offered(world, ref)
+    funnels.set_state(world.shop, ["templates-instead"], state="paused")
+
+    offers.decline(world.shop, page.instance_id, buyer_key=LAN)
+
+    assert world.come_back(ref).state == "thanks"
 
 
 def test_the_bank_step_leads_to_the_bank_and_back(world: World) -> None:
