@@ -180,12 +180,18 @@ def test_trial_that_waits_for_the_bank_waits_and_is_not_begun_twice(world: World
     assert (page.state, page.begins_free, world.rows("orders")) == ("waiting", True, [])
 
 
-def test_second_press_after_a_trial_began_does_not_reopen_its_session(world: World) -> None:
+@pytest.mark.parametrize("slug", [SLUG, "basic-plan"])
+def test_second_press_after_a_plan_was_bought_leads_to_its_order(world: World, slug: str) -> None:
+    """Neither its session again nor another one, which would sell a second subscription."""
     sell_trial(world)
-    session_id = begin(world)
-    world.sandbox.pay(session_id)
+    first = checkout.start(world.shop, slug=slug, quantity=1, buyer_key=LAN, language="en")
+    assert isinstance(first, checkout.Started)
+    world.sandbox.pay(first.url.rsplit("/", 1)[1])
 
-    assert begin(world) != session_id
+    again = checkout.start(world.shop, slug=slug, quantity=1, buyer_key=LAN, language="en")
+
+    (row,) = world.rows("checkouts")
+    assert again == checkout.Started(f"{world.shop.settings.public_url}/r/{row['ref']}")
     assert len(world.rows("orders")) == 1
 
 
