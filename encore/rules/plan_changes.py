@@ -144,6 +144,11 @@ class PlanQuote:
         return self.wish.when == AT_RENEWAL
 
     @property
+    def charges_now(self) -> bool:
+        """Whether the change charges something at once."""
+        return self.due.minor > 0 and not self.is_scheduled
+
+    @property
     def moves_billing_day(self) -> bool:
         """Whether the renewal day is another one afterwards."""
         before = self.billing_at_before

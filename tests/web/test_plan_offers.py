@@ -1,5 +1,6 @@
 """An offered plan change over real parts, by plain forms and by htmx: each state's words, and answers to bad input."""
 
+import json
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import pytest
 from encore.services import offer_files
 from tests.attacks.stage import MASTERCARD, Browser, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
-from tests.sandbox_process import PRO
+from tests.sandbox_process import BASIC, PRO
 from tests.services.plan_offers import OFFER
 from tests.services.plans import CHANGE_PLAN
 
@@ -70,6 +71,28 @@ def test_the_page_says_both_plans_what_is_gained_and_what_both_payments_add_up_t
     assert page.test_id("offer-accept").text.strip() == "Pay $54.00 now"
     for hook in ("next-billing", "effective", "preview", "offer-decline", "order-summary"):
         assert page.has_test_id(hook), hook
+
+
+def test_each_line_says_how_many_it_counts_for_and_what_is_agreed_to_is_what_was_shown(buyer: Browser) -> None:
+    """I12: the evidence of a yes are the words of its page."""
+    row = buyer.stage.one("SELECT * FROM subscriptions WHERE customer_id = :id", id=buyer.row()["customer_id"])
+    seats = {"product_id": BASIC, "quantity": 2, "addons": [], "proration_billing_mode": "do_not_bill"}
+    buyer.stage.sandbox.post(f"/subscriptions/{row['provider_subscription_id']}/change-plan", seats)
+    buyer.stage.clock.wall_s = 601
+
+    page = buyer.page(f"/o/{buyer.instance}")
+    assert state_of(page) == "quote_changed"
+    assert "Basic plan −2 × $30.00 Pro plan 2 × $80.00" in page.text
+    buyer.send(page, "offer-accept")
+    buyer.stage.clock.wall_s = 0
+
+    kept = buyer.stage.one("SELECT consent_json FROM acceptances WHERE offer_instance_id = :id", id=buyer.instance)
+    consent = json.loads(kept["consent_json"])
+    # Its heading and line are the offer's, which a page of figures that have moved does not repeat.
+    said = [*consent["text"].splitlines()[2:], consent["button"]]
+    assert len(said) == 4
+    shown = "".join(page.text.split())
+    assert ["".join(line.split()) for line in said if "".join(line.split()) not in shown] == []
 
 
 @pytest.mark.criterion("N15")
