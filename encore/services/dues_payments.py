@@ -10,7 +10,7 @@ from encore.rules.dues import ENDED, LATE_MS, DuesQuote, thaw_dues
 from encore.rules.money import Money
 from encore.services import bookkeeping, fulfilment
 from encore.services.shop import Shop
-from encore.store import attempts, catalogue, payments, subscriptions
+from encore.store import acceptances, attempts, catalogue, payments, subscriptions
 from encore.store import dues as rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
@@ -26,19 +26,28 @@ def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
 
     The one that its answer named, else the newest begun before the payment was made that may still be paid.
     """
-    if payment.subscription_id is None:
-        return None
+    named = _named_by_answer(shop, payment)
+    if named is not None or payment.subscription_id is None:
+        return named
     listed = rows.list_tries(shop.store, payment.subscription_id, limit=_MOST_TRIES)
     tries = [found for found in listed if found.customer_id == payment.customer.customer_id]
-    for found in tries:
-        if found.provider_payment_id == payment.payment_id:
-            return attempts.get_attempt(shop.store, found.attempt_id)
     known = payments.get_payment(shop.store, payment.payment_id)
     if known is not None and known.attempt_id is not None:
-        return attempts.get_attempt(shop.store, known.attempt_id)
-    # A newer try that came to nothing does not hide the late success of the one before.
-    its = next((found for found in tries if _may_be_of(payment, found, thaw_dues(found.quote_json))), None)
+        its = next((found for found in tries if found.attempt_id == known.attempt_id), None)
+    else:
+        # A newer try that came to nothing does not hide the late success of the one before.
+        its = next((found for found in tries if _may_be_of(payment, found, thaw_dues(found.quote_json))), None)
     return attempts.get_attempt(shop.store, its.attempt_id) if its else None
+
+
+def _named_by_answer(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
+    """Return the dues whose answer named a payment, however long ago; a stranger's payment is nobody's."""
+    attempt = attempts.get_by_payment(shop.store, payment.payment_id)
+    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id) if attempt else None
+    if attempt is None or acceptance is None or attempt.kind != "dues":
+        return None
+    is_theirs = payment.customer.customer_id == acceptance.customer_id
+    return attempt if is_theirs and payment.subscription_id in (None, attempt.subscription_id) else None
 
 
 def _may_be_of(payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:

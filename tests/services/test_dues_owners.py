@@ -4,8 +4,10 @@ import json
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from encore.dodo.answers import Accepted
-from encore.services import charging, dues, plan_changes, webhooks
+from encore.services import charging, dues, dues_payments, observe, plan_changes, webhooks
 from encore.services.dues import NotTaken, Taken
 from encore.store import attempts, offer_instances
 from encore.store.subscriptions import Subscription
@@ -259,3 +261,20 @@ def test_dues_paid_after_the_subscription_has_ended_are_told_a_person(world: Wor
 
     assert page(world, waiting.dues_id).paid == usd(3000)
     assert alarms(world) == {"dues_paid_after_end"}
+
+
+def test_the_payment_that_an_answer_named_is_its_tries_but_never_a_strangers(world: World) -> None:
+    row = on_hold(world)
+    world.sandbox.next_payment("requires_customer_action")
+    left = pay(world, row)
+    payment_id = newest_payment(world, row)
+    settle(world, payment_id, "succeeded")
+    found = world.shop.dodo.payments.get(payment_id, budget=world.shop.dodo.budget(5))
+    stranger = replace(found, customer=replace(found.customer, customer_id="cus_stranger"))
+
+    for other in (stranger, replace(found, subscription_id="sub_other")):
+        assert dues_payments.owner_of(world.shop, other) is None
+    observe.settle_payment(world.shop, replace(found, subscription_id=None))
+
+    assert page(world, left.dues_id).paid == usd(3000)
+    assert world.breaches() == ()

@@ -327,4 +327,5 @@ def _is_of_dues(payment: PaymentListItem | Payment, booked: BookedPayment) -> bo
     is_since = payment.created_at >= (booked.attempt_claimed_at or 0) - _SKEW_MS
     # Or it is the very payment that had failed, taken up again.
     is_again = (booked.source_ref or "").startswith(f"{payment.payment_id}/")
-    return is_theirs and (is_since or is_again) and payment.subscription_id == booked.attempt_subscription_id
+    is_its = payment.subscription_id in (None, booked.attempt_subscription_id)
+    return is_theirs and (is_since or is_again) and is_its
