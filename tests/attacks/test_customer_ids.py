@@ -1,5 +1,6 @@
 """The attack of the provider's own guide: knowing a `cus_` id, or somebody's address, is worth nothing here."""
 
+import re
 from typing import Any
 
 import pytest
@@ -69,7 +70,9 @@ def test_no_route_takes_a_customers_id_from_a_stranger(stage: Stage, victim: Bro
                 answer = stranger.open(method, path, **carrier)
                 text = answer.get_data(as_text=True)
                 assert answer.status_code in (TABLE[method, rule].others.status, 303, 400, 401, 404)
-                for fact in ("4242", victim.email, str(values["customer_id"]), str(values["pm"])):
+                # The digits as a word: an error page names its own random number, which may have them in it.
+                assert not re.search(r"\b4242\b", text), f"{method} {rule} tells the card"
+                for fact in (victim.email, str(values["customer_id"]), str(values["pm"])):
                     assert fact not in text, f"{method} {rule} tells {fact}"
                 if answer.status_code == 303:
                     assert "session" not in answer.headers["Location"]
