@@ -60,7 +60,8 @@ def test_three_hundred_clicks_on_moving_prices_never_cost_more(open_shop_with: O
         world.advance(DAY_S / 12)
         page = world.offer(email=f"buyer{click}@example.com")
 
-    assert min(results.values()) > 20, results
+    # Were one of the three rare, this would show little of it.
+    assert min(results.values()) > CLICKS // 30, results
     # What the last purchase sends is sent, as a worker would have done long ago.
     world.tidy()
     # Without the sandbox's log as witness: it keeps real time, and this world's clock was moved by days.
