@@ -55,7 +55,7 @@ from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
 from encore.store.subscriptions import Subscription
 
-# Three reads before a claim, two of them side by side (charging.md, section 1).
+# Three reads before a claim, each of which decides whether there is a next: methods, subscription, price.
 _RECHECK_S = 6.0
 # Why a yes is closed, once its buyer has gone on from it.
 LEFT = "buyer_declined"
@@ -235,7 +235,7 @@ def _wish(shop: Shop, current: ProviderSubscription, offer: Offer) -> Wish:
 
 
 def _ask_again(shop: Shop, instance: OfferInstance) -> PlanQuote:
-    """Ask once more, methods and price side by side; raises NotOffered."""
+    """Ask once more for the methods, the subscription and the price; raises NotOffered."""
     order = first_order(shop, instance)
     offer = funnels.get_offer(shop, instance.offer_id, version=instance.offer_version)
     if order is None or offer is None:

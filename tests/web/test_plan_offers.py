@@ -247,6 +247,23 @@ def test_each_state_says_its_outcome_in_both_languages(buyer: Browser, reach: Ca
     buyer.stage.clock.wall_s = 0
 
 
+def test_beside_a_change_under_way_in_the_account_nothing_is_said_of_money(buyer: Browser) -> None:
+    """What is not known is not called "not charged"."""
+    stage = buyer.stage
+    row = stage.one("SELECT * FROM subscriptions WHERE customer_id = :id", id=buyer.row()["customer_id"])
+    account = stage.browser()
+    account.email = buyer.email
+    account.sign_in()
+    chosen = account.post(f"/account/subscriptions/{row['id']}/preview", {"product": PRO})
+    stage.sandbox.next_payment("processing")
+    account.send(account.page(chosen.location), "confirm-change")
+
+    page = buyer.offer()
+
+    assert state_of(page) == "withdrawn"
+    assert "Nothing was charged" not in page.text
+
+
 def test_a_declined_card_leads_to_the_providers_page_and_back_to_a_new_price(buyer: Browser) -> None:
     """R25b R26c"""
     failed(buyer)
