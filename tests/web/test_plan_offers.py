@@ -50,7 +50,7 @@ def changes(buyer: Browser) -> int:
     """How many changes were asked of the provider for this buyer's order."""
     order = buyer.row()["source_ref"]
     found = [r for r in buyer.stage.sandbox.requests("POST") if r["path"].endswith("/change-plan")]
-    return len([r for r in found if r["body"]["metadata"]["first_order"] == order])
+    return len([r for r in found if r["body"].get("metadata", {}).get("first_order") == order])
 
 
 def outcomes(page: Element) -> list[str]:
