@@ -65,13 +65,13 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
         quantity=quantity,
         language=language,
         since=shop.now() - _REUSE_MS,
+        even_tried=bool(product.is_recurring),
     )
-    if payable is not None and payable.checkout_url:
-        if _is_untouched(shop, payable):
-            return Started(payable.checkout_url)
-        if product.is_recurring and _is_taken(shop, payable):
-            # Another session would sell a second subscription beside the one that has just begun.
-            return _return_page(shop, payable)
+    if payable is not None and product.is_recurring:
+        # Another session would sell a second subscription beside the one that this one begins, or has just begun.
+        return _go_on(shop, payable)
+    if payable is not None and payable.checkout_url and _is_untouched(shop, payable):
+        return Started(payable.checkout_url)
     return _open(shop, product_id=product.id, quantity=quantity, buyer_key=buyer_key, language=language)
 
 
@@ -81,21 +81,7 @@ def _is_untouched(shop: Shop, checkout: Checkout) -> bool:
         session = shop.dodo.checkouts.get(checkout.provider_session_id or "", budget=shop.dodo.budget(2.0))
     except ProviderError:
         return False
-    if session.payment_id is not None or not _look_for_trial(shop, checkout, budget=shop.dodo.budget(2.0)):
-        return False
-    current = checkouts.get_checkout(shop.store, checkout.id)
-    return current is not None and current.state == "open" and sight_of(current) in (None, "failed")
-
-
-def _is_taken(shop: Shop, checkout: Checkout) -> bool:
-    """Ask what became of a session, and tell whether it is paid or being paid."""
-    look(shop, checkout)
-    current = checkouts.get_checkout(shop.store, checkout.id) or checkout
-    return current.state == "paid" or sight_of(current) == "processing"
-
-
-def _return_page(shop: Shop, checkout: Checkout) -> Started:
-    return Started(f"{shop.settings.public_url}/r/{checkout.ref}")
+    return session.payment_id is None
 
 
 def _open(shop: Shop, *, product_id: str, quantity: int, buyer_key: str, language: str) -> StartResult:
@@ -168,9 +154,15 @@ def pay_again(shop: Shop, ref: str, *, buyer_key: str | None) -> StartResult:
     checkout = bound_checkout(shop, ref, buyer_key=buyer_key)
     if checkout is None:
         return NotSold()
-    if _is_taken(shop, checkout):
-        return _return_page(shop, checkout)
+    return _go_on(shop, checkout)
+
+
+def _go_on(shop: Shop, checkout: Checkout) -> StartResult:
+    """Lead to the return page of a checkout that is paid or being paid, else to its session while it lives."""
+    look(shop, checkout)
     current = checkouts.get_checkout(shop.store, checkout.id) or checkout
+    if current.state == "paid" or sight_of(current) == "processing":
+        return Started(f"{shop.settings.public_url}/r/{current.ref}")
     # The provider cannot cancel a session, so a living one is always the one to pay (charging.md, section 3).
     if current.state == "open" and current.checkout_url and shop.now() - current.created_at < _REUSE_MS:
         return Started(current.checkout_url)
