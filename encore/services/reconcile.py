@@ -4,6 +4,7 @@ An unknown charge is settled by finding our mark among the customer's payments, 
 absent only when its sender has ended, enough clean looks found nothing, and the quarantine was watched in full.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from encore import tokens
@@ -16,6 +17,8 @@ from encore.services import bookkeeping, budgets, dues_payments, fallback, obser
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, offer_instances, payments
 from encore.store.attempts import Attempt
+from encore.store.offer_instances import OfferInstance
+from encore.store.subscriptions import Subscription
 
 _LEASE_MS = 30_000
 # A send that has not come back after this long has lost its thread or its process (its own limit is 13 s).
@@ -130,49 +133,49 @@ def _note_sender(shop: Shop, attempt: Attempt) -> None:
 
 
 def _find_change(shop: Shop, attempt: Attempt) -> bool:
-    """Look for a plan change and its payment and settle by them; True if a clean look found neither.
+    """Look for a plan change and its payment and settle by them; True if a clean look found neither."""
 
-    A change that is there without a payment for as long as a quarantine has cost nothing, and is kept as that.
-    """
-    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
-    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
-    if acceptance is None or instance is None:
-        return False
-    try:
-        row = subscriptions.observe_subscription(
-            shop, str(attempt.subscription_id), budget=shop.dodo.budget(_LOOK_BUDGET_S)
-        )
-    except ProviderError:
-        return False
-    has_no_payment = _find(shop, attempt, among=("sending", "unknown", "pending"))
-    if row is None or not subscriptions.has_become(row, instance.quote_json):
-        current = attempts.get_attempt(shop.store, attempt.id)
-        return has_no_payment and current is not None and current.state in ("sending", "unknown")
-    if has_no_payment and shop.now() - (attempt.claimed_at or 0) >= shop.settings.quarantine_s * 1000:
-        with shop.store.write():
-            settling.keep_without_payment(shop, attempt, acceptance, instance)
-    return False
+    def is_made(row: Subscription, instance: OfferInstance) -> bool:
+        return subscriptions.has_become(row, instance.quote_json)
+
+    return _find_with_subscription(shop, attempt, is_done=is_made, among=("sending", "unknown", "pending"))
 
 
 def _find_dues(shop: Shop, attempt: Attempt) -> bool:
-    """Look for the payment of dues and settle by it; True if it is missing and the subscription still does not run.
+    """Look for the payment of dues and settle by it; True if it is missing and the subscription still does not run."""
 
-    One that runs again without a payment for as long as a quarantine owed nothing any more, and is kept as that.
+    def runs(row: Subscription, _: OfferInstance) -> bool:
+        return row.status == "active"
+
+    return _find_with_subscription(shop, attempt, is_done=runs, among=("sending", "unknown"))
+
+
+def _find_with_subscription(
+    shop: Shop,
+    attempt: Attempt,
+    *,
+    is_done: Callable[[Subscription, OfferInstance], bool],
+    among: tuple[str, ...],
+) -> bool:
+    """Look for what an attempt was to make of its subscription, and for its payment; True if neither is there.
+
+    What is done without a payment for as long as a quarantine has cost nothing, and is kept as that.
     """
     acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
     instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
     if acceptance is None or instance is None:
         return False
     try:
-        # Before its payments: what let it run again must be among them then.
+        # Before its payments: what made it what it is must be among them then.
         row = subscriptions.observe_subscription(
             shop, str(attempt.subscription_id), budget=shop.dodo.budget(_LOOK_BUDGET_S)
         )
     except ProviderError:
         return False
-    has_no_payment = _find(shop, attempt)
-    if row is None or row.status != "active":
-        return has_no_payment
+    has_no_payment = _find(shop, attempt, among=among)
+    if row is None or not is_done(row, instance):
+        current = attempts.get_attempt(shop.store, attempt.id)
+        return has_no_payment and current is not None and current.state in ("sending", "unknown")
     if has_no_payment and shop.now() - (attempt.claimed_at or 0) >= shop.settings.quarantine_s * 1000:
         with shop.store.write():
             settling.keep_without_payment(shop, attempt, acceptance, instance)
