@@ -163,8 +163,8 @@ def may_confirm(shown: PlanQuote, fresh: PlanQuote) -> Change:
 
     `go`: the same change of the same subscription, in the same currency, renewed on the same day and as often, with tax
     in or out of the price as before; due at most what was shown, also together with the credit it takes, a new credit
-    at most 1 % lower, renewals no dearer. `expired`: the subscription has changed since. Proration moves by the second,
-    so a charge may be a cent lower than shown; never higher.
+    at most 1 % lower, renewals no dearer, every discount kept that was said to stay. `expired`: the subscription has
+    changed since. Proration moves by the second, so a charge may be a cent lower than shown; never higher.
     Source: proration.md, section 1; charging.md, section 6.
     """
     if shown.wish != fresh.wish or shown.state != fresh.state:
@@ -185,6 +185,8 @@ def may_confirm(shown: PlanQuote, fresh: PlanQuote) -> Change:
         and fresh.renewal <= shown.renewal
         and _costs_no_more(shown, fresh)
         and fresh.credit_added.minor * 100 >= shown.credit_added.minor * 99
+        # No figure need tell of a discount that later renewals go without.
+        and set(shown.discounts_kept) <= set(fresh.discounts_kept)
     )
     return "go" if is_no_worse else "moved"
 

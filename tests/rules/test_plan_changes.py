@@ -84,10 +84,11 @@ def test_a_change_no_worse_than_shown_goes(changes: dict[str, Any]) -> None:
         {"credit_used": usd(1)},
         {"tax_inclusive": True},
         {"period": Period(1, "Week")},
+        {"discounts_kept": (), "discounts_lost": ("TEN",)},
     ],
     ids=[
         *("more due", "other currency", "other renewal day", "dearer renewal", "renewal in another currency"),
-        *("more credit spent", "tax on another side", "renewed more often"),
+        *("more credit spent", "tax on another side", "renewed more often", "a discount ends"),
     ],
 )
 def test_a_change_worse_than_shown_does_not_go(changes: dict[str, Any]) -> None:
