@@ -298,15 +298,16 @@ def _faults_together(shop: Shop, draft: _Draft) -> list[Fault]:
     faults = [fault for offer in draft.offers.values() for fault in plan_offer_files.offer_faults(offer, groups)]
     prices: dict[str, Money] = {}
     for offer_id in {step.offer_id for f in (*used.values(), *draft.funnels.values()) for step in f.steps}:
-        if offer_id in offers:
-            price = _price(shop, offers[offer_id], groups, faults=faults)
+        if offer_id in offers and offers[offer_id].kind != PLAN_CHANGE:
+            price = _price(shop, offers[offer_id], faults=faults)
             if price is not None:
                 prices[offer_id] = price
     if faults:
         return faults
     for funnel in {**used, **draft.funnels}.values():
-        faults.extend(check_version(funnel, offers=offers, prices=prices))
-        faults.extend(_currency_faults(shop, funnel, prices))
+        compared = {**prices, **plan_offer_files.prices_in(shop, funnel, offers, groups)}
+        faults.extend(check_version(funnel, offers=offers, prices=compared))
+        faults.extend(_currency_faults(shop, funnel, compared))
         faults.extend(plan_offer_files.funnel_faults(funnel, offers, groups))
     return faults
 
@@ -316,10 +317,8 @@ def _stored_offers(shop: Shop) -> dict[str, Offer]:
     return {row.id: funnels.read_offer_row(row.definition_json, version=row.version) for row in rows}
 
 
-def _price(shop: Shop, offer: Offer, groups: list[PlanGroup], *, faults: list[Fault]) -> Money | None:
-    """Return what an offer costs: listed, or with a discount as the provider previews it."""
-    if offer.kind == PLAN_CHANGE:
-        return plan_offer_files.least_price(shop, offer, groups)
+def _price(shop: Shop, offer: Offer, *, faults: list[Fault]) -> Money | None:
+    """Return what an offer of something sold once costs: listed, or with a discount as the provider previews it."""
     product = catalogue.get_product(shop.store, offer.product_id)
     if product is None:
         return None

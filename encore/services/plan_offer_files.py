@@ -58,21 +58,39 @@ def funnel_faults(funnel: Funnel, offers: Mapping[str, Offer], groups: Iterable[
                 yield Fault(where=f"funnels.{funnel.id}.{step.key}", key="fault.plan_not_above", values=named)
 
 
-def least_price(shop: Shop, offer: Offer, groups: Iterable[PlanGroup]) -> Money | None:
-    """Return the least that a change to an offer's plan is about, by listed prices: a measure of what is cheaper.
+def prices_in(shop: Shop, funnel: Funnel, offers: Mapping[str, Offer], groups: Iterable[PlanGroup]) -> dict[str, Money]:
+    """Return the least that each change of plan in a funnel is about, by listed prices: a measure of what is cheaper.
 
-    For checks of a file alone: what a buyer sees and pays is the provider's preview.
+    It goes from the plans that an order of the funnel may hold by then: those its rules name, and those that a step
+    before it has led to. For checks of a file alone: what a buyer sees and pays is the provider's preview.
     """
-    group = _group_of(offer.product_id, groups)
+    prices: dict[str, Money] = {}
+    for step in funnel.steps:
+        offer = offers.get(step.offer_id)
+        if offer is None or offer.kind != PLAN_CHANGE:
+            continue
+        before = (offers.get(other.offer_id) for other in funnel.steps if other.on_accepted == step.key)
+        held = _bought(funnel) | {other.product_id for other in before if other is not None}
+        price = _least_price(shop, offer, _group_of(offer.product_id, groups), held)
+        if price is not None:
+            prices[offer.id] = price
+    return prices
+
+
+def _least_price(shop: Shop, offer: Offer, group: PlanGroup | None, held: set[str]) -> Money | None:
     wanted = catalogue.get_product(shop.store, offer.product_id)
     place = group.place_of(offer.product_id) if group else None
     if group is None or wanted is None or not place:
         return None
     price = Money(wanted.price_minor, wanted.currency)
-    below = catalogue.get_product(shop.store, group.plans[place - 1].product_id)
-    if offer.mode == MODE_AT_RENEWAL or below is None or below.currency != wanted.currency:
+    if offer.mode == MODE_AT_RENEWAL:
         return price
-    return Money(max(0, wanted.price_minor - below.price_minor), wanted.currency)
+    below = [plan.product_id for plan in group.plans[:place]]
+    # Where no rule says what was bought it may be any of them.
+    starts = [product_id for product_id in below if product_id in held] or below
+    found = (catalogue.get_product(shop.store, product_id) for product_id in starts)
+    given_back = [product.price_minor for product in found if product and product.currency == wanted.currency]
+    return Money(max(0, wanted.price_minor - max(given_back, default=0)), wanted.currency)
 
 
 def _group_of(product_id: str, groups: Iterable[PlanGroup]) -> PlanGroup | None:

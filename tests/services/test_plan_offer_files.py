@@ -3,6 +3,8 @@
 import pytest
 
 from encore.services import offer_files
+from tests.sandbox.subscriptions import make_plan
+from tests.sandbox_process import BASIC, PRO
 from tests.services.plan_offers import OFFER
 from tests.services.world import World
 
@@ -53,6 +55,42 @@ def test_a_downsell_costs_less_than_the_difference_that_was_declined(world: Worl
 
     assert isinstance(refused, offer_files.Refused)
     assert [located.fault.key for located in refused.faults] == ["fault.downsell_not_cheaper"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "edge", "keys"),
+    [
+        # From Basic at 30: Team at 120 is a change about 90, Pro at 80 one about 50.
+        ("team", "pro", "declined", []),
+        ("pro", "team", "declined", ["fault.downsell_not_cheaper"]),
+        ("pro", "team", "accepted", []),
+    ],
+)
+def test_a_middle_plan_after_a_higher_one_is_measured_from_what_was_bought(
+    world: World, first: str, then: str, edge: str, keys: list[str]
+) -> None:
+    """R12b"""
+    team = make_plan(world.sandbox, 12_000)
+    world.sync()
+    plans = "\n".join(f'[[plan_groups.plans]]\nproduct = "{product_id}"' for product_id in (BASIC, PRO, team))
+    products = {"pro": PRO, "team": team}
+    roles = {first: "upsell", then: "downsell" if edge == "declined" else "upsell"}
+    offers = "\n".join(
+        f'[[offers]]\nid = "{name}"\nkind = "plan_change"\nrole = "{roles[name]}"\nproduct = "{products[name]}"\n'
+        'title = { en = "More", vi = "Thêm" }'
+        for name in (first, then)
+    )
+    text = (
+        f'[[plan_groups]]\nid = "plans"\n{plans}\n{offers}\n[[funnels]]\nid = "up"\n'
+        'rules = [[{ field = "product", operator = "is", value = ["basic-plan"] }]]\n'
+        f'[[funnels.steps]]\nkey = "a"\noffer = "{first}"\n{edge} = "b"\n'
+        f'[[funnels.steps]]\nkey = "b"\noffer = "{then}"\n'
+    )
+
+    checked = offer_files.check_text(world.shop, text)
+
+    faults = checked.faults if isinstance(checked, offer_files.Refused) else ()
+    assert [located.fault.key for located in faults] == keys
 
 
 def test_the_same_text_again_changes_nothing(world: World) -> None:
