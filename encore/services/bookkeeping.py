@@ -164,7 +164,8 @@ def attribution(shop: Shop, instance: OfferInstance, *, role: str, attempt_id: s
         "offer_version": str(instance.offer_version),
         "funnel_id": instance.funnel_id,
         "funnel_version": str(instance.funnel_version),
-        "step": instance.step_key,
+        # A buyer's own change of plan has no funnel: what its row keeps there is no step of one.
+        "step": instance.step_key if instance.funnel_id else "",
         **origin,
         "placement": instance.placement,
         "role": role,

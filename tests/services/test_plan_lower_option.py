@@ -6,7 +6,7 @@ from encore.services import plan_quotes
 from encore.store import offer_instances
 from tests.sandbox.subscriptions import make_plan
 from tests.sandbox_process import BASIC, PRO
-from tests.services.plans import subscribe
+from tests.services.plans import changes, subscribe
 from tests.services.world import LAN, World
 
 
@@ -46,6 +46,17 @@ def test_a_plan_between_is_shown_first_and_once(world: World) -> None:
     world.reprice(BASIC, 3500)
     moved = world.confirm(page)
     assert (moved.state, moved.lower_option) == ("quote_changed", None)
+
+
+def test_what_a_quote_keeps_of_it_is_no_business_of_the_provider(world: World) -> None:
+    """R11a"""
+    row = subscribe(world)
+    page = world.preview(row, "pro-plan")
+
+    world.confirm(page)
+
+    (request,) = changes(world, row)
+    assert request["body"]["metadata"]["step"] == ""
 
 
 def test_no_plan_between_is_shown_where_there_is_none_or_the_merchant_wants_none(world: World) -> None:
