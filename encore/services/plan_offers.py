@@ -172,7 +172,8 @@ def _first_try(shop: Shop, instance: OfferInstance) -> OfferInstance:
 def was_left(shop: Shop, instance: OfferInstance) -> bool:
     """Tell whether the buyer of an unanswered second try has gone on, from the page of the first."""
     acceptance = acceptances.get_of_instance(shop.store, _first_try(shop, instance).id)
-    return instance.state == "shown" and acceptance is not None and acceptance.close_reason == LEFT
+    is_unanswered = instance.state in ("shown", "expired")
+    return is_unanswered and acceptance is not None and acceptance.close_reason == LEFT
 
 
 def is_open(shop: Shop, instance: OfferInstance) -> bool:

@@ -6,6 +6,7 @@ from encore.services import fallback, funnels, offers
 from encore.store import offer_instances, orders
 from tests.sandbox_process import BASIC, PRO
 from tests.services.plan_offers import (
+    OFFER,
     OTHER,
     accept,
     again,
@@ -204,6 +205,25 @@ def test_who_goes_on_from_the_first_try_is_not_asked_again_by_the_second(world: 
     assert accept(world, second) == "taken"
     assert len(change_posts(world)) == 1
     whole(world)
+
+
+@pytest.mark.parametrize("waits_s", [0, 3600])
+def test_the_failed_edge_follows_from_the_first_try_whatever_became_of_the_second(world: World, waits_s: int) -> None:
+    """R12d"""
+    ref = bought(world)
+    world.publish(OFFER.format(fields="").replace('declined = "templates"', 'failed = "templates"'))
+    page = offered(world, ref)
+    world.sandbox.next_payment("failed", "GENERIC_DECLINE")
+    accept(world, page)
+    again_at(world, page)
+    world.advance(waits_s)
+    world.tidy()
+
+    fallback.continue_without(world.shop, page.instance_id, buyer_key=LAN)
+
+    after = world.come_back(ref)
+    assert after.offer is not None
+    assert after.offer.offer_id == "templates-instead"
 
 
 def test_a_paused_next_step_ends_the_funnel(world: World) -> None:
