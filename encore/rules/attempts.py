@@ -122,7 +122,7 @@ def _moves_of_subscription(kind: AttemptKind) -> tuple[Move, ...]:
         Move(kind, "refused", ("sending", "unknown"), "rejected", "closed"),
         Move(kind, "accepted", ("sending", "unknown"), "pending", None),
         Move(kind, "answer_unclear", ("sending",), "unknown", None),
-        Move(kind, "answer_disproved", ("pending",), "unknown", None),
+        Move(kind, "answer_disproved", ("sending", "pending"), "unknown", None),
         Move(kind, "sender_ended", ("sending",), "unknown", None),
         Move(kind, "sender_silent", ("sending",), "unknown", None),
         Move(kind, "found_absent", ("unknown",), "absent", "closed"),
@@ -148,7 +148,7 @@ MOVES: tuple[Move, ...] = (
     Move("one_click", "accepted", ("sending", "unknown"), "pending", None),
     Move("one_click", "answer_unclear", ("sending",), "unknown", None),
     # Pending on the word of an answer alone, and its payment proves to be another's: nothing is known of ours then.
-    Move("one_click", "answer_disproved", ("pending",), "unknown", None),
+    Move("one_click", "answer_disproved", ("sending", "pending"), "unknown", None),
     Move("one_click", "sender_ended", ("sending",), "unknown", None),
     Move("one_click", "sender_silent", ("sending",), "unknown", None),
     # Only from unknown: a payment once seen cannot be found absent.

@@ -6,7 +6,6 @@ known, so order, repetition and loss of events change nothing, and what is no lo
 
 from collections.abc import Iterable, Sequence
 
-from encore.crash_point import crash_point
 from encore.dodo import Budget
 from encore.dodo.grants import EntitlementGrant, LicenseKey
 from encore.dodo.models import epoch_ms
@@ -42,7 +41,6 @@ def observe_grants(shop: Shop, customer_id: str, *, budget: Budget) -> bool:
     if not (granted.is_clean and held.is_clean):
         raise Unavailable("list_moved")
     found = [*(_of_grant(one) for one in granted.items), *(_of_key(one) for one in held.items)]
-    crash_point("grants.read")
     with shop.store.write():
         if rows.mark_read(shop.store, customer_id, asked_at=asked_at):
             # The provider's filter is not believed: each row stands under its own customer or nowhere.
