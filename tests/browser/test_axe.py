@@ -93,7 +93,10 @@ def test_checkout_that_cannot_be_reached_is_told_without_a_finding(
 
 
 def test_gallery_left_books_that_agree(gallery: Gallery) -> None:
-    # The one unknown charge is there to be looked at: everything else must be in order.
+    # The one unknown charge is there to be looked at, so no worker runs: what has been delivered since is read now.
+    for event in gallery.shop.store.rows("SELECT webhook_id FROM webhook_events WHERE state = 'received'"):
+        gallery.shop.flask("webhooks", "process", event["webhook_id"])
+
     report = gallery.shop.audit()
 
-    assert report["exit"] == 0, report
+    assert report["exit"] == 0, str([found for found in report["invariants"] if found["verdict"] == "breach"])
