@@ -285,8 +285,8 @@ def _read_status(shop: Shop, answer: Answer) -> Payment | None:
     """Read the payment an answer names, once; None if it names none or the provider does not tell in time."""
     if not isinstance(answer, Accepted):
         return None
-    # Before anything is written, so that one commit tells both, which is a third of all an accept waits for. Who dies
-    # here leaves what a lost answer leaves: a payment that the looks find by its mark.
+    # Before anything is written, so that one commit tells both: an accept makes two of them, not three. Who dies here
+    # leaves what a lost answer leaves: a payment that the looks find, by its mark or, of dues, by its subscription.
     payment = observe.read_payment(shop, answer.payment_id, budget=shop.dodo.budget(_STATUS_READ_S))
     crash_point("settle.status_read")
     return payment

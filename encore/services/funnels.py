@@ -33,6 +33,16 @@ class Listed:
     changed_at: int
 
 
+def shown_until(shop: Shop, offer: Offer, *, now: int) -> int:
+    """Return when an offer that is shown now ends: with its life, or with its deadline for all if that is sooner.
+
+    Both times are epoch milliseconds.
+    """
+    life_s = offer.expires_after_min * 60 if offer.expires_after_min else shop.settings.offer_life_s
+    ends_at = now + life_s * 1000
+    return min(ends_at, offer.deadline_at or ends_at)
+
+
 def get_offer(shop: Shop, offer_id: str, *, version: int | None = None) -> Offer | None:
     """Return an offer in the version given, else in its live one; paused ones too."""
     row = offer_rows.get_offer(shop.store, offer_id, version=version)

@@ -304,8 +304,6 @@ def _instance(
     shop: Shop, order: Order, funnel: Funnel, step: Step, offer: Offer, priced: _Priced, *, language: str
 ) -> OfferInstance:
     now = shop.now()
-    life_s = offer.expires_after_min * 60 if offer.expires_after_min else shop.settings.offer_life_s
-    ends_at = now + life_s * 1000
     return OfferInstance(
         id=new_id("oi"),
         offer_id=offer.id,
@@ -324,7 +322,7 @@ def _instance(
         moved_from_json=None,
         no_method_reason=priced.no_method_reason,
         created_at=now,
-        expires_at=min(ends_at, authority_until(shop, order), offer.deadline_at or ends_at),
+        expires_at=min(funnels.shown_until(shop, offer, now=now), authority_until(shop, order)),
         answered_at=None,
         state="shown",
         kind=offer.kind,

@@ -273,8 +273,6 @@ def _instance(
     language: str,
 ) -> OfferInstance:
     offer, order, now = occasion.offers[decision.offer_id], occasion.order, shop.now()
-    life_s = offer.expires_after_min * 60 if offer.expires_after_min else shop.settings.offer_life_s
-    ends_at = now + life_s * 1000
     return OfferInstance(
         id=new_id("oi"),
         offer_id=offer.id,
@@ -294,7 +292,7 @@ def _instance(
         moved_from_json=None,
         no_method_reason=check.reason if isinstance(check, Unusable) else None,
         created_at=now,
-        expires_at=min(ends_at, offer.deadline_at or ends_at),
+        expires_at=funnels.shown_until(shop, offer, now=now),
         answered_at=None,
         state="shown",
     )
