@@ -55,12 +55,14 @@ class Presence:
         with self._guard:
             if self.process_id is None or self._sending:
                 return
-            with suppress(Exception), self._store.write():
-                processes.mark_gone(self._store, self.process_id)
-            if self._lock_file is not None:
-                self._lock_file.close()
-                Path(self._lock_file.name).unlink(missing_ok=True)
-            self.process_id = None
+            process_id, self.process_id = self.process_id, None
+            lock_file, self._lock_file = self._lock_file, None
+        # Not under the guard: a heartbeat takes it inside its transaction, and each would wait for the other for ever.
+        with suppress(Exception), self._store.write():
+            processes.mark_gone(self._store, process_id)
+        if lock_file is not None:
+            lock_file.close()
+            Path(lock_file.name).unlink(missing_ok=True)
 
     @contextmanager
     def sending(self, attempt_id: str) -> Iterator[None]:
@@ -92,15 +94,14 @@ class Presence:
 
     def beat(self) -> None:
         """Say that this process is alive and close the sends whose thread is gone."""
-        if self.process_id is None:
+        process_id = self.process_id
+        if process_id is None:
             return
         now = self._clock.now()
         with self._store.write():
-            processes.mark_heartbeat(self._store, self.process_id, now=now)
+            processes.mark_heartbeat(self._store, process_id, now=now)
             for attempt in attempts.list_sending(self._store):
-                if attempt.sender_id == self.process_id and self.has_ended(
-                    attempt.sender_id, attempt_id=attempt.id, silent_ms=0
-                ):
+                if attempt.sender_id == process_id and self.has_ended(process_id, attempt_id=attempt.id, silent_ms=0):
                     attempts.mark_sender_ended(self._store, attempt.id, now=now)
 
     def _register(self, kind: Literal["web", "worker"]) -> str:

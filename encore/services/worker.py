@@ -37,7 +37,6 @@ _IDLE_S = 0.4
 _IDLE_SANDBOX_S = 0.1
 # Even a job that always finds something, such as one that waits for call budget, leaves the processor to others.
 _BUSY_S = 0.01
-_HEARD_WITHIN_S = 1.0
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 30.0
 # A provider that is away for a minute is no news; a job that fails for longer is.
@@ -141,10 +140,7 @@ def run(shop: Shop, *, stop: threading.Event) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        # A signal may come just before a wait begins and then ends it no more: so this one ends by itself, and the
-        # signal is heard within a second.
-        while thread.is_alive():
-            thread.join(_HEARD_WITHIN_S)
+        thread.join()
     shop.close()
     log.info("worker.stopped")
 

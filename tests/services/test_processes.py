@@ -4,13 +4,17 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pytest
 
 from encore.services.processes import Presence, boot_id
 from encore.store import processes
 from encore.store.processes import Process
-from tests.sandbox_process import ROOT
+from tests.sandbox_process import ROOT, wait_for
 from tests.services.world import World
 
 NEIGHBOUR = """
@@ -120,6 +124,28 @@ def test_process_with_a_send_under_way_does_not_leave(world: World) -> None:
         other.leave()
         assert not has_ended(world, sender_id)
     other.leave()
+
+
+def test_process_leaves_while_its_heartbeat_holds_the_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = world.offer()
+    world.accept(page)
+    with world.shop.store.write():
+        world.shop.store.run("UPDATE attempts SET state = 'sending', socket_closed_at = NULL")
+    presence, ended = world.shop.presence, Presence.has_ended
+    leaving = threading.Thread(target=presence.leave, daemon=True)
+
+    def leave_first(*given: Any, **named: Any) -> bool:
+        leaving.start()
+        # Gone on with when the other thread waits for the store, which this one holds.
+        wait_for(lambda: presence.process_id is None, what="the leaving")
+        return ended(*given, **named)
+
+    monkeypatch.setattr(Presence, "has_ended", leave_first)
+    presence.beat()
+
+    leaving.join(10)
+    assert not leaving.is_alive()
+    assert world.rows("processes") == []
 
 
 def test_heartbeat_closes_the_sends_of_threads_that_are_gone(world: World) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,33 @@ from encore.services import catalogue, mail, webhooks, worker
 from encore.services.shop import Shop
 from encore.store import StoreFull, alarms, meta, processes
 from tests.deliveries import event, sign
-from tests.sandbox_process import COURSE, SandboxProcess, wait_for
+from tests.sandbox_process import COURSE, ROOT, SandboxProcess, wait_for
 from tests.services.world import MovableClock, World, environment_for
+
+# The worker's command with one lane, and a SIGTERM in the one moment in which it could be lost: the main thread goes
+# from the signal to its wait in C, so that it comes to no step of Python in between.
+SIGNAL_BEFORE_THE_WAIT = """
+import ctypes, operator, os, signal, sys, threading
+from functools import partial
+from encore.services import worker
+from flask.cli import main
+
+def run(shop, *, stop):
+    running = threading.Lock()
+    running.acquire()
+
+    def lane():
+        print("heard" if stop.wait(5) else "lost")
+        running.release()
+
+    threading.Thread(target=lane).start()
+    end_me = partial(ctypes.CDLL(None).kill, os.getpid(), signal.SIGTERM)
+    list(map(operator.call, (end_me, running.acquire)))
+
+worker.run = run
+sys.argv = ["flask", "--app", "app", "worker"]
+main()
+"""
 
 
 def fail(*_: Any, **__: Any) -> Any:
@@ -152,7 +176,7 @@ def test_sigterm_ends_the_worker_in_order(sandbox: SandboxProcess, shop: Shop) -
     data = shop.settings.data_dir
     process = subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "app", "worker"],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env={**os.environ, **environment_for(sandbox, data)},
         stderr=subprocess.PIPE,
     )
@@ -163,6 +187,19 @@ def test_sigterm_ends_the_worker_in_order(sandbox: SandboxProcess, shop: Shop) -
 
     assert process.returncode == 0, said.decode()
     assert processes.get_latest_heartbeat(shop.store, "worker") is None
+
+
+def test_signal_in_the_moment_before_the_worker_waits_is_heard(sandbox: SandboxProcess, shop: Shop) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_BEFORE_THE_WAIT],
+        cwd=ROOT,
+        env={**os.environ, **environment_for(sandbox, shop.settings.data_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.returncode) == ("heard\n", 0), done.stderr
 
 
 def test_a_new_product_is_found_without_anybody_asking(shop: Shop, sandbox: SandboxProcess) -> None:
