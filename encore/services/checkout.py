@@ -11,6 +11,7 @@ import structlog
 from encore import tokens
 from encore.crash_point import crash_point
 from encore.dodo import Budget
+from encore.dodo.models import CheckoutSession
 from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id, random_ref
@@ -181,7 +182,10 @@ def sight_of(checkout: Checkout) -> str | None:
 
 
 def look(shop: Shop, checkout: Checkout) -> bool:
-    """Ask the provider for the session of an unpaid checkout and settle by its payment; False if it gave no answer."""
+    """Ask the provider for the session of an unpaid checkout and settle by its payment.
+
+    False if that does not tell whether anything was paid or begun: no answer, or a trial that may be on its way.
+    """
     if checkout.state == "paid" or checkout.provider_session_id is None:
         return False
     budget = shop.dodo.budget(_STATUS_BUDGET_S)
@@ -196,14 +200,14 @@ def look(shop: Shop, checkout: Checkout) -> bool:
         return False
     crash_point("checkout.return_read")
     if session.payment_id is None:
-        return _look_for_trial(shop, checkout, budget=budget)
+        return _look_for_trial(shop, checkout, session, budget=budget)
     observe.try_payment(shop, session.payment_id, budget=budget)
     # A payment that proves to be another's says nothing about this checkout: "nothing was charged" is not known then.
     current = checkouts.get_checkout(shop.store, checkout.id)
     return current is not None and current.payment_id is not None
 
 
-def _look_for_trial(shop: Shop, checkout: Checkout, *, budget: Budget) -> bool:
+def _look_for_trial(shop: Shop, checkout: Checkout, session: CheckoutSession, *, budget: Budget) -> bool:
     """Find the trial that a checkout began without a payment and settle by it; False if there may be one unseen."""
     product = catalogue.get_product(shop.store, checkout.product_id)
     if product is None or not product.trial_days:
@@ -212,7 +216,18 @@ def _look_for_trial(shop: Shop, checkout: Checkout, *, budget: Budget) -> bool:
     # Only its own, and each read in full: a list names no add-ons.
     own = [one.subscription_id for one in listed.items if one.mark("checkout_id") == checkout.id]
     are_read = [subscriptions.try_subscription(shop, subscription_id, budget=budget) for subscription_id in own]
+    if not own and _may_have_begun(session, is_free=not product.trial_minor):
+        return False
     return listed.is_clean and all(are_read)
+
+
+def _may_have_begun(session: CheckoutSession, *, is_free: bool) -> bool:
+    """Tell whether a session without a payment may have begun a trial that the provider's list does not show yet.
+
+    Nothing begins before the buyer has given an address on the provider's page, and a trial that costs something leaves
+    a payment, which a session names.
+    """
+    return is_free and session.customer_email is not None
 
 
 def look_due(shop: Shop) -> int:

@@ -199,7 +199,7 @@ class ReturnPage:
     `offer` is the funnel's current step in any of its states. `settled` is the offer just paid, shown above what
     follows. `payments` are today's payments (thanks), `today` their sum per currency, `declined` the products a buyer
     may still want, `grants` what the provider gave for the order. `reason` is a message key of a failed payment.
-    `product` leads back to the shop.
+    `product` leads back to the shop. `is_unseen`: nothing of what the checkout came to was seen at the provider yet.
     """
 
     state: ReturnState
@@ -214,6 +214,12 @@ class ReturnPage:
     reason: str | None = None
     product: ProductCard | None = None
     checks_left: int = 0
+    is_unseen: bool = False
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether the buyer may as well have left: a free trial that has begun shows late, one that has not never."""
+        return self.is_unseen and self.begins_free
 
     @property
     def begins_free(self) -> bool:

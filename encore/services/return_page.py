@@ -25,14 +25,14 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
     found = checkout.bound_checkout(shop, ref, buyer_key=buyer_key)
     if found is None:
         return ReturnPage(state="other_browser", ref=ref)
-    # "Nothing was charged" is said only after the session was read; without call budget it was not.
-    was_read = False
+    # "You left the checkout" is said only after its session told that; without call budget it was not asked.
+    is_known = False
     if found.state != "paid" and budgets.take(shop, "status"):
-        was_read = checkout.look(shop, found)
+        is_known = checkout.look(shop, found)
         found = checkouts.get_checkout(shop.store, found.id) or found
     order = orders.get_of_checkout(shop.store, found.id)
     if order is None:
-        return _unpaid(shop, found, was_read=was_read, check=check)
+        return _unpaid(shop, found, is_known=is_known, check=check)
     if check < MOST_CHECKS and (offers.awaits_method(shop, order) or offers.awaits_subscription(shop, order)):
         product = catalogue.get_by_id(shop, order.product_id)
         return ReturnPage(state="waiting", ref=ref, product=product, checks_left=MOST_CHECKS - check)
@@ -41,17 +41,16 @@ def status(shop: Shop, ref: str, *, buyer_key: str | None, language: str, check:
     return _with_grants(shop, page, order) if page.state == "thanks" else page
 
 
-def _unpaid(shop: Shop, found: Checkout, *, was_read: bool, check: int) -> ReturnPage:
+def _unpaid(shop: Shop, found: Checkout, *, is_known: bool, check: int) -> ReturnPage:
     product = catalogue.get_by_id(shop, found.product_id)
     sighting = checkout.sight_of(found)
     if sighting == "failed":
         reason = read_card_decline(found.decline_code).words
         return ReturnPage(state="payment_failed", ref=found.ref, product=product, reason=reason)
-    if sighting is None and was_read:
+    if sighting is None and is_known:
         return ReturnPage(state="cancelled", ref=found.ref, product=product)
-    if check < MOST_CHECKS:
-        return ReturnPage(state="waiting", ref=found.ref, product=product, checks_left=MOST_CHECKS - check)
-    return ReturnPage(state="still_processing", ref=found.ref, product=product)
+    page = ReturnPage(state="still_processing", ref=found.ref, product=product, is_unseen=sighting is None)
+    return replace(page, state="waiting", checks_left=MOST_CHECKS - check) if check < MOST_CHECKS else page
 
 
 def _paid(shop: Shop, order: Order, *, ref: str, language: str) -> ReturnPage:

@@ -2,12 +2,24 @@
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
 
 from encore.i18n import format_day
-from encore.services import catalogue, checkout, mail, observe, plan_pages, quoting, rebuild, subscriptions, webhooks
+from encore.services import (
+    catalogue,
+    checkout,
+    mail,
+    observe,
+    plan_pages,
+    quoting,
+    rebuild,
+    return_page,
+    subscriptions,
+    webhooks,
+)
 from encore.store import orders
 from tests.deliveries import event, sign
 from tests.sandbox.subscriptions import make_plan
@@ -168,6 +180,42 @@ def test_left_checkout_charged_nothing_and_declined_card_begins_no_trial(world: 
     begun = [row for row in world.rows("subscriptions") if row["status"] == "active"]
     assert [row["order_id"] for row in begun] == [world.rows("orders")[0]["id"]]
     assert world.breaches() == ()
+
+
+@pytest.mark.criterion("R28")
+def test_trial_that_the_list_does_not_show_yet_is_not_called_left(world: World) -> None:
+    """The page looks, stops and promises a message; who did leave after all can go on in the same session."""
+    sell_trial(world)
+    ref = world.buy(slug=SLUG)
+    world.sandbox.fault("GET /subscriptions", "lag:60", times=99)
+
+    pages = [return_page.status(world.shop, ref, buyer_key=LAN, language="en", check=n) for n in range(7)]
+
+    assert [page.state for page in pages] == ["waiting"] * 5 + ["still_processing"] * 2
+    assert all(page.may_have_left for page in pages)
+    (row,) = world.rows("checkouts")
+    assert checkout.pay_again(world.shop, ref, buyer_key=LAN) == checkout.Started(row["checkout_url"])
+    assert len(world.rows("checkouts")) == 1, "another session could begin a second trial"
+
+    world.sandbox.clear_faults()
+    assert world.come_back(ref).state == "thanks"
+    assert is_whole(world)
+
+
+@pytest.mark.parametrize(("slug", "trial_amount"), [("starter-course", None), (SLUG, 500)])
+def test_who_left_before_a_payment_is_told_so_whatever_they_typed(
+    world: World, slug: str, trial_amount: int | None
+) -> None:
+    """Only what may begin without a payment has to be waited for."""
+    sell_trial(world, **({"trial_amount": trial_amount} if trial_amount else {}))
+    started = checkout.start(world.shop, slug=slug, quantity=1, buyer_key=LAN, language="en")
+    assert isinstance(started, checkout.Started)
+    session_id = started.url.rsplit("/", 1)[1]
+    session = world.shop.dodo.checkouts.get(session_id, budget=world.shop.dodo.budget())
+    typed = msgspec.structs.replace(session, customer_email="lan@example.com")
+
+    with patch.object(world.shop.dodo.checkouts, "get", return_value=typed):
+        assert world.come_back(ref_of(world, session_id)).state == "cancelled"
 
 
 def test_trial_that_waits_for_the_bank_waits_and_is_not_begun_twice(world: World) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from encore.i18n import LANGUAGES
 from encore.rules.money import Money
-from encore.services.pages import OfferState, ReturnOfMoney, ReturnState
+from encore.services.pages import OfferState, ReturnOfMoney, ReturnState, Trial
 from tests.html import Element, read
 from tests.web import factories
 from tests.web.conftest import Visit, World
@@ -271,6 +271,28 @@ def test_each_return_state_shows_its_outcome(visit: Visit, world: World, state: 
     assert page.has_test_id("check-again") == (state in ("waiting", "still_processing"))
     assert page.has_test_id("go-to-checkout") == (state in ("payment_failed", "cancelled"))
     assert page.has_test_id("thank-you") == (state == "thanks")
+
+
+@languages
+@pytest.mark.parametrize("state", ["waiting", "still_processing"])
+def test_trial_that_nobody_has_seen_is_said_to_be_unknown(
+    visit: Visit, world: World, state: ReturnState, language: str
+) -> None:
+    """Who completed the checkout reads that a message follows, who left it finds the way on."""
+    visit.language = language
+    trial = Trial(days=14, price=factories.usd(0), ends_at=factories.NOW)
+    world.returned = factories.return_page(state, product=factories.course(trial=trial), is_unseen=True)
+
+    page = read(visit.get(f"/r/{factories.REF}").get_data(as_text=True))
+
+    text = page.one("main").text
+    assert page.test_id("outcome").attributes["data-state"] == "processing"
+    assert page.has_test_id("check-again")
+    assert page.has_test_id("go-to-checkout") == (state == "still_processing")
+    if language == "en":
+        said = "whether your trial has begun" if state == "waiting" else "we will e-mail you as soon as it has begun"
+        assert said in text
+        assert "payment" not in page.one("title").text
 
 
 @pytest.mark.criterion("R36c")
