@@ -109,6 +109,7 @@ class Scheduled:
 class PlanPage:
     """A subscription and what it may become; `addons` are those it has and those its plan takes.
 
+    `is_in_trial`: whatever its state, the price of the plan has not been paid yet.
     `pending_page` is the path of the charge under way. `is_stale`: the provider gave no answer, so this was last known.
     """
 
@@ -121,6 +122,7 @@ class PlanPage:
     price: PlanPrice | None
     next_billing_at: int | None
     trial_ends_at: int | None
+    is_in_trial: bool
     scheduled: Scheduled | None
     plans: tuple[PlanCard, ...]
     can_change: bool
@@ -204,6 +206,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         price=_price(row),
         next_billing_at=row.next_billing_at,
         trial_ends_at=row.next_billing_at if state == "trial" else None,
+        is_in_trial=trials.is_running(shop, row),
         scheduled=_scheduled(shop, row),
         plans=_plan_cards(shop, group, row, language=language) if group else (),
         can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,

@@ -77,8 +77,25 @@ def test_a_trial_from_the_shop_to_the_account(stage: Stage, leaves: str) -> None
     plan = browser.page(str(account.test_id("subscription").all("a")[0].attributes["href"]))
     assert state_of(plan) == "trial"
     assert "The first payment is on that day." in plan.text
+    assert plan.test_id("method").text == "Will be paid with Visa •••• 4242"
     paid = stage.sandbox.get(f"/payments?customer_id={customer_of(stage, browser)}")["items"]
     assert [payment["total_amount"] for payment in paid] == [0] * (leaves == "zero_payment")
+
+
+def test_a_trial_that_ends_without_a_payment_names_no_card_that_paid(stage: Stage) -> None:
+    browser = stage.browser()
+    browser.page("/r/" + begin(stage, browser))
+    while subscriptions.read_due(stage.shop):
+        pass
+    browser.sign_in()
+    plan = browser.page(str(browser.page("/account").test_id("subscription").all("a")[0].attributes["href"]))
+    assert plan.has_test_id("method")
+
+    cancel = browser.page(str(plan.test_id("cancel-subscription").attributes["href"]))
+    after = browser.page(browser.send(cancel, "confirm-cancel").location)
+
+    assert (state_of(after), after.has_test_id("method")) == ("cancelling", False)
+    assert "Nothing more is charged" in after.text
 
 
 def test_the_same_in_vietnamese_says_what_comes_after(stage: Stage) -> None:
