@@ -7,8 +7,7 @@ known, so order, repetition and loss of events change nothing, and what is no lo
 from collections.abc import Iterable, Sequence
 
 from encore.dodo import Budget
-from encore.dodo.grants import EntitlementGrant, LicenseKey
-from encore.dodo.models import epoch_ms
+from encore.dodo.models import EntitlementGrant, LicenseKey, epoch_ms
 from encore.errors import ProviderError, Unavailable
 from encore.services import budgets, catalogue, quoting
 from encore.services.pages import GrantLine

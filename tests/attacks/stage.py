@@ -30,7 +30,7 @@ VISA = "4242424242424242"
 MASTERCARD = "5555555555554444"
 DECLINES_LATER = "4000000000000341"
 AUTHENTICATES_LATER = "4000002760003184"
-DAY_S = 24 * 3600
+MINUTE_S, DAY_S = 60, 24 * 3600
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "section#offers-offer"}
 
 Dump = dict[str, list[dict[str, Any]]]

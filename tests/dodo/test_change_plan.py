@@ -1,7 +1,6 @@
 """Plan changes on the wire: the preview, the one POST that charges, and what each answer to it proves."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from encore.dodo import Dodo
 from encore.dodo.answers import Accepted, Answer, NotSent, Refused, UnknownAnswer
 from encore.errors import Unavailable
 from tests.dodo.broken_conversations import CASES, Case
+from tests.dodo.examples import MakeDodo
 from tests.dodo.raw_server import RawServer, answering, http
 from tests.dodo.test_confirm import QUICK
-
-MakeDodo = Callable[..., Dodo]
 
 BODY = {
     "product_id": "pdt_pro",

@@ -35,10 +35,10 @@ from tests.dodo.broken_conversations import (
     tls_reset,
     tls_silence,
 )
+from tests.dodo.examples import MakeDodo
 from tests.dodo.raw_server import LOOPBACK_PEM, Behaviour, Peer, RawServer, answering, answering_once, http
 
 BODY = {"confirm": True, "payment_method_id": "pm_1", "metadata": {"attempt_id": "att_1"}}
-MakeDodo = Callable[..., Dodo]
 
 # For a provider that never answers: its time-out is what is tested.
 QUICK = Timeouts(connect_s=0.3, read_s=0.3, charge_s=0.5, total_s=1.5)

@@ -10,7 +10,7 @@ from encore.services import accounts, fallback, funnels, offers, return_page, si
 from encore.services.shop import Shop
 from encore.store.offer_instances import OfferInstance
 from tests.sandbox_process import TEMPLATES
-from tests.services.test_recommendations import AGAIN, charges, choose, open_card, page, publish, sign_in, subscriber
+from tests.services.recommended import AGAIN, charges, choose, open_card, page, publish, sign_in, subscriber
 from tests.services.world import LAN, TEMPLATES_FIRST, World
 
 
