@@ -64,6 +64,8 @@ class Store:
             _check_ours(self._db)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
+        # What is needed to take a block back (`all_or_nothing`) would else be a file made and removed for each request.
+        self._db.execute("PRAGMA temp_store=MEMORY")
         self._prepare()
 
     def _prepare(self) -> None:
