@@ -119,11 +119,18 @@ def charge(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = N
     if outcome.status == "failed" and source.method_id is not None and twin.switch("saved_card_decline") == "http_422":
         code = outcome.error_code or "GENERIC_DECLINE"
         raise WireError(422, code, decline_message(code), keeps_effects=True)
-    return finish(twin, begin(twin, order, source, replaces=replaces), outcome)
+    return finish(twin, _ordered(twin, order, source, replaces=replaces), outcome)
 
 
-def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = None) -> Doc:
-    """Store a payment that has no outcome yet, and the subscriptions it is to begin, and return it.
+def begin(twin: Twin, order: Order, source: Source) -> Doc:
+    """Store a payment that has no outcome yet, and the subscriptions it is to begin, and return it."""
+    payment = _ordered(twin, order, source)
+    twin.store.put("payments", payment)
+    return payment
+
+
+def _ordered(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = None) -> Doc:
+    """Return the payment of an order, not stored yet; store the subscriptions it is to begin.
 
     What `replaces` has begun already keeps its ids.
     """
@@ -151,7 +158,7 @@ def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = No
         for line in priced.subscribed
     ]
     kept = {} if replaces is None else {name: replaces[name] for name in ("id", "created_at", "payment_link")}
-    return insert_payment(
+    return _new_payment(
         twin,
         source,
         {
@@ -179,8 +186,14 @@ def begin(twin: Twin, order: Order, source: Source, *, replaces: Doc | None = No
 
 def insert_payment(twin: Twin, source: Source, fields: Doc) -> Doc:
     """Store a payment that has no outcome yet. `fields` say what is paid for, by whom, and how much."""
+    payment = _new_payment(twin, source, fields)
+    twin.store.put("payments", payment)
+    return payment
+
+
+def _new_payment(twin: Twin, source: Source, fields: Doc) -> Doc:
     now = twin.clock.now()
-    payment: Doc = {
+    return {
         "id": twin.ids.new("pay_"),
         "created_at": now,
         "updated_at": now,
@@ -203,12 +216,10 @@ def insert_payment(twin: Twin, source: Source, fields: Doc) -> Doc:
         "effect": None,
         **fields,
     }
-    twin.store.put("payments", payment)
-    return payment
 
 
 def finish(twin: Twin, payment: Doc, outcome: Outcome) -> Doc:
-    """Give a payment its first outcome and plan the later one."""
+    """Give a payment its first outcome, store it and plan the later one."""
     if outcome.status == "requires_customer_action":
         with_link = twin.switch("action_link") if outcome.with_link is None else outcome.with_link
         payment["payment_link"] = twin.url(f"/authenticate/{payment['id']}") if with_link else None

@@ -172,16 +172,17 @@ def price_cart(
             (localise_addon(twin, addon, currency, fees_inclusive=fees_inclusive), quantity)
             for addon, quantity in find_addons(twin, own, item["addons"])
         )
-        full = replace(_line(product, item["quantity"], gross, off, rate), addons=addons)
+        full = _line(product, item["quantity"], gross, off, rate, addons)
         first = _begin(full, item, discounts) if product["is_recurring"] else full
         lines += [first, *_addon_lines(first, country, zipcode)]
     return Priced(tuple(lines), currency, country, tuple(discounts))
 
 
-def check_amounts(twin: Twin, cart: list[Doc]) -> None:
-    """Refuse to charge a cart in which the buyer's amount for a pay-what-you-want product is missing."""
+def check_amounts(cart: list[Doc], priced: Priced) -> None:
+    """Refuse to charge a priced cart in which the buyer's amount for a pay-what-you-want product is missing."""
+    prices = {line.product["id"]: line.product["price"] for line in priced.lines}
     for item in cart:
-        if item["amount"] is None and _sellable(twin, item["product_id"])["price"].get("pay_what_you_want"):
+        if item["amount"] is None and prices[item["product_id"]].get("pay_what_you_want"):
             message = "Amount is mandatory for pay as you want product"
             raise WireError(422, "PAY_AS_YOU_WANT_AMOUNT_REQUIRED", message)
 
@@ -241,11 +242,18 @@ def _sellable(twin: Twin, product_id: str) -> Doc:
     return product
 
 
-def _line(product: Doc, quantity: int, gross: int, taken_off: tuple[int, int | None], rate: int) -> Line:
+def _line(
+    product: Doc,
+    quantity: int,
+    gross: int,
+    taken_off: tuple[int, int | None],
+    rate: int,
+    addons: tuple[tuple[Doc, int], ...] = (),
+) -> Line:
     discount, percentage = taken_off
     inclusive = bool(product["price"]["tax_inclusive"])
     tax = tax_of(gross - discount, rate, inclusive=inclusive)
-    return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive)
+    return Line(product, quantity, gross, discount, percentage, rate, tax, inclusive, addons=addons)
 
 
 def _begin(full: Line, item: Doc, discounts: list[Doc]) -> Line:

@@ -60,7 +60,7 @@ def emit(twin: Twin, event_type: str, *, kind: str, object_id: str, changes: Doc
             copies=modes["repeat"] if applies else 1,
             options=json.dumps({**options, "changes": changes or {}}),
         )
-    twin.wake.set()
+    twin.store.after_commit(twin.wake.set)
     return webhook_id
 
 
@@ -81,7 +81,7 @@ def resend(twin: Twin, webhook_id: str) -> bool:
         webhook_id=webhook_id,
         nowhere=NOWHERE,
     )
-    twin.wake.set()
+    twin.store.after_commit(twin.wake.set)
     return True
 
 

@@ -5,6 +5,7 @@ payment, and what it is known by besides its id, such as a customer's address, a
 own, kept in order of time as well.
 """
 
+from functools import cache
 from typing import Any
 
 Doc = dict[str, Any]
@@ -54,15 +55,25 @@ def select(
 ) -> tuple[str, dict[str, Any]]:
     """Return the SELECT of a page of the documents whose fields equal `where`, and its values.
 
-    The page is in order of time and cut by `:limit` and `:offset`, which the caller adds. The rows are read along the
-    narrowest condition and held against the others; a document is read only when a condition or the page needs it.
+    The page is in order of time and cut by `:limit` and `:offset`, which the caller adds.
     """
-    along = _narrowest(kind, where)
+    sql = _page(kind, tuple(where), since is not None, until is not None, oldest_first)
+    return sql, {"kind": kind, "since": since, "until": until, **{f"is_{name}": where[name] for name in where}}
+
+
+@cache
+def _page(kind: str, names: tuple[str, ...], has_since: bool, has_until: bool, oldest_first: bool) -> str:
+    """Return the SELECT for conditions on these fields; the fields are named in the code alone, so there are few.
+
+    The rows are read along the narrowest condition and held against the others; a document is read only when a
+    condition or the page needs it.
+    """
+    along = _narrowest(kind, names)
     row = "o" if along in LINKS.get(kind, {}) else "t"
-    conditions = ["t.kind = :kind", *(_condition(kind, name, along=along, row=row) for name in where)]
-    if since is not None:
+    conditions = ["t.kind = :kind", *(_condition(kind, name, along=along, row=row) for name in names)]
+    if has_since:
         conditions.append("t.created_at >= :since")
-    if until is not None:
+    if has_until:
         conditions.append("t.created_at <= :until")
     source = "objects t" if row == "t" else "links t"
     if any("o." in condition for condition in conditions):
@@ -72,11 +83,10 @@ def select(
         f"SELECT t.seq FROM {source} WHERE {' AND '.join(conditions)}"
         f" ORDER BY t.created_at {order}, t.seq {order} LIMIT :limit OFFSET :offset"
     )
-    sql = f"SELECT doc FROM ({page}) CROSS JOIN objects USING (seq) ORDER BY created_at {order}, seq {order}"
-    return sql, {"kind": kind, "since": since, "until": until, **{f"is_{name}": where[name] for name in where}}
+    return f"SELECT doc FROM ({page}) CROSS JOIN objects USING (seq) ORDER BY created_at {order}, seq {order}"
 
 
-def _narrowest(kind: str, where: Doc) -> str | None:
+def _narrowest(kind: str, where: tuple[str, ...]) -> str | None:
     links = LINKS.get(kind, {})
     order = [*(name for name in links if name != BROAD), "customer_id", *(name for name in links if name == BROAD)]
     return next((name for name in order if name in where), None)

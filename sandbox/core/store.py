@@ -6,7 +6,7 @@ needs, while every answer stays quick. One connection, one lock: each call is sh
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Store:
         self._lock = threading.RLock()
         self._depth = 0
         self._settings: dict[str, Any] = {}
+        self._after_commit: set[Callable[[], None]] = set()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         if not _is_empty(self._db):
@@ -100,6 +101,18 @@ class Store:
                 self._db.execute("COMMIT")
             finally:
                 self._depth = 0
+                told, self._after_commit = self._after_commit, set()
+        for tell in told:
+            tell()
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when what is being written is there for others to see: at once, or behind the open `write`."""
+        with self._lock:
+            is_writing = self._depth > 0
+            if is_writing:
+                self._after_commit.add(tell)
+        if not is_writing:
+            tell()
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:

@@ -107,4 +107,4 @@ class Twin:
             action=action,
             doc=json.dumps(doc),
         )
-        self.wake.set()
+        self.store.after_commit(self.wake.set)

@@ -32,7 +32,7 @@ FIXES = {
 def buy(call: Call, product_id: str) -> Response:
     try:
         with call.twin.store.write():
-            session = checkouts.new_session(call.twin, order_of(product_id, call.query))
+            session, _ = checkouts.new_session(call.twin, order_of(product_id, call.query))
             # What the link says of the buyer is only filled in: nobody has proved to own that address.
             session["customer"] = _customer(call.query)
             call.twin.store.put("sessions", session)

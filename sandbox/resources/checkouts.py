@@ -46,7 +46,7 @@ ADDRESS_FIELDS = ("street", "city", "state", "zipcode")
 @routes.post("/checkouts")
 def create_checkout(call: Call) -> Response:
     body = read_body(call)
-    session = new_session(call.twin, body)
+    session, priced = new_session(call.twin, body)
     method_id = text(body, "payment_method_id")
     if method_id is not None and not session["confirm"]:
         raise refuse_body("payment_method_id", "needs confirm: true")
@@ -54,7 +54,7 @@ def create_checkout(call: Call) -> Response:
         call.twin.store.put("sessions", session)
         return answer(_created(call.twin, session, url=call.twin.url(f"/session/{session['id']}")))
     address = ("zipcode",) if session["minimal_address"] else ADDRESS_FIELDS
-    payment, url = confirm(call.twin, session, method_id, address=address)
+    payment, url = confirm(call.twin, session, priced, method_id, address=address)
     return answer(_created(call.twin, session, url=url, payment_id=payment["id"]))
 
 
@@ -112,21 +112,26 @@ def price_session(twin: Twin, session: Doc, billing: Doc, *, customer_id: str | 
     )
 
 
-def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[str, ...]) -> tuple[Doc, str | None]:
-    """Finalise a new session at once and return its payment, and the page to pay on.
+def confirm(
+    twin: Twin, session: Doc, priced: Priced, method_id: str | None, *, address: tuple[str, ...]
+) -> tuple[Doc, str | None]:
+    """Finalise what `new_session` returned at once and return its payment, and the page to pay on.
 
     With a saved method the charge is made here and there is no page to visit. `address` names what the billing
     address must have beside its country. Raises WireError.
     """
-    check_amounts(twin, session["cart"])
+    check_amounts(session["cart"], priced)
     customer_id = _confirming_customer(twin, session)
     if method_id is not None and session["customer_id"] is None:
         raise refuse_body("customer.customer_id", "is required with payment_method_id")
     method = None if method_id is None else _own_method(twin, customer_id, method_id)
     billing = _confirmed_billing(twin, session, customer_id, address)
+    if (customer_id, billing) != (session["customer_id"], session["billing"]):
+        # It was priced before it was known who buys, or where: discounts and tax depend on that.
+        priced = price_session(twin, session, billing, customer_id=customer_id)
     session |= {"customer_id": customer_id, "billing": billing}
     order = charges.Order(
-        priced=price_session(twin, session, billing, customer_id=customer_id),
+        priced=priced,
         customer_id=customer_id,
         billing=billing,
         metadata=session["metadata"],
@@ -143,7 +148,9 @@ def confirm(twin: Twin, session: Doc, method_id: str | None, *, address: tuple[s
     else:
         source = charges.Source.saved(twin, method)
         payment, url = charges.charge(twin, order, source.forced() if session["force_3ds"] else source), None
-        twin.store.put("payment_methods", {**method, "last_used_at": twin.clock.now()})
+        if payment["status"] != "succeeded":
+            # A success has noted it.
+            customers.note_use(twin, method["id"])
     session |= {"payment_id": payment["id"], "one_click": method is not None}
     twin.store.put("sessions", session)
     return payment, url
@@ -159,8 +166,8 @@ def _created(twin: Twin, session: Doc, *, url: str | None, payment_id: str | Non
     }
 
 
-def new_session(twin: Twin, body: Doc, *, prefix: str = "cks_", most_lines: int = MAX_CART_LINES) -> Doc:
-    """Return the session a body asks for, not stored yet; raises WireError."""
+def new_session(twin: Twin, body: Doc, *, prefix: str = "cks_", most_lines: int = MAX_CART_LINES) -> tuple[Doc, Priced]:
+    """Return the session a body asks for, not stored yet, and what it costs as far as is known; raises WireError."""
     confirm, now = flag(body, "confirm"), twin.clock.now()
     cart, codes = read_cart(body, most=most_lines), read_discount_codes(body)
     customer = _read_customer(twin, body)
@@ -188,8 +195,7 @@ def new_session(twin: Twin, body: Doc, *, prefix: str = "cks_", most_lines: int 
         "typed": None,
     }
     # A cart that cannot be sold is refused now, not when the buyer stands at the till.
-    price_session(twin, session, billing or {"country": "US", "zipcode": None})
-    return session
+    return session, price_session(twin, session, billing or {"country": "US", "zipcode": None})
 
 
 def _read_customer(twin: Twin, body: Doc) -> Doc:

@@ -173,6 +173,13 @@ def save_method(twin: Twin, *, customer_id: str, card: Card, exp_month: str, exp
     return method
 
 
+def note_use(twin: Twin, method_id: str) -> None:
+    """Remember that a saved method was used just now."""
+    method = twin.store.get("payment_methods", method_id)
+    if method is not None:
+        twin.store.put("payment_methods", {**method, "last_used_at": twin.clock.now()})
+
+
 def listed_methods(twin: Twin, customer_id: str) -> list[Doc]:
     """Return the methods the provider would list now, last used first."""
     methods = twin.store.find("payment_methods", customer_id=customer_id, where={"deleted": 0})

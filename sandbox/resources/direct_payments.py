@@ -17,9 +17,9 @@ def create_payment(call: Call) -> Response:
     body = read_body(call)
     direct_sales.demand_buyer(body)
     more: Doc = {name: body[name] for name in ("product_cart", "force_3ds") if name in body}
-    session = direct_sales.open_session(call, body, more, most_lines=MOST_LINES)
+    session, priced = direct_sales.open_session(call, body, more, most_lines=MOST_LINES)
     _check_one_time(call.twin, session)
-    payment = direct_sales.confirm(call, session, body)
+    payment = direct_sales.confirm(call, session, priced, body)
     cart = [
         {name: item[name] for name in ("product_id", "quantity", "amount") if name in item} for item in session["cart"]
     ]

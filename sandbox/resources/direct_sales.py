@@ -3,7 +3,7 @@
 A saved method is charged here; else what was sold waits for its link to be paid.
 """
 
-from ..billing.pricing import MAX_CART_LINES
+from ..billing.pricing import MAX_CART_LINES, Priced
 from ..core.clock import rfc3339
 from ..core.store import Doc
 from ..core.twin import Twin
@@ -26,8 +26,8 @@ SAME_AS_CHECKOUT = (
 )
 
 
-def open_session(call: Call, body: Doc, more: Doc, *, most_lines: int = MAX_CART_LINES) -> Doc:
-    """Open the checkout that a body stands for; `more` are the checkout's fields that its kind alone has."""
+def open_session(call: Call, body: Doc, more: Doc, *, most_lines: int = MAX_CART_LINES) -> tuple[Doc, Priced]:
+    """Open the checkout that a body stands for, and price it; `more` are the fields that its kind alone has."""
     checkout = {
         **{name: body[name] for name in SAME_AS_CHECKOUT if name in body},
         **more,
@@ -45,11 +45,11 @@ def demand_buyer(body: Doc) -> None:
             raise refuse_body(field, "is required")
 
 
-def confirm(call: Call, session: Doc, body: Doc) -> Doc:
+def confirm(call: Call, session: Doc, priced: Priced, body: Doc) -> Doc:
     """Charge the saved method that a body names, or leave the payment to its link; returns the payment."""
     method_id, with_link = text(body, "payment_method_id"), flag(body, "payment_link")
     # Only the country is required of this address.
-    payment, url = checkouts.confirm(call.twin, session, method_id, address=())
+    payment, url = checkouts.confirm(call.twin, session, priced, method_id, address=())
     if url is not None and with_link:
         payment["payment_link"] = url
         call.twin.store.put("payments", payment)

@@ -17,8 +17,8 @@ def create_subscription(call: Call) -> Response:
     product = call.twin.store.get("products", required_text(body, "product_id"))
     if product is not None and not product["is_recurring"]:
         raise refuse_body("product_id", "must be a subscription product")
-    session = direct_sales.open_session(call, body, _what_is_sold(body))
-    payment = direct_sales.confirm(call, session, body)
+    session, priced = direct_sales.open_session(call, body, _what_is_sold(body))
+    payment = direct_sales.confirm(call, session, priced, body)
     return answer(_created(call.twin, session, payment))
 
 

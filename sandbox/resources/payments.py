@@ -191,7 +191,9 @@ def _succeed(twin: Twin, payment: Doc) -> Doc:
     payment["invoice_id"] = payment["invoice_id"] or twin.ids.new("inv_")
     card = payment["card"]
     known = BY_FINGERPRINT.get(card.get("fingerprint"))
-    if known is not None and twin.switch("saves_cards"):
+    if payment["used_saved_method"]:
+        customers.note_use(twin, payment["method_id"])
+    elif known is not None and twin.switch("saves_cards"):
         method = customers.save_method(
             twin,
             customer_id=payment["customer_id"],

@@ -1,12 +1,12 @@
 """Webhook delivery: signed, retried on the sandbox clock, with a body built at the time of delivery."""
 
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from standardwebhooks.webhooks import Webhook
 
 from ..core.clock import wall_ms
@@ -74,8 +74,8 @@ def deliver(twin: Twin, event: Doc, sender: Sender) -> None:
     if endpoint is None or endpoint["disabled"] or not endpoint["url"]:
         _note(twin, event, state="untargeted", due_at=event["due_at"])
         return
-    options = json.loads(event["options"])
-    copies = max(event["copies"], 2 if options["newer_body"] else 1)
+    event = {**event, "options": msgspec.json.decode(event["options"])}
+    copies = max(event["copies"], 2 if event["options"]["newer_body"] else 1)
     _die_if_ordered(twin, "before_send")
     for copy in range(1, copies + 1):
         if not _try_once(twin, event, endpoint, sender, copy=copy, is_last=copy == copies):
@@ -106,14 +106,13 @@ def _deliver_or_give_up(twin: Twin, event: Doc, sender: Sender) -> None:
         print(f"sandbox: gave up {event['type']} {event['webhook_id']}: {error!r}", flush=True)
         nothing = Delivery(event, url="", headers={}, body=b"null")
         with twin.store.write():
-            if _is_known(twin, event):
+            if _note(twin, event, state="dead", due_at=event["due_at"]):
                 _log(twin, nothing, Result(error=repr(error)), number=event["tries"] + 1, at=wall_ms(), seconds=0)
-                _note(twin, event, state="dead", due_at=event["due_at"])
 
 
 def _try_once(twin: Twin, event: Doc, endpoint: Doc, sender: Sender, *, copy: int, is_last: bool) -> bool:
     """Send one copy, then log and note it; False if no other is to follow."""
-    options = json.loads(event["options"])
+    options = event["options"]
     body = envelope(twin, event, newer=copy > 1 and options["newer_body"])
     if body is None:
         # A reset came between; the event went with its object.
@@ -129,14 +128,15 @@ def _try_once(twin: Twin, event: Doc, endpoint: Doc, sender: Sender, *, copy: in
         _die_if_ordered(twin, "after_send")
     is_failure = copy == 1 and not result.is_success
     with twin.store.write():
-        if not _is_known(twin, event):
-            return False
-        _log(twin, delivery, result, number=event["tries"] + copy, at=at, seconds=seconds)
         if is_failure:
-            _note_failure(twin, event)
+            is_known = _note_failure(twin, event)
         elif is_last:
-            _note(twin, event, state="delivered", due_at=event["due_at"])
-    return not is_failure
+            is_known = _note(twin, event, state="delivered", due_at=event["due_at"])
+        else:
+            is_known = _is_known(twin, event)
+        if is_known:
+            _log(twin, delivery, result, number=event["tries"] + copy, at=at, seconds=seconds)
+    return is_known and not is_failure
 
 
 def _is_known(twin: Twin, event: Doc) -> bool:
@@ -166,7 +166,7 @@ def _log(twin: Twin, delivery: Delivery, result: Result, *, number: int, at: int
         at=at,
         clock_at=twin.clock.now(),
         url=delivery.url,
-        headers=json.dumps(delivery.headers),
+        headers=msgspec.json.encode(delivery.headers).decode(),
         body=delivery.body.decode(),
         status=result.status,
         response=result.response,
@@ -182,17 +182,17 @@ def _die_if_ordered(twin: Twin, point: str) -> None:
         os._exit(KILLED_STATUS)
 
 
-def _note_failure(twin: Twin, event: Doc) -> None:
+def _note_failure(twin: Twin, event: Doc) -> bool:
     tries = event["tries"] + 1
     if tries >= twin.switch("webhook_tries"):
-        _note(twin, event, state="dead", due_at=event["due_at"])
-    else:
-        wait_s = RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S) - 1)]
-        _note(twin, event, state="due", due_at=twin.clock.now() + wait_s * 1000)
+        return _note(twin, event, state="dead", due_at=event["due_at"])
+    wait_s = RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S) - 1)]
+    return _note(twin, event, state="due", due_at=twin.clock.now() + wait_s * 1000)
 
 
-def _note(twin: Twin, event: Doc, *, state: str, due_at: int) -> None:
-    twin.store.run(
+def _note(twin: Twin, event: Doc, *, state: str, due_at: int) -> bool:
+    """Say what comes next for an event; False if it is not there any more, as `_is_known` tells."""
+    changed = twin.store.run(
         # By its own ids: after a reset or a restore, its number may be another event's.
         "UPDATE events SET state = :state, tries = :tries, due_at = :due_at"
         " WHERE webhook_id = :webhook_id AND endpoint_id = :endpoint_id",
@@ -202,3 +202,4 @@ def _note(twin: Twin, event: Doc, *, state: str, due_at: int) -> None:
         webhook_id=event["webhook_id"],
         endpoint_id=event["endpoint_id"],
     )
+    return changed > 0

@@ -38,7 +38,10 @@ PAYLOADS: dict[str, tuple[str, Callable[[Twin, Doc], Doc]]] = {
 
 
 def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes | None:
-    """Return the body for an event from the object's state at this moment; None if the object is gone."""
+    """Return the body for an event from the object's state at this moment; None if the object is gone.
+
+    `event` is its row, the options decoded.
+    """
     payload_type, serialise = PAYLOADS[event["kind"]]
     doc = twin.store.get(event["kind"], event["object_id"])
     if doc is None:
@@ -48,7 +51,7 @@ def envelope(twin: Twin, event: Doc, *, newer: bool = False) -> bytes | None:
         # Webhooks carry two fields more than the object; the payment is named on renewals only (SDK 1.123.0).
         data["past_due_ends_at"] = _time(doc["past_due_ends_at"])
         data["payment_id"] = _payment_of(twin, doc) if event["type"] == "subscription.renewed" else None
-    for path, value in msgspec.json.decode(event["options"]).get("changes", {}).items():
+    for path, value in event["options"].get("changes", {}).items():
         _change(data, path.split("."), value)
     body = {
         "business_id": BUSINESS_ID,
