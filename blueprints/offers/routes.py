@@ -1,6 +1,8 @@
 """Handlers of one offer instance. Who pays what is in its row; a form brings only tokens and the hash it showed."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 
 from flask import Blueprint, Response, abort, request
 
@@ -26,6 +28,9 @@ from ..web import (
     page_or_partial,
     wants_partial,
 )
+
+# What a handler gets: the page of the offer, and the key of the browser it was made to.
+Act = Callable[[OfferPage, str], Response]
 
 bp = Blueprint("offers", __name__, url_prefix="/o/<instance_id>")
 bp.before_request(answer_unseen)
@@ -60,6 +65,23 @@ _PLAN_WORDS = Words(
 )
 # Everything else an accept could name is decided by the row: a form that names it is refused, not ignored.
 _ACCEPT_FIELDS = frozenset({"csrf_token", "offer_token", "quote_hash", "buy_again"})
+
+
+def _on_own_page(act: str) -> Callable[[Act], Callable[[str], Response]]:
+    """Let a handler act on an offer's page as it is now: for the browser it was made to, with the token of this act."""
+
+    def guard(handler: Act) -> Callable[[str], Response]:
+        @wraps(handler)
+        def guarded(instance_id: str) -> Response:
+            found, key = _page(instance_id), buyer_key()
+            if found is None or key is None:
+                return _elsewhere(instance_id)
+            _demand_token(instance_id, act)
+            return handler(found, key)
+
+        return guarded
+
+    return guard
 
 
 @bp.get("")
@@ -139,33 +161,24 @@ def show_again(instance_id: str) -> Response:
 
 
 @bp.post("/decline")
-def decline(instance_id: str) -> Response:
-    found, key = _page(instance_id), buyer_key()
-    if found is None or key is None:
-        return _elsewhere(instance_id)
-    _demand_token(instance_id, "decline")
-    offers.decline(current_shop(), instance_id, buyer_key=key)
+@_on_own_page("decline")
+def decline(found: OfferPage, key: str) -> Response:
+    offers.decline(current_shop(), found.instance_id, buyer_key=key)
     return _next_step(found)
 
 
 @bp.post("/continue")
-def continue_without(instance_id: str) -> Response:
-    found, key = _page(instance_id), buyer_key()
-    if found is None or key is None:
-        return _elsewhere(instance_id)
-    _demand_token(instance_id, "continue")
-    fallback.continue_without(current_shop(), instance_id, buyer_key=key)
+@_on_own_page("continue")
+def continue_without(found: OfferPage, key: str) -> Response:
+    fallback.continue_without(current_shop(), found.instance_id, buyer_key=key)
     return _next_step(found)
 
 
 @bp.post("/cancel")
-def cancel(instance_id: str) -> Response:
-    found, key = _page(instance_id), buyer_key()
-    if found is None or key is None:
-        return _elsewhere(instance_id)
-    _demand_token(instance_id, "cancel")
-    charging.cancel(current_shop(), instance_id, buyer_key=key)
-    after = _page(instance_id)
+@_on_own_page("cancel")
+def cancel(found: OfferPage, key: str) -> Response:
+    charging.cancel(current_shop(), found.instance_id, buyer_key=key)
+    after = _page(found.instance_id)
     # What the buyer asked for is done, so the answer is no error, whatever state that leaves.
     return _render(after) if after is not None and wants_partial() else _result(after)
 
@@ -185,22 +198,18 @@ def show_cards(instance_id: str) -> Response:
 
 
 @bp.post("/card")
-def choose_card(instance_id: str) -> Response:
-    found, key = _page(instance_id), buyer_key()
-    if found is None or key is None:
-        return _elsewhere(instance_id)
-    _demand_token(instance_id, "card")
+@_on_own_page("card")
+def choose_card(found: OfferPage, key: str) -> Response:
     if isinstance(found, PlanOfferPage):
         return _change_card(found)
     if found.state not in UNANSWERED:
         return _result(found)
     if not found.can_choose:
         return go(f"/account/sign-in?to={found.next_url}")
-    result = card_choice.choose(current_shop(), instance_id, buyer_key=key, name=request.form.get("method", ""))
+    result = card_choice.choose(current_shop(), found.instance_id, buyer_key=key, name=request.form.get("method", ""))
     if result == "chosen":
-        after = _page(instance_id)
-        return _render(after) if after is not None and wants_partial() else go(f"/o/{instance_id}")
-    cards = card_choice.page(current_shop(), instance_id, buyer_key=key, language=language())
+        return _again(found.instance_id)
+    cards = card_choice.page(current_shop(), found.instance_id, buyer_key=key, language=language())
     if cards is None:
         return _neutral()
     return _render(cards, status=503 if result == "provider_down" else 409, notice="card_not_usable")
@@ -232,8 +241,7 @@ def choose_quantity(instance_id: str) -> Response:
         return _render(found, status=422, notice=result)
     if result == "no_price":
         return _render(found, status=503, notice=result)
-    after = _page(instance_id)
-    return _render(after) if after is not None and wants_partial() else go(f"/o/{instance_id}")
+    return _again(instance_id)
 
 
 def _change_card(found: PlanOfferPage) -> Response:
@@ -248,11 +256,8 @@ def _change_card(found: PlanOfferPage) -> Response:
 
 
 @bp.post("/checkout")
-def open_checkout(instance_id: str) -> Response:
-    found, key = _page(instance_id), buyer_key()
-    if found is None or key is None:
-        return _elsewhere(instance_id)
-    _demand_token(instance_id, "checkout")
+@_on_own_page("checkout")
+def open_checkout(found: OfferPage, key: str) -> Response:
     if isinstance(found, PlanOfferPage) and found.state != "action_required":
         # There is no checkout for it: that would sell a second subscription.
         return _result(found)
@@ -260,14 +265,14 @@ def open_checkout(instance_id: str) -> Response:
     if retry_at is not None:
         return answer(429, retry_at=retry_at)
     wants_another = request.form.get("buy_again") == "yes"
-    url = fallback.open_checkout(current_shop(), instance_id, buyer_key=key, buy_again=wants_another)
+    url = fallback.open_checkout(current_shop(), found.instance_id, buyer_key=key, buy_again=wants_another)
     if url is not None:
         return go(url)
-    after = _page(instance_id)
+    after = _page(found.instance_id)
     # Another tab may have settled it meanwhile; else the checkout itself cannot be reached, and we say so. A yes that
     # was waiting for it stands as "checkout open" by then, and has no address.
     if after is None or after.state not in (found.state, "checkout_open"):
-        return go(f"/o/{instance_id}")
+        return go(f"/o/{found.instance_id}")
     return _render(after, status=503, notice="checkout_down")
 
 
@@ -308,6 +313,12 @@ def _result(found: OfferPage | None) -> Response:
     if not wants_partial():
         return go(f"/o/{found.instance_id}")
     return _render(found, status=STATUS.get(found.state, 200))
+
+
+def _again(instance_id: str) -> Response:
+    """Show the page of an offer after a choice that leaves it open."""
+    after = _page(instance_id)
+    return _render(after) if after is not None and wants_partial() else go(f"/o/{instance_id}")
 
 
 def _next_step(found: OfferPage) -> Response:

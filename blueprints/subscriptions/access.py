@@ -32,17 +32,17 @@ def subscription_of(subscription_id: str) -> Subscription:
 
 def quote_of(quote_id: str) -> OfferInstance:
     """Return a quote of the signed-in account; a stranger's is as unknown as one that never was."""
-    account = current_account()
-    found = plan_changes.get_quote(current_shop(), quote_id, customer_ids=account.customer_ids) if account else None
-    if found is None:
-        abort(404)
-    return found
+    return _own(plan_changes.get_quote, quote_id)
 
 
 def dues_of(dues_id: str) -> OfferInstance:
     """Return a try of the signed-in account to pay dues; a stranger's is as unknown as one that never was."""
+    return _own(dues.get_dues, dues_id)
+
+
+def _own(get: Callable[..., OfferInstance | None], instance_id: str) -> OfferInstance:
     account = current_account()
-    found = dues.get_dues(current_shop(), dues_id, customer_ids=account.customer_ids) if account else None
+    found = get(current_shop(), instance_id, customer_ids=account.customer_ids) if account else None
     if found is None:
         abort(404)
     return found

@@ -42,12 +42,7 @@ class Subscriptions:
         """
         if body.get("on_payment_failure") != "prevent_change" or "addons" not in body or "quantity" not in body:
             raise ValueError("a plan change names its quantity and add-ons, and prevents what is not paid")
-        try:
-            path = path_of("/subscriptions/{}/change-plan", subscription_id)
-        except NotExecuted:
-            return NotSent("not_an_id")
-        exchange = self._client.send_once(path, body, before_first_byte=before_first_byte, is_charge=True)
-        return classify(exchange, now=self._client.clock.now())
+        return self._charge("/subscriptions/{}/change-plan", subscription_id, body, before_first_byte)
 
     def cancel_scheduled_change(self, subscription_id: str, *, budget: Budget) -> bool:
         """Drop the scheduled change of a subscription; False if there is none (any more).
@@ -85,12 +80,7 @@ class Subscriptions:
         Accepted with a `payment_link` has charged nothing yet; an answer without a payment is an UnknownAnswer. Never
         raises for what the provider or the network did.
         """
-        try:
-            path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
-        except NotExecuted:
-            return NotSent("not_an_id")
-        exchange = self._client.send_once(path, body, before_first_byte=before_first_byte, is_charge=True)
-        return classify(exchange, now=self._client.clock.now())
+        return self._charge("/subscriptions/{}/update-payment-method", subscription_id, body, before_first_byte)
 
     def set_cancellation(self, subscription_id: str, *, at_next_billing: bool, budget: Budget) -> Subscription:
         """End a subscription with its current period, or take that back. Raises NotExecuted or Unavailable."""
@@ -118,3 +108,13 @@ class Subscriptions:
             return self._client.get("/subscriptions", SubscriptionPage, query=query, budget=budget).items
 
         return look(read_page, key=lambda subscription: subscription.subscription_id)
+
+    def _charge(
+        self, template: str, subscription_id: str, body: Mapping[str, Any], before_first_byte: Callable[[], bool]
+    ) -> Answer:
+        try:
+            path = path_of(template, subscription_id)
+        except NotExecuted:
+            return NotSent("not_an_id")
+        exchange = self._client.send_once(path, body, before_first_byte=before_first_byte, is_charge=True)
+        return classify(exchange, now=self._client.clock.now())

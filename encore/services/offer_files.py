@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -24,10 +24,15 @@ from encore.store import funnels as funnel_rows
 from encore.store import offers as offer_rows
 from encore.store import plan_groups as group_rows
 from encore.store.catalogue import Product
+from encore.store.funnels import FunnelRow
+from encore.store.offers import OfferRow
+from encore.store.plan_groups import PlanGroupRow
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _PRODUCT_FIELDS = frozenset({"product", "owned_product"})
 _PREVIEW_S = 8.0
+
+Noun = Literal["offer", "funnel", "plan_group"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ class LocatedFault:
 class Change:
     """What an import makes of one offer, funnel or plan group."""
 
-    noun: Literal["offer", "funnel", "plan_group"]
+    noun: Noun
     id: str
     version: int
     what: Literal["new", "changed", "unchanged"]
@@ -377,12 +382,7 @@ def _publish_offer(shop: Shop, offer: Offer) -> Change:
 
 def _change_of_offer(shop: Shop, offer: Offer) -> Change:
     row = offer_rows.get_offer(shop.store, offer.id)
-    change = Change(noun="offer", id=offer.id, version=1, what="new", state=funnels.LIVE)
-    if row is None:
-        return change
-    change = replace(change, version=row.version, what="unchanged", state=row.state)
-    is_same = row.definition_json == _canonical(write_offer(offer))
-    return change if is_same else replace(change, version=row.version + 1, what="changed")
+    return _change("offer", offer.id, row, write_offer(offer), state=row.state if row else funnels.LIVE)
 
 
 def _publish_funnel(shop: Shop, funnel: Funnel) -> Change:
@@ -401,12 +401,7 @@ def _publish_funnel(shop: Shop, funnel: Funnel) -> Change:
 
 def _change_of_funnel(shop: Shop, funnel: Funnel) -> Change:
     row = funnel_rows.get_funnel(shop.store, funnel.id)
-    change = Change(noun="funnel", id=funnel.id, version=1, what="new", state=funnels.LIVE)
-    if row is None:
-        return change
-    change = replace(change, version=row.version, what="unchanged", state=row.state)
-    is_same = row.definition_json == _canonical(write_funnel(funnel))
-    return change if is_same else replace(change, version=row.version + 1, what="changed")
+    return _change("funnel", funnel.id, row, write_funnel(funnel), state=row.state if row else funnels.LIVE)
 
 
 def _publish_group(shop: Shop, group: PlanGroup) -> Change:
@@ -419,11 +414,18 @@ def _publish_group(shop: Shop, group: PlanGroup) -> Change:
 
 def _change_of_group(shop: Shop, group: PlanGroup) -> Change:
     row = group_rows.get_plan_group(shop.store, group.id)
-    change = Change(noun="plan_group", id=group.id, version=1, what="new", state=funnels.LIVE)
+    return _change("plan_group", group.id, row, write_plan_group(group), state=funnels.LIVE)
+
+
+def _change(
+    noun: Noun, object_id: str, row: OfferRow | FunnelRow | PlanGroupRow | None, table: dict[str, Any], *, state: str
+) -> Change:
+    """Compare what a file says with the live version, if there is one."""
     if row is None:
-        return change
-    is_same = row.definition_json == _canonical(write_plan_group(group))
-    return replace(change, version=row.version + (not is_same), what="unchanged" if is_same else "changed")
+        return Change(noun=noun, id=object_id, version=1, what="new", state=state)
+    if row.definition_json == _canonical(table):
+        return Change(noun=noun, id=object_id, version=row.version, what="unchanged", state=state)
+    return Change(noun=noun, id=object_id, version=row.version + 1, what="changed", state=state)
 
 
 def _canonical(table: dict[str, Any]) -> str:

@@ -51,22 +51,19 @@ def get_link(store: Store, link_id: str) -> Link | None:
 
 def get_nth_newest(store: Store, *, address: str, n: int, since: int) -> int | None:
     """Return when the n-th newest request for an address was made, None if fewer were made after `since`."""
-    found = store.row(
-        "SELECT asked_at FROM sign_in_links WHERE address = :address AND asked_at > :since"
-        " ORDER BY asked_at DESC LIMIT 1 OFFSET :skip",
-        address=address,
-        since=since,
-        skip=n - 1,
-    )
-    return None if found is None else int(found["asked_at"])
+    return _nth_newest(store, "address = :of", of=address, n=n, since=since)
 
 
 def get_nth_newest_of_network(store: Store, *, network: str, n: int, since: int) -> int | None:
     """Return the same for requests from one network."""
+    return _nth_newest(store, "network = :of", of=network, n=n, since=since)
+
+
+def _nth_newest(store: Store, condition: str, *, of: str, n: int, since: int) -> int | None:
     found = store.row(
-        "SELECT asked_at FROM sign_in_links WHERE network = :network AND asked_at > :since"
+        f"SELECT asked_at FROM sign_in_links WHERE {condition} AND asked_at > :since"
         " ORDER BY asked_at DESC LIMIT 1 OFFSET :skip",
-        network=network,
+        of=of,
         since=since,
         skip=n - 1,
     )
