@@ -26,6 +26,8 @@ class MethodReason(StrEnum):
     EXPIRED = "method.expired"
     NOT_REUSABLE = "method.not_reusable"
     CURRENCY = "method.currency"
+    # Of a subscription: its own card is none that this browser may charge.
+    OTHER_CARD = "method.other_card"
 
 
 @dataclass(frozen=True, slots=True)

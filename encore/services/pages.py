@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from encore.rules.money import Money
-from encore.rules.quotes import Quote, QuotedMethod
+from encore.rules.quotes import Quote, QuotedMethod, Same, compare
 
 OfferState = Literal[
     "offer",
@@ -190,6 +190,11 @@ class OfferPage:
     def partial(self) -> str:
         """The template that shows this state, without its folder."""
         return self.state
+
+    @property
+    def is_card_moved(self) -> bool:
+        """Whether only the card is another than was shown before, and no figure."""
+        return self.moved_from is not None and isinstance(compare(self.moved_from, self.quote), Same)
 
 
 @dataclass(frozen=True, kw_only=True)

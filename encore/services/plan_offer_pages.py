@@ -45,13 +45,19 @@ class PlanOfferPage(OfferPage):
         """The template that shows this state, without its folder."""
         return self.state if self.state in _SAID_ALIKE else f"plan_{self.state}"
 
+    @property
+    def is_card_moved(self) -> bool:
+        """Whether only the card is another than was shown before, and no figure."""
+        old, new = self.change.moved_from, self.change.quote
+        return old is not None and (old.due, old.renewal) == (new.due, new.renewal) and old.method != new.method
+
 
 def render(shop: Shop, instance: OfferInstance, *, language: str) -> PlanOfferPage:
     """Return the page of an instance for the browser it is bound to (the caller has checked that)."""
     base = _base(shop, instance, language=language)
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
     if acceptance is None:
-        return replace(base, state=_unanswered(shop, instance, base.change))
+        return _unanswered(shop, instance, base)
     if acceptance.outcome == "closed" and acceptance.close_reason == plan_offers.LEFT:
         return replace(base, state="answered")
     return replace(
@@ -113,7 +119,16 @@ def _in_one_sum(change: PlanQuote, *, country: str | None) -> Quote:
     )
 
 
-def _unanswered(shop: Shop, instance: OfferInstance, change: QuotePage) -> OfferState:
+def _unanswered(shop: Shop, instance: OfferInstance, base: PlanOfferPage) -> PlanOfferPage:
+    state = _unanswered_state(shop, instance, base.change)
+    if state != "no_method":
+        return replace(base, state=state)
+    order = plan_offers.first_order(shop, instance)
+    can_choose = order is not None and plan_offers.may_use_any_card(shop, order)
+    return replace(base, state=state, reason=instance.no_method_reason, can_choose=can_choose)
+
+
+def _unanswered_state(shop: Shop, instance: OfferInstance, change: QuotePage) -> OfferState:
     if instance.state == "declined":
         return "answered"
     if instance.state == "expired" or shop.now() >= instance.expires_at:
@@ -125,6 +140,8 @@ def _unanswered(shop: Shop, instance: OfferInstance, change: QuotePage) -> Offer
         return "answered"
     if not standing.is_live or change.state == "pending_change" or not plan_offers.is_open(shop, instance):
         return "withdrawn"
+    if instance.no_method_reason is not None:
+        return "no_method"
     if plan_offers.is_void(shop, instance):
         return "limited"
     return "quote_changed" if instance.moved_from_json else "offer"

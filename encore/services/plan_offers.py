@@ -16,7 +16,7 @@ from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.eligibility import PlanFacts
 from encore.rules.kinds import Offer
-from encore.rules.methods import SavedMethod, Unusable, Usable, pre_check
+from encore.rules.methods import MethodReason, SavedMethod, Unusable, Usable, pre_check
 from encore.rules.plan_changes import (
     AT_RENEWAL,
     MODE_AT_RENEWAL,
@@ -40,6 +40,7 @@ from encore.services import (
     plan_pages,
     plan_quotes,
     quoting,
+    sign_ins,
     subscriptions,
 )
 from encore.services.charging import AcceptResult
@@ -67,6 +68,10 @@ class NotOffered(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NotPayable(NotOffered):
+    """The card that pays for the plan cannot be charged by this buyer's click; asking again changes nothing."""
 
 
 def first_order(shop: Shop, instance: OfferInstance) -> Order | None:
@@ -146,7 +151,7 @@ def _payer(
     """Return the subscription's method if one click of this browser may charge it, else why not.
 
     It must be the one that paid the order, or one this browser has given on the provider's page: `given_after` are the
-    ids (JSON) of those there were before.
+    ids (JSON) of those there were before. Whoever has lately proven the address may use whatever card the plan has.
     """
     name, currency = row.payment_method_id, row.currency or order.currency
     listed = next((method for method in methods if method.payment_method_id == name), None)
@@ -156,7 +161,13 @@ def _payer(
     paid = quoting.check_method(shop, order, list(methods), currency=currency)
     has_paid = isinstance(paid, Usable) and paid.method.payment_method_id == name
     is_given = given_after is not None and name not in json.loads(given_after)
-    return check.method.as_quoted() if has_paid or is_given else "other_card"
+    may_charge = has_paid or is_given or may_use_any_card(shop, order)
+    return check.method.as_quoted() if may_charge else str(MethodReason.OTHER_CARD)
+
+
+def may_use_any_card(shop: Shop, order: Order) -> bool:
+    """Tell whether the browser of an order has lately signed in to its customer's account, as a plan change needs."""
+    return sign_ins.has_account(shop, order.buyer_key, customer_id=order.customer_id, lately=True)
 
 
 def standing(shop: Shop, instance: OfferInstance) -> Standing:
@@ -218,7 +229,7 @@ def _ask(
             raise NotOffered(obstacle or "not_above")
         method = _payer(shop, order, row, methods, given_after=given_after)
         if isinstance(method, str):
-            raise NotOffered(method)
+            raise NotPayable(method)
         wish = _wish(shop, current, offer)
         return plan_quotes.ask(shop, current, wish, method=method, budget=budget)
     except Refused as refused:
@@ -276,14 +287,34 @@ def refresh(shop: Shop, instance: OfferInstance) -> None:
     if instance.state != "shown":
         plan_changes.refresh(shop, instance)
         return
-    if shop.now() >= instance.expires_at or not is_void(shop, instance) or not is_open(shop, instance):
+    # What could not be paid may be by now: another card was given, or the buyer has signed in.
+    is_due = is_void(shop, instance) or instance.no_method_reason is not None
+    if shop.now() >= instance.expires_at or not is_due or not is_open(shop, instance):
         return
     try:
         fresh = _ask_again(shop, instance)
+    except NotPayable as refusal:
+        _note_unpayable(shop, instance, reason=refusal.reason)
+        return
     except NotOffered:
         # The page shows no button then.
         return
     _requote(shop, instance, fresh, moved_from=instance.quote_json)
+
+
+def _note_unpayable(shop: Shop, instance: OfferInstance, *, reason: str) -> None:
+    """Store why no click of this buyer pays a shown change, so that its page says that and not to try again."""
+    with shop.store.write():
+        offer_instances.mark_requoted(
+            shop.store,
+            instance.id,
+            old_hash=instance.quote_hash,
+            quote_json=instance.quote_json,
+            quote_hash=instance.quote_hash,
+            moved_from_json=instance.moved_from_json,
+            no_method_reason=reason,
+            chosen_method_id=None,
+        )
 
 
 # ---- Yes -------------------------------------------------------------------------------------------------------
@@ -292,8 +323,8 @@ def refresh(shop: Shop, instance: OfferInstance) -> None:
 def accept(shop: Shop, instance_id: str, *, buyer_key: str, quote_hash: str, consent: Consent) -> AcceptResult:
     """Change the plan that was offered, once, whoever else clicks; the page is then derived from the rows.
 
-    As `charging.accept`: `taken` (answered, or not possible any more), `moved` (another price: nothing was charged and
-    the new one is shown), `limited` or `unavailable` (nothing was done).
+    As `charging.accept`: `taken` (answered, or not possible any more), `moved` (another price, or no longer this card:
+    nothing was charged and the page says so), `limited` or `unavailable` (nothing was done).
     """
     instance = offer_instances.get_instance(shop.store, instance_id)
     if instance is None or instance.buyer_key != buyer_key or instance.state != "shown":
@@ -303,6 +334,9 @@ def accept(shop: Shop, instance_id: str, *, buyer_key: str, quote_hash: str, con
     shown = thaw_change(instance.quote_json)
     try:
         fresh = _ask_again(shop, instance)
+    except NotPayable as refusal:
+        _note_unpayable(shop, instance, reason=refusal.reason)
+        return "moved"
     except NotOffered:
         # By now another tab may have changed the plan: its page says so. Else there is no price, so no charge.
         return "unavailable" if is_open(shop, instance) else "taken"

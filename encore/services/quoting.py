@@ -200,7 +200,8 @@ def recheck(shop: Shop, instance: OfferInstance) -> Literal["same", "moved"]:
         _requote(shop, instance, with_method(fresh, check), moved_from=instance.quote_json, check=check)
         return "moved"
     if not isinstance(check, Usable) or check.method.as_quoted() != shown.method:
-        _requote(shop, instance, with_method(fresh, check), moved_from=None, check=check)
+        # The page says which card it would be now; without one it says why, and leads to the checkout.
+        _requote(shop, instance, with_method(fresh, check), moved_from=instance.quote_json, check=check)
         return "moved"
     return "same"
 

@@ -187,20 +187,28 @@ def current_account(shop: Shop, buyer_key: str | None) -> Account | None:
     row = _standing(shop, buyer_key)
     if row is None:
         return None
-    now = shop.now()
-    if now - row.seen_at >= _SEEN_EVERY_MS:
+    if shop.now() - row.seen_at >= _SEEN_EVERY_MS:
         _note_seen(shop, row)
     found = customers.list_of_address(shop.store, row.address)
     return Account(
         address=row.address,
         customer_ids=tuple(customer.id for customer in found),
-        is_recent=now - row.signed_in_at < _RECENT_MS,
+        is_recent=_is_recent(shop, row),
     )
 
 
-def has_account(shop: Shop, buyer_key: str, *, customer_id: str) -> bool:
-    """Tell whether a browser is signed in to the account that a customer belongs to; nothing is written."""
+def _is_recent(shop: Shop, row: SignIn) -> bool:
+    return shop.now() - row.signed_in_at < _RECENT_MS
+
+
+def has_account(shop: Shop, buyer_key: str, *, customer_id: str, lately: bool = False) -> bool:
+    """Tell whether a browser is signed in to the account that a customer belongs to; nothing is written.
+
+    `lately`: by a link that was used a short while ago, as what changes a plan needs.
+    """
     row = _standing(shop, buyer_key)
+    if row is not None and lately and not _is_recent(shop, row):
+        return False
     customer = customers.get_customer(shop.store, customer_id) if row else None
     return row is not None and customer is not None and fold(customer.email or "") == row.address
 

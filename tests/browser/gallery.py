@@ -58,6 +58,7 @@ STATES = {
     "plan-offer": "offer",
     "plan-offer-moved": "quote_changed",
     "plan-offer-failed": "failed",
+    "plan-offer-no-method": "no_method",
     "owned": "owned",
     "processing": "processing",
     "checking": "checking",
@@ -455,6 +456,22 @@ class _Maker:
         self._shop.sandbox.call("PATCH", path, {"price": {**price, "price": 9_000}})
         self._accept("plan-offer-moved", moved)
         self._shop.sandbox.call("PATCH", path, {"price": price})
+        self._take_to_another_card()
+
+    def _take_to_another_card(self) -> None:
+        """Let the account of somebody who is offered a plan pay for the one they have with another card."""
+        buyer = self._offered("basic-plan")
+        self._offered(card="5555555555554444", email=buyer.email)
+        sold = self._shop.wait_row(
+            "SELECT subscriptions.* FROM subscriptions JOIN checkouts"
+            " ON checkouts.subscription_id = subscriptions.provider_subscription_id WHERE checkouts.ref = :ref",
+            ref=buyer.ref,
+        )
+        saved = self._shop.sandbox.methods(sold["customer_id"])
+        name = next(one["payment_method_id"] for one in saved if one["card"]["last4_digits"] == "4444")
+        body = {"type": "existing", "payment_method_id": name}
+        self._shop.sandbox.post(f"/subscriptions/{sold['provider_subscription_id']}/update-payment-method", body)
+        self._accept("plan-offer-no-method", buyer)
 
     def _subscribed(self, slug: str) -> tuple[_Walker, str]:
         """Return a signed-in subscriber and the path of their plan's page."""

@@ -48,6 +48,14 @@ def last4_charged(world: World, page: OfferPage) -> list[str]:
     return [known[charge["body"]["payment_method_id"]] for charge in world.charges(page)]
 
 
+def remove(world: World, last4: str) -> None:
+    """Remove the saved cards with these digits, as the account's page or the provider's portal does."""
+    for method in world.sandbox.methods(customer_of(world)):
+        if method["card"]["last4_digits"] == last4:
+            name = method["payment_method_id"]
+            world.sandbox.call("DELETE", f"/customers/{customer_of(world)}/payment-methods/{name}")
+
+
 def customer_of(world: World) -> str:
     row = world.shop.store.row("SELECT customer_id FROM orders ORDER BY number DESC LIMIT 1")
     assert row is not None
@@ -124,7 +132,7 @@ def test_choice_ends_with_the_account(world: World, ends: str) -> None:
 
     after = world.page(page)
     assert after.quote.method is not None
-    assert after.quote.method.last4 == "4444"
+    assert (after.state, after.is_card_moved, after.quote.method.last4) == ("quote_changed", True, "4444")
     assert world.charges(page) == []
     world.accept(after)
     assert last4_charged(world, page) == ["4444"]
@@ -134,16 +142,46 @@ def test_chosen_card_that_is_gone_is_not_replaced_silently(world: World) -> None
     page = offered(world)
     sign_in(world)
     chosen = choose(world, page, "4242")
-    for method in world.sandbox.methods(customer_of(world)):
-        if method["card"]["last4_digits"] == "4242":
-            world.sandbox.call(
-                "DELETE", f"/customers/{customer_of(world)}/payment-methods/{method['payment_method_id']}"
-            )
+    remove(world, "4242")
 
     assert world.accept(chosen) == "moved"
 
     assert world.charges(page) == []
     assert world.page(page).quote.method != chosen.quote.method
+
+
+@pytest.mark.parametrize("is_signed_in", [False, True])
+def test_card_that_was_removed_in_the_account_leads_to_the_checkout(world: World, is_signed_in: bool) -> None:
+    """R5b: the page says so and never to try again; who has proven the address may choose another of their cards."""
+    page = offered(world)
+    if is_signed_in:
+        sign_in(world)
+    remove(world, "4444")
+
+    assert world.accept(page) == "moved"
+
+    after = world.page(page)
+    assert (after.state, after.reason, after.quote.method) == ("no_method", "method.no_card", None)
+    assert (after.can_choose, world.charges(page)) == (is_signed_in, [])
+    if is_signed_in:
+        after = choose(world, page, "4242")
+        world.accept(after)
+        assert last4_charged(world, page) == ["4242"]
+    else:
+        world.open_checkout(after)
+
+
+def test_card_that_was_saved_anew_is_shown_before_it_is_charged(world: World) -> None:
+    page = offered(world)
+    remove(world, "4444")
+    world.sandbox.buy(card=MASTERCARD)
+
+    assert world.accept(page) == "moved"
+
+    after = world.page(page)
+    assert (after.state, after.is_card_moved, world.charges(page)) == ("quote_changed", True, [])
+    world.accept(after)
+    assert world.page(after).state == "receipt"
 
 
 def test_price_that_moved_keeps_the_chosen_card(world: World) -> None:

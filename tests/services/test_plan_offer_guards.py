@@ -18,6 +18,7 @@ from encore.services import (
     plan_offers,
     plan_quotes,
 )
+from encore.services import sign_ins as sign_ins_service
 from encore.store import outbox, sign_ins
 from tests.concurrency.crowd import at_once
 from tests.sandbox_process import PRO
@@ -37,6 +38,7 @@ from tests.services.plan_offers import (
     subscription,
 )
 from tests.services.plans import UNTAXED, paid, settle, usd, whole
+from tests.services.test_card_choice import sign_in
 from tests.services.world import LAN, MINH, World
 
 # ---- Not offered -----------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ def test_a_subscription_paid_by_another_card_is_not_changed_by_this_browser(worl
     world.publish(OFFER.format(fields=""))
 
     assert world.come_back(ref).offer is None
-    assert reasons(world) == {"guard.plan_payable": {"reason": "other_card"}}
+    assert reasons(world) == {"guard.plan_payable": {"reason": "method.other_card"}}
 
 
 def test_the_page_waits_a_little_for_a_subscription_nobody_has_read(world: World) -> None:
@@ -242,11 +244,8 @@ def test_the_cap_of_one_click_leads_to_no_checkout(world: World, open_shop_with:
 # ---- Who it belongs to -----------------------------------------------------------------------------------------
 
 
-def test_a_card_that_somebody_else_chose_meanwhile_is_not_charged(world: World) -> None:
-    """R26c: while this browser gives a card, the customer's account may choose a saved one: not this browser's."""
-    world.buy(slug="design-templates", key=MINH, card=OTHER)
-    _, page = declined_by_bank(world)
-    assert plan_offers.card_url(world.shop, row_of(world, page)) is not None
+def use_other_card(world: World) -> None:
+    """Let the customer's account choose another saved card for the plan, on whatever device."""
     row = subscription(world)
     saved = [method["payment_method_id"] for method in world.sandbox.methods(row.customer_id)]
     (other,) = [name for name in saved if name != row.payment_method_id]
@@ -255,8 +254,67 @@ def test_a_card_that_somebody_else_chose_meanwhile_is_not_charged(world: World) 
         {"type": "existing", "payment_method_id": other},
     )
 
+
+def test_a_card_that_somebody_else_chose_meanwhile_is_not_charged(world: World) -> None:
+    """R26c: while this browser gives a card, the customer's account may choose a saved one: not this browser's."""
+    world.buy(slug="design-templates", key=MINH, card=OTHER)
+    _, page = declined_by_bank(world)
+    assert plan_offers.card_url(world.shop, row_of(world, page)) is not None
+    use_other_card(world)
+
     assert again_at(world, page) is None
     assert len(change_posts(world)) == 1
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_plan_that_another_card_pays_for_says_so_and_not_to_try_again(world: World, is_read: bool) -> None:
+    """R5b: whether the page is opened again, or its button pressed before anybody has read the subscription."""
+    world.buy(key=MINH, card=OTHER)
+    ref = bought(world)
+    page = offered(world, ref)
+    use_other_card(world)
+    if is_read:
+        world.poll()
+        world.read_subscriptions()
+    else:
+        assert accept(world, page) == "moved"
+
+    after = offered(world, ref)
+
+    assert (after.state, after.reason, after.can_choose) == ("no_method", "method.other_card", False)
+    assert accept(world, after) == "moved"
+    assert change_posts(world) == []
+    offers.decline(world.shop, after.instance_id, buyer_key=LAN)
+    assert world.offered(ref).offer_id == "templates-instead", "the way on is open"
+    whole(world)
+
+
+def test_who_signs_in_is_shown_the_plan_with_the_card_that_pays_for_it_now(world: World) -> None:
+    """R4b: the account may use all its cards; what is charged is what was shown, and a change needs a recent link."""
+    world.buy(slug="design-templates", key=MINH, card=OTHER)
+    ref = bought(world)
+    page = offered(world, ref)
+    use_other_card(world)
+    accept(world, page)
+    sign_in(world)
+
+    after = offered(world, ref)
+    assert after.quote.method is not None
+    assert (after.state, after.quote.method.last4) == ("quote_changed", OTHER[-4:])
+    assert accept(world, page) == "moved", "never by the page that showed the other card"
+    with world.shop.store.write():
+        world.shop.store.run("UPDATE sign_ins SET signed_in_at = signed_in_at - 1800000")
+    assert accept(world, after) == "moved"
+    assert again(world, after).state == "no_method"
+    assert change_posts(world) == []
+
+    sign_ins_service.sign_out(world.shop, LAN)
+    sign_in(world)
+    shown_now = again(world, after)
+    accept(world, shown_now)
+    assert again(world, shown_now).state == "changed"
+    assert len(change_posts(world)) == 1
+    whole(world)
 
 
 def test_a_list_of_cards_that_was_refused_does_not_let_every_card_pass_for_given(world: World) -> None:

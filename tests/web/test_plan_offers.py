@@ -16,6 +16,7 @@ from tests.services.plans import CHANGE_PLAN
 OUTCOMES = {
     "quote_changed": "moved",
     "limited": "needs-checkout",
+    "no_method": "needs-checkout",
     "processing": "processing",
     "checking": "checking",
     "action_required": "needs-authentication",
@@ -186,6 +187,20 @@ def limited(buyer: Browser) -> None:
     buyer.stage.clock.wall_s += 601
 
 
+def no_method(buyer: Browser) -> None:
+    """The account chooses another of its cards for the plan, on another device."""
+    other = buyer.stage.browser()
+    other.email = buyer.email
+    other.buy(MASTERCARD)
+    customer = buyer.row()["customer_id"]
+    row = buyer.stage.one("SELECT * FROM subscriptions WHERE customer_id = :id", id=customer)
+    saved = buyer.stage.sandbox.methods(customer)
+    (name,) = [one["payment_method_id"] for one in saved if one["card"]["last4_digits"] == "4444"]
+    body = {"type": "existing", "payment_method_id": name}
+    buyer.stage.sandbox.post(f"/subscriptions/{row['provider_subscription_id']}/update-payment-method", body)
+    buyer.act("accept")
+
+
 def processing(buyer: Browser) -> None:
     buyer.stage.sandbox.next_payment("processing")
     buyer.act("accept")
@@ -226,7 +241,7 @@ def withdrawn(buyer: Browser) -> None:
 
 
 REACHED: tuple[Callable[[Browser], None], ...] = (
-    *(quote_changed, limited, processing, checking, action_required),
+    *(quote_changed, limited, no_method, processing, checking, action_required),
     *(failed, not_charged, changed, answered, withdrawn),
 )
 
@@ -245,6 +260,25 @@ def test_each_state_says_its_outcome_in_both_languages(buyer: Browser, reach: Ca
     assert f'{reach.__name__}"' in buyer.get(path, is_htmx=True).get_data(as_text=True)
     buyer.stage.sandbox.clear_faults()
     buyer.stage.clock.wall_s = 0
+
+
+@pytest.mark.criterion("R4b")
+def test_a_plan_that_another_card_pays_for_leads_through_the_sign_in_to_that_card(buyer: Browser) -> None:
+    no_method(buyer)
+    page = buyer.page(f"/o/{buyer.instance}")
+    assert "Another card pays for your plan now. Nothing was charged, and your plan is as it was." in page.text
+    assert (page.has_test_id("offer-decline"), page.has_test_id("offer-accept")) == (True, False)
+    assert page.test_id("sign-in-for-cards").attributes["href"] == f"/account/sign-in?to=/r/{buyer.ref}"
+
+    buyer.sign_in()
+    after = buyer.page(f"/r/{buyer.ref}")
+
+    assert state_of(after) == "quote_changed"
+    assert "It would now be charged to Mastercard •••• 4444. Nothing was charged." in after.text
+    assert after.one("title").text.startswith("The card changed")
+    buyer.send(after, "offer-accept")
+    assert state_of(buyer.page(f"/o/{buyer.instance}")) == "changed"
+    assert changes(buyer) == 1
 
 
 def test_beside_a_change_under_way_in_the_account_nothing_is_said_of_money(buyer: Browser) -> None:

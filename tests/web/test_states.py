@@ -1,5 +1,7 @@
 """Every page state in both languages: what it says, which ways on it gives, and which it must not give."""
 
+from dataclasses import replace
+
 import pytest
 
 from encore.i18n import LANGUAGES
@@ -271,6 +273,24 @@ def test_each_return_state_shows_its_outcome(visit: Visit, world: World, state: 
     assert page.has_test_id("check-again") == (state in ("waiting", "still_processing"))
     assert page.has_test_id("go-to-checkout") == (state in ("payment_failed", "cancelled"))
     assert page.has_test_id("thank-you") == (state == "thanks")
+
+
+@languages
+def test_card_that_changed_is_not_called_another_amount(visit: Visit, world: World, language: str) -> None:
+    old = factories.quote(method=replace(factories.visa(), payment_method_id="pm_2", last4="1881"))
+    visit.language = language
+    world.returned = factories.return_page("offer", offer=factories.offer_page("quote_changed", moved_from=old))
+
+    page = read(visit.get(f"/r/{factories.REF}").get_data(as_text=True))
+
+    said, title = {
+        "en": ("The card changed It would now be charged to Visa •••• 4242. Nothing was charged.", "The card changed"),
+        "vi": ("Thẻ đã thay đổi Khoản này giờ sẽ trừ vào Visa •••• 4242. Bạn chưa bị trừ tiền.", "Thẻ đã thay đổi"),
+    }[language]
+    assert said in page.test_id("outcome").text
+    assert page.one("title").text.startswith(title)
+    assert page.has_test_id("offer-accept")
+    assert not page.all("table")
 
 
 @languages
