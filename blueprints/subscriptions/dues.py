@@ -54,6 +54,12 @@ def pay_with_new_card(row: Subscription) -> Response:
     return go(url) if url else _result(row, result)
 
 
+@bp.post("/account/subscriptions/<subscription_id>/dues/bank")
+@changes_subscription()
+def open_bank_elsewhere(row: Subscription) -> Response:
+    return go(dues.bank_url(current_shop(), row) or f"/account/subscriptions/{row.id}")
+
+
 @bp.get("/dues/<dues_id>")
 def show(dues_id: str) -> Response:
     if set(request.args) - {"lang"}:

@@ -21,6 +21,8 @@ from encore.rules.quotes import QuotedMethod, QuoteUnreadable
 LATE_MS = 3_600_000
 # A subscription in one of these owes nothing any more, and nothing lets it run again.
 ENDED = ("cancelled", "failed", "expired")
+# How long a payment waits for its buyer's bank before another may be made: charging.md, section 3, `action_required`.
+_BANK_MS = 24 * 3_600_000
 # The provider's clock and ours may differ by this much; used only where it has shown us no payment to count from.
 _SKEW_MS = 15 * 60_000
 
@@ -41,7 +43,7 @@ class Owed:
 
     `failed_at` is when it failed; `amount` what it asked for, None where the provider does not tell. `number` counts
     the tries to pay this one here. A payment made at `since` or later, and not in `known`, was made after this was
-    read.
+    read. `known` also names the older ones that could still be paid.
     """
 
     subscription_id: str
@@ -84,7 +86,7 @@ def read_owed(
         amount=failed.amount if failed else None,
         number=number,
         since=since,
-        known=tuple(p.payment_id for p in newest_first if p.at >= since),
+        known=tuple(p.payment_id for p in newest_first if p.at >= since or _is_open(p)),
     )
 
 
@@ -98,6 +100,43 @@ def is_under_way(seen: Iterable[SeenPayment], *, now: int) -> bool:
     paid_at = max((p.at for p in listed if _asked_for(p, "succeeded")), default=None)
     is_just_paid = failed_at is not None and paid_at is not None and failed_at < paid_at and now < paid_at + LATE_MS
     return is_just_paid or any(sight(payment.status) == "processing" for payment in listed)
+
+
+def waiting_for_bank(seen: Iterable[SeenPayment], *, now: int) -> list[str]:
+    """Return the ids of payments that succeed as soon as their buyer confirms them at the bank, for a day.
+
+    Older than that they are as good as given up, as an attempt that waits for the bank is: a buyer must be able to pay.
+    """
+    return [p.payment_id for p in seen if sight(p.status) == "requires_action" and now < p.at + _BANK_MS]
+
+
+def has_paid_again(
+    owed: Owed,
+    *,
+    paid_at: int,
+    payment_id: str,
+    made_at: int,
+    period: tuple[int | None, int | None],
+) -> bool:
+    """Tell whether a success beside the one that paid these dues has paid the same once more, and no further period.
+
+    `paid_at` is when the payment that is kept for them was made, `made_at` when this one was, and `period` the running
+    one of the subscription: all on the provider's clock.
+    """
+    if payment_id == owed.billing or payment_id in owed.known:
+        # It was seen before the claim, and not as paid: by a list without a failed payment, as the last renewal.
+        return owed.amount is not None
+    if made_at < (owed.failed_at if owed.amount is not None and owed.failed_at is not None else owed.since):
+        return False
+    begins_at, ends_at = period
+    # Made before the kept one, it was under way beside it. After it, it is a renewal only if a period has ended since.
+    return made_at <= paid_at or (
+        begins_at is not None and ends_at is not None and begins_at <= paid_at + LATE_MS and made_at < ends_at
+    )
+
+
+def _is_open(payment: SeenPayment) -> bool:
+    return sight(payment.status) in ("processing", "requires_action") or payment.status == "requires_payment_method"
 
 
 def _asked_for(payment: SeenPayment, status: str) -> bool:

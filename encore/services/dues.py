@@ -4,14 +4,16 @@ The provider previews no dues, so what its last failed payment asked for is show
 click charges through `charging` like any other yes: one request, and what it came to is found out, never guessed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from encore.crash_point import crash_point
 from encore.dodo import Budget
+from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
+from encore.rules.attempts import LIVE
 from encore.rules.dues import (
     ENDED,
     DuesQuote,
@@ -23,6 +25,7 @@ from encore.rules.dues import (
     owed_hash,
     read_owed,
     thaw_dues,
+    waiting_for_bank,
 )
 from encore.rules.methods import SavedMethod
 from encore.rules.money import Money
@@ -32,7 +35,7 @@ from encore.services.consent import Consent
 from encore.services.kinds import dues as kind
 from encore.services.pages import CardChoice
 from encore.services.shop import Shop
-from encore.store import attempts, offer_instances
+from encore.store import attempts, offer_instances, payments
 from encore.store import dues as rows
 from encore.store import subscriptions as subscription_rows
 from encore.store.offer_instances import OfferInstance
@@ -41,14 +44,15 @@ from encore.store.subscriptions import Subscription
 _READ_S = 8.0
 _MOST_TRIES = 10
 
-Refusal = Literal["not_on_hold", "ended", "under_way", "moved", "not_usable", "no_answer"]
+Refusal = Literal["not_on_hold", "ended", "under_way", "at_bank", "moved", "not_usable", "no_answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DuesForm:
     """What is owed, and the methods that can pay it; `shown` is what the form brings back.
 
-    `amount` None: the provider does not tell. `reason`: why there is nothing to press now.
+    `amount` None: the provider does not tell. `reason`: why there is nothing to press now. `has_bank_page`: where the
+    payment that waits for the buyer's bank is confirmed is known (`bank_url`).
     """
 
     amount: Money | None
@@ -56,6 +60,7 @@ class DuesForm:
     cards: tuple[CardChoice, ...] = ()
     shown: str = ""
     reason: Refusal | None = None
+    has_bank_page: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,56 @@ def form(shop: Shop, row: Subscription) -> DuesForm | None:
         failed_at=owed.failed_at,
         cards=_choices(shop, row, methods),
         shown=owed_hash(owed),
-        reason="under_way" if is_under_way(seen, now=shop.now()) else None,
+        reason=_in_the_way(shop, seen),
+        has_bank_page=_bank_url(shop, seen) is not None,
     )
+
+
+def bank_url(shop: Shop, row: Subscription) -> str | None:
+    """Return where the payment of a subscription on hold that waits for its buyer's bank is confirmed; None if unknown.
+
+    It is one of the provider's own, or was begun elsewhere: a try of ours has its own page.
+    """
+    if row.status != "on_hold" or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
+        return None
+    told = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=row.previous_billing_at or 0)
+    return _bank_url(shop, map(_as_seen, told))
+
+
+def _in_the_way(shop: Shop, seen: Iterable[SeenPayment]) -> Refusal | None:
+    """Say why nothing more may be charged: a payment of the subscription may still succeed, or has just done so."""
+    listed = list(seen)
+    if is_under_way(listed, now=shop.now()):
+        return "under_way"
+    return "at_bank" if _at_bank(shop, listed) else None
+
+
+def _at_bank(shop: Shop, seen: Iterable[SeenPayment]) -> list[str]:
+    """Return the payments that wait for the buyer's bank; one whose page the buyer has left is given up."""
+
+    def is_given_up(payment_id: str) -> bool:
+        attempt = attempts.get_by_payment(shop.store, payment_id)
+        return attempt is not None and attempt.state not in LIVE
+
+    return [name for name in waiting_for_bank(seen, now=shop.now()) if not is_given_up(name)]
+
+
+def _bank_url(shop: Shop, seen: Iterable[SeenPayment]) -> str | None:
+    for payment_id in _at_bank(shop, seen):
+        payment = payments.get_payment(shop.store, payment_id)
+        link = payment.payment_link if payment else None
+        if link and is_checkout_url(link, shop.settings.checkout_hosts):
+            return link
+    return None
+
+
+def _news(shop: Shop, row: Subscription, seen: list[SeenPayment], *, asked_at: int) -> list[SeenPayment]:
+    """Return the subscription's payments as asked for, with what events and looks have shown of them since."""
+    # A list read longer ago than an event tells of what was; one that is older than the list was overtaken by it.
+    since = min((payment.at for payment in seen), default=0)
+    told = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=since)
+    later = [_as_seen(payment) for payment in told if payment.observed_at >= asked_at]
+    return list({payment.payment_id: payment for payment in (*seen, *later)}.values())
 
 
 def _ask(shop: Shop, row: Subscription, *, budget: Budget) -> tuple[list[SavedMethod], list[SeenPayment]]:
@@ -129,6 +182,10 @@ def _ask(shop: Shop, row: Subscription, *, budget: Budget) -> tuple[list[SavedMe
         raise _Refused("no_answer")
     own = [item for item in found.items if item.subscription_id == row.provider_subscription_id]
     return listed, [kind.seen(item) for item in own]
+
+
+def _as_seen(payment: payments.Payment) -> SeenPayment:
+    return SeenPayment(payment.id, payment.status, Money(payment.amount, payment.currency), payment.created_at)
 
 
 def _owed(shop: Shop, row: Subscription, seen: list[SeenPayment]) -> Owed:
@@ -177,10 +234,12 @@ def pay(
     budget = shop.dodo.budget(_READ_S)
     try:
         current = _read(shop, row, budget=budget)
+        asked_at = shop.now()
         methods, seen = _ask(shop, current, budget=budget)
         owed = _owed(shop, current, seen)
-        if is_under_way(seen, now=shop.now()):
-            raise _Refused("under_way")
+        in_the_way = _in_the_way(shop, seen)
+        if in_the_way is not None:
+            raise _Refused(in_the_way)
         if owed_hash(owed) != shown:
             raise _Refused("moved")
         method = None if name is None else plan_cards.usable(shop, current, methods, name=name)
@@ -197,8 +256,17 @@ def pay(
     if instance is None or instance.state != "shown" or instance.quote_hash != dues_hash(quote):
         return Taken(instance_id, "taken")
     crash_point("claim.checked")
-    charge = _charge(shop, current, instance, quote)
+
+    def newly_in_the_way() -> Refusal | None:
+        return _in_the_way(shop, _news(shop, current, seen, asked_at=asked_at))
+
+    charge = _charge(shop, current, instance, quote, newly_in_the_way)
     result = charging.claim_and_send(shop, instance, charge, consent=consent_of(quote))
+    unclaimed = offer_instances.get_instance(shop.store, instance_id)
+    if unclaimed is not None and unclaimed.state == "shown":
+        in_the_way = newly_in_the_way()
+        if in_the_way is not None:
+            return NotTaken(in_the_way)
     plan_changes.look_now(shop, row.provider_subscription_id)
     return Taken(instance_id, result)
 
@@ -273,7 +341,13 @@ def _store(shop: Shop, row: Subscription, quote: DuesQuote, *, buyer_key: str, l
         return known.id
 
 
-def _charge(shop: Shop, row: Subscription, instance: OfferInstance, quote: DuesQuote) -> charging.Charge:
+def _charge(
+    shop: Shop,
+    row: Subscription,
+    instance: OfferInstance,
+    quote: DuesQuote,
+    newly_in_the_way: Callable[[], Refusal | None],
+) -> charging.Charge:
     return charging.Charge(
         kind="dues",
         attempt_id=new_id("att"),
@@ -281,7 +355,8 @@ def _charge(shop: Shop, row: Subscription, instance: OfferInstance, quote: DuesQ
         product_id=row.product_id,
         quantity=row.quantity,
         amount=quote.owed.amount,
-        is_still_offered=lambda: _is_still_owed(shop, quote.owed),
+        # An event may have told of a payment of the provider's own since the list was read: no second one beside it.
+        is_still_offered=lambda: _is_still_owed(shop, quote.owed) and newly_in_the_way() is None,
         subscription_id=row.provider_subscription_id,
         # Queued, it would be sent on a reading up to half a minute old.
         can_wait=False,

@@ -8,7 +8,7 @@ from encore.rules.dues import DuesQuote, thaw_dues
 from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, plan_pages
+from encore.services import catalogue, dues_payments, plan_pages
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, payments
 from encore.store import subscriptions as rows
@@ -35,9 +35,10 @@ class DuesWords:
 class DuesPage:
     """One try to pay dues in one of its states; `amount` None: the provider has told no sum.
 
-    `method` None: a new card, given on the provider's page. `paid` is what was charged, None for nothing. `reason` is a
-    message key. `other` is the page of the charge that is under way instead. `status` is the subscription's, as last
-    read: the page of an old try is opened again long after.
+    `method` None: a new card, given on the provider's page. `paid` is what was charged, None for nothing, and
+    `paid_again` what was paid for the same dues beside it, which a person looks at. `reason` is a message key. `other`
+    is the page of the charge that is under way instead. `status` is the subscription's, as last read: the page of an
+    old try is opened again long after.
     """
 
     state: DuesState
@@ -50,6 +51,7 @@ class DuesPage:
     next_billing_at: int | None
     status: str
     paid: Money | None = None
+    paid_again: Money | None = None
     reason: str | None = None
     poll_after_s: float | None = None
     other: str | None = None
@@ -86,7 +88,7 @@ def dues_page(shop: Shop, instance: OfferInstance) -> DuesPage:
     )
     acceptance = acceptances.get_of_instance(shop.store, instance.id)
     tries = attempts.list_of_acceptance(shop.store, acceptance.id) if acceptance else []
-    return _answered(shop, tries[-1], base) if tries else _unanswered(shop, instance, base)
+    return _answered(shop, tries[-1], quote, base) if tries else _unanswered(shop, instance, base)
 
 
 def _unanswered(shop: Shop, instance: OfferInstance, base: DuesPage) -> DuesPage:
@@ -98,7 +100,15 @@ def _unanswered(shop: Shop, instance: OfferInstance, base: DuesPage) -> DuesPage
     return replace(base, state="under_way", other=plan_pages.page_of_yes(shop, yes)) if yes is not None else base
 
 
-def _answered(shop: Shop, attempt: Attempt, base: DuesPage) -> DuesPage:
+def _paid_again(shop: Shop, attempt: Attempt, quote: DuesQuote) -> Money | None:
+    row = rows.get_by_provider_id(shop.store, quote.owed.subscription_id)
+    if row is None:
+        return None
+    found = dues_payments.list_paid_again(shop, row, quote.owed, attempt_id=attempt.id, disposition="manual")
+    return Money(found[0].amount, found[0].currency) if found else None
+
+
+def _answered(shop: Shop, attempt: Attempt, quote: DuesQuote, base: DuesPage) -> DuesPage:
     match attempt.state:
         case "paid" if base.status == "on_hold" and shop.now() - attempt.changed_at < QUOTE_LIFE_MS:
             # Paid, and the provider has yet to say that the subscription runs.
@@ -108,7 +118,7 @@ def _answered(shop: Shop, attempt: Attempt, base: DuesPage) -> DuesPage:
         case "paid":
             payment = payments.get_kept(shop.store, attempt.acceptance_id)
             paid = Money(payment.amount, payment.currency) if payment and payment.amount else None
-            return replace(base, state="recovered", paid=paid)
+            return replace(base, state="recovered", paid=paid, paid_again=_paid_again(shop, attempt, quote))
         case "sending" | "pending":
             return replace(
                 base, state="processing", poll_after_s=plan_pages.poll_after_s(shop, attempt, is_checking=False)

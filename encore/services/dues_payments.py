@@ -6,7 +6,7 @@ claim, on the provider's own clock (charging.md, section 1, "Whose payment is it
 
 from encore.dodo.models import Payment, PaymentListItem
 from encore.rules.attempts import LIVE_DIRECT, sight
-from encore.rules.dues import ENDED, LATE_MS, DuesQuote, thaw_dues
+from encore.rules.dues import ENDED, LATE_MS, DuesQuote, Owed, has_paid_again, thaw_dues
 from encore.rules.money import Money
 from encore.services import bookkeeping, fulfilment
 from encore.services.shop import Shop
@@ -16,9 +16,13 @@ from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.dues import DuesTry
 from encore.store.offer_instances import OfferInstance
+from encore.store.payments import Payment as PaymentRow
+from encore.store.subscriptions import Subscription
 
 # A payment that is a month late is nobody's try; so many tries of one subscription are looked through for its own.
 _MOST_TRIES = 10
+# What a running subscription is charged for beside its periods; on hold it is charged for nothing else than its dues.
+_OTHER_SALES = ("plan_change", "on_demand")
 
 
 def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
@@ -94,6 +98,49 @@ def is_paid_already(shop: Shop, attempt: Attempt) -> bool:
         and found.changed_at >= (attempt.claimed_at or 0)
         for found in tries
     )
+
+
+def note_paid_again(shop: Shop, row: Subscription) -> None:
+    """Leave to a person every success that paid once more what a try had paid: the provider's own, beside ours.
+
+    Asked whenever the subscription is read, which follows each of its payments: so no order of them hides one.
+    """
+    for found in rows.list_tries(shop.store, row.provider_subscription_id, limit=_MOST_TRIES):
+        if found.outcome != "charged":
+            continue
+        owed = thaw_dues(found.quote_json).owed
+        for payment in list_paid_again(shop, row, owed, attempt_id=found.attempt_id, disposition="renewal"):
+            # Once: what a person has dealt with is not told again. Never refunded by us: it bears no mark of ours, and
+            # only the provider knows whether it counts it for a further period (charging.md, section 1).
+            if payments.mark_disposition(shop.store, payment.id, disposition="manual", leaving=("renewal",)):
+                bookkeeping.raise_alarm(
+                    shop, "dues_paid_twice", object_id=payment.id, detail=f"attempt {found.attempt_id}"
+                )
+
+
+def list_paid_again(
+    shop: Shop, row: Subscription, owed: Owed, *, attempt_id: str, disposition: str
+) -> list[PaymentRow]:
+    """Return the payments of this disposition that stand beside the one kept for a try, and paid the same dues."""
+    listed = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=0)
+    kept = next((p for p in listed if p.attempt_id == attempt_id and p.disposition == "kept"), None)
+    if kept is None:
+        return []
+    return [
+        payment
+        for payment in listed
+        if payment.disposition == disposition
+        and payment.status == "succeeded"
+        and payment.refunded < payment.amount
+        and (payment.charge_type not in _OTHER_SALES or payment.created_at <= kept.created_at)
+        and has_paid_again(
+            owed,
+            paid_at=kept.created_at,
+            payment_id=payment.id,
+            made_at=payment.created_at,
+            period=(row.previous_billing_at, row.next_billing_at),
+        )
+    ]
 
 
 def waits_for_buyer(attempt: Attempt, payment: Payment) -> bool:

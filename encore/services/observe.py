@@ -160,7 +160,16 @@ def find_owner(shop: Shop, payment: Payment) -> _Owner | None:
     if marked is not None and not isinstance(marked, _Renewal):
         return marked
     # Dues bear the marks that their subscription inherited, if any: to those alone they would be a renewal.
-    return _paid_dues(shop, payment) or marked or _owner_of_session(shop, payment) or _marked_checkout(shop, payment)
+    proven = _paid_dues(shop, payment) or marked or _owner_of_session(shop, payment) or _marked_checkout(shop, payment)
+    return proven or (_Renewal() if is_of_known_subscription(shop, payment) else None)
+
+
+def is_of_known_subscription(shop: Shop, payment: Payment | PaymentListItem) -> bool:
+    """Tell whether a payment is a later one of a subscription sold here; not each is sure to inherit its metadata."""
+    if payment.subscription_id is None or payment.charge_type in (None, "new"):
+        return False
+    row = subscriptions.get_by_provider_id(shop.store, payment.subscription_id)
+    return row is not None and row.customer_id == payment.customer.customer_id
 
 
 def _paid_dues(shop: Shop, payment: Payment) -> _AttemptOwner | None:
@@ -256,6 +265,7 @@ def store_seen(
             attempt_id=attempt_id,
             acceptance_id=acceptance_id,
             checkout_id=checkout_id,
+            subscription_id=payment.subscription_id,
             customer_id=payment.customer.customer_id,
             charge_type=payment.charge_type,
             provider_session_id=payment.checkout_session_id,

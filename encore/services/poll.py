@@ -152,7 +152,7 @@ def _may_be_ours(shop: Shop, item: PaymentListItem) -> bool:
     """Tell whether a listed payment is worth a full read: the account may sell elsewhere too."""
     if item.mark("attempt_id") or item.mark("checkout_id") or payments.get_payment(shop.store, item.payment_id):
         return True
-    if dues_payments.owner_of(shop, item) is not None:
+    if dues_payments.owner_of(shop, item) is not None or observe.is_of_known_subscription(shop, item):
         return True
     session_id = item.checkout_session_id
     return session_id is not None and (

@@ -205,7 +205,9 @@ def _settle_success(shop: Shop, attempt: Attempt, acceptance: Acceptance, paymen
             fulfilment.message_about_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
         case LeaveToPerson(reason=reason):
             payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="manual", leaving=("seen",))
-            bookkeeping.raise_alarm(shop, "payment_needs_person", object_id=payment.payment_id, detail=reason)
+            is_dues = attempt.kind == "dues" and reason == "paid_twice"
+            alarm = "dues_paid_twice" if is_dues else "payment_needs_person"
+            bookkeeping.raise_alarm(shop, alarm, object_id=payment.payment_id, detail=reason)
         case _:
             assert_never(verdict)
 

@@ -33,6 +33,7 @@ class Payment:
     disputed_at: int | None = None
     dispute_status: str | None = None
     disposition: str = "seen"
+    subscription_id: str | None = None
 
 
 _COLUMNS = columns(Payment)
@@ -45,7 +46,8 @@ def upsert_observed(store: Store, payment: Payment) -> None:
         " ON CONFLICT (id) DO UPDATE SET status = excluded.status, amount = excluded.amount, tax = excluded.tax,"
         " decline_code = excluded.decline_code, payment_link = excluded.payment_link,"
         " method_json = excluded.method_json, billing_json = excluded.billing_json,"
-        " charge_type = excluded.charge_type, observed_at = excluded.observed_at"
+        " charge_type = excluded.charge_type, subscription_id = excluded.subscription_id,"
+        " observed_at = excluded.observed_at"
         " WHERE payments.status <> 'succeeded' OR excluded.status = 'succeeded'",
         **values(payment),
     )
@@ -74,6 +76,19 @@ def list_of_acceptance(store: Store, acceptance_id: str) -> list[Payment]:
         store.rows(
             f"SELECT {_COLUMNS} FROM payments WHERE acceptance_id = :id ORDER BY created_at, id",
             id=acceptance_id,
+        ),
+    )
+
+
+def list_of_subscription(store: Store, provider_subscription_id: str, *, since: int) -> list[Payment]:
+    """Return every payment observed for a subscription that was made at `since` (epoch ms) or later, oldest first."""
+    return many(
+        Payment,
+        store.rows(
+            f"SELECT {_COLUMNS} FROM payments WHERE subscription_id = :id AND created_at >= :since"
+            " ORDER BY created_at, id",
+            id=provider_subscription_id,
+            since=since,
         ),
     )
 

@@ -110,6 +110,9 @@ TABLE = {
     ("POST", "/account/subscriptions/<subscription_id>/dues/new"): everybody(
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
     ),
+    ("POST", "/account/subscriptions/<subscription_id>/dues/bank"): everybody(
+        303, f"{SIGN_IN}/account/subscriptions/sbs_1"
+    ),
     ("GET", "/dues/<dues_id>"): everybody(303, f"{SIGN_IN}/dues/dues_1"),
     ("GET", "/dues/<dues_id>/status"): everybody(303, f"{SIGN_IN}/dues/dues_1"),
     ("POST", "/dues/<dues_id>/bank"): everybody(303, f"{SIGN_IN}/dues/dues_1"),

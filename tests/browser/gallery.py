@@ -88,7 +88,9 @@ STATES = {
     "choose-quantity": "choose_quantity",
     "plan-cards": "choose_card",
     "plan-on-hold": "on_hold",
+    "plan-waits-for-bank": "on_hold",
     "dues-failed": "failed",
+    "dues-paid-again": "recovered",
 }
 LONG_NAME = "Hand-bound archive edition of all twelve lessons, in a slipcase"
 DONG_NAME = "Khuôn cắt bao bì"
@@ -435,13 +437,34 @@ class _Maker:
         self._shop.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
         answer = buyer.post_form(buyer.get(path), "pay-dues")
         self._add("dues-failed", answer.headers["location"], buyer)
+        self._make_dues_of_dodo()
+
+    def _make_dues_of_dodo(self) -> None:
+        """What the provider does by itself with what a plan owes: it asks the bank, or takes the payment up again."""
+        sandbox = self._shop.sandbox
+        buyer, path = self._on_hold()
+        name = f"/subscriptions/{self._provider_id(path)}"
+        sandbox.next_payment("requires_customer_action")
+        method = {"type": "existing", "payment_method_id": sandbox.get(name)["payment_method_id"]}
+        sandbox.post(f"{name}/update-payment-method", method)
+        self._add("plan-waits-for-bank", path, buyer)
+        buyer, path = self._on_hold()
+        listed = sandbox.get("/payments", subscription_id=self._provider_id(path))["items"]
+        failed = next(payment["payment_id"] for payment in listed if payment["status"] == "failed")
+        answer = buyer.post_form(buyer.get(path), "pay-dues")
+        sandbox.control("settle", {"payment_id": failed, "status": "succeeded"})
+        self._shop.wait_row("SELECT * FROM alarms WHERE kind = 'dues_paid_twice'")
+        self._add("dues-paid-again", answer.headers["location"], buyer)
+
+    def _provider_id(self, path: str) -> str:
+        row = self._shop.wait_row("SELECT * FROM subscriptions WHERE id = :id", id=path.rpartition("/")[2])
+        return str(row["provider_subscription_id"])
 
     def _on_hold(self) -> tuple[_Walker, str]:
         """Return a subscriber with two cards whose renewal was declined, and the path of their plan's page."""
         buyer, path = self._subscribed("basic-plan")
         _Walker(self._shop, buyer.email, OTHER_CARD).buy("design-templates")
-        row = self._shop.wait_row("SELECT * FROM subscriptions WHERE id = :id", id=path.rpartition("/")[2])
-        self._shop.sandbox.fail_renewal(row["provider_subscription_id"])
+        self._shop.sandbox.fail_renewal(self._provider_id(path))
         return buyer, path
 
     def _make_plan_offers(self) -> None:

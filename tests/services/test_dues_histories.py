@@ -94,12 +94,11 @@ def test_every_payment_of_a_try_is_kept_or_told_a_person_and_nothing_hangs(world
     tries = [attempt for attempt in world.rows("attempts") if attempt["kind"] == "dues"]
     booked = {payment["id"]: payment["disposition"] for payment in world.rows("payments")}
     paid = [payment["id"] for payment in history.payments("succeeded")]
-    kept = [payment_id for payment_id in paid if booked.get(payment_id) == "kept"]
     of_tries = {attempt["provider_payment_id"] for attempt in tries}
     assert [attempt["state"] for attempt in tries if attempt["state"] in LIVE_DIRECT] == [], history.told
     assert len(posts(world, history.row)) - history.own_requests == len(tries), history.told
     assert {booked[payment_id] for payment_id in of_tries & set(paid)} <= {"kept", "manual"}, history.told
-    assert len(kept) <= 1 or "dues_paid_twice" in alarms(world), history.told
-    assert "manual" not in booked.values() or "payment_needs_person" in alarms(world), history.told
+    # Whoever made them: of two successes for what was owed once, a person is told.
+    assert ("dues_paid_twice" in alarms(world)) == (len(paid) > 1), history.told
     # The clock was moved (I4), and a payment left to a person stands beside the one that was kept (I2).
     assert set(world.breaches()) <= {"I4", *(["I2"] if "manual" in booked.values() else [])}, history.told

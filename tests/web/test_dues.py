@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
+from encore.services import poll
 from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
 from tests.web.subscriber import Subscriber, outcomes
@@ -165,6 +166,44 @@ def test_a_new_card_is_given_on_the_providers_page_and_leads_back(stage: Stage) 
     assert state_of(buyer.browser.page(here)) == "recovered"
 
 
+def test_a_payment_that_waits_for_the_bank_elsewhere_is_led_to_and_none_is_taken_beside_it(stage: Stage) -> None:
+    """R15d"""
+    buyer = Holder(stage)
+    before = buyer.plan()
+    stage.sandbox.next_payment("requires_customer_action")
+    path = f"/subscriptions/{buyer.provider_id}"
+    method_id = stage.sandbox.get(path)["payment_method_id"]
+    stage.sandbox.post(f"{path}/update-payment-method", {"type": "existing", "payment_method_id": method_id})
+    poll.poll(stage.shop)
+
+    pages = [buyer.browser.page(f"{buyer.path}?lang={language}") for language in ("vi", "en")]
+    refused = buyer.pay(before)
+
+    for page in pages:
+        assert page.has_test_id("go-to-bank")
+        assert (page.has_test_id("pay-dues"), page.has_test_id("pay-new-card")) == (False, False)
+    assert refused.status_code == 409
+    assert "waits for your bank" in refused.get_data(as_text=True)
+    assert buyer.browser.send(buyer.plan(), "go-to-bank").location.startswith(f"{stage.sandbox.url}/")
+    assert len(buyer.posts()) == 1
+
+
+def test_the_page_says_that_the_same_was_paid_a_second_time(stage: Stage) -> None:
+    """Dodo takes the failed payment up again, beside the other card that has paid meanwhile."""
+    buyer = Holder(stage)
+    listed = stage.sandbox.get("/payments", subscription_id=buyer.provider_id)["items"]
+    failed = next(payment["payment_id"] for payment in listed if payment["status"] == "failed")
+    path = buyer.outcome()
+    assert not buyer.browser.page(path).has_test_id("paid-again")
+
+    stage.sandbox.control("settle", {"payment_id": failed, "status": "succeeded"})
+    poll.poll(stage.shop)
+    buyer.plan()
+
+    for language, amount in (("vi", "30,00"), ("en", "$30.00")):
+        assert amount in buyer.browser.page(f"{path}?lang={language}").test_id("paid-again").text
+
+
 def test_who_leaves_the_providers_page_can_pay_another_way(stage: Stage) -> None:
     buyer = Holder(stage)
     buyer.browser.send(buyer.plan(), "pay-new-card")
@@ -243,7 +282,8 @@ def test_dues_are_for_their_own_account_and_a_fresh_sign_in(stage: Stage) -> Non
     with stage.unchanged(but=("sign_ins", "subscriptions", "ledger", "rate_budget")):
         for place in (path, f"{path}/status", "/dues/due_none", f"{buyer.path}/cards"):
             assert stranger.browser.get(place).status_code == 404
-        for place in (f"{path}/bank", f"{path}/leave", f"{buyer.path}/dues", f"{buyer.path}/dues/new"):
+        own = [f"{buyer.path}/dues{act}" for act in ("", "/new", "/bank")]
+        for place in (f"{path}/bank", f"{path}/leave", *own):
             assert stranger.browser.post(place).status_code == 404
         # Its own browser cannot charge it through the pages of offers.
         offer = path.replace("/dues/", "/o/")

@@ -57,6 +57,7 @@ ROUTES = {
     "/account/subscriptions/<subscription_id>/cards": READ | ACT,
     "/account/subscriptions/<subscription_id>/dues": ACT,
     "/account/subscriptions/<subscription_id>/dues/new": ACT,
+    "/account/subscriptions/<subscription_id>/dues/bank": ACT,
     "/dues/<dues_id>": READ,
     "/dues/<dues_id>/status": READ,
     "/dues/<dues_id>/bank": ACT,
