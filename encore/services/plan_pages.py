@@ -14,7 +14,7 @@ from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, Addon, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, plan_addons, plan_cards, plan_groups, plan_quotes, quoting, trials
+from encore.services import catalogue, plan_addons, plan_cards, plan_groups, quoting, trials
 from encore.services.kinds.plan_change import read_addons
 from encore.services.pages import ProductCard
 from encore.services.plan_addons import AddonChange, AddonChoice
@@ -329,7 +329,7 @@ def quote_page(shop: Shop, instance: OfferInstance, *, language: str) -> QuotePa
         tries = attempts.list_of_acceptance(shop.store, acceptance.id)
         return _answered(shop, tries[-1], base) if tries else replace(base, state="not_charged")
     page = _unanswered(shop, instance, base)
-    if page.state == "preview" and instance.step_key != plan_quotes.WITHOUT_LOWER_OPTION:
+    if page.state == "preview" and instance.may_show_lower:
         page = replace(page, lower_option=_lower_option(shop, page, language=language))
     other = offer_instances.get_instance(shop.store, instance.alternative_id) if instance.alternative_id else None
     if page.state != "preview" or other is None or other.state != "shown":

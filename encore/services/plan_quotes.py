@@ -41,8 +41,6 @@ from encore.store.subscriptions import Subscription
 
 # What a buyer's own change is booked under; no offer of the merchant can be called so.
 OWN_CHANGE = "@plan_change"
-# Kept with a quote whose buyer has been shown a lower option in this request, or is not to be (R13).
-WITHOUT_LOWER_OPTION = "without_lower_option"
 PREVIEW_S = 8.0
 _NOT_BEFORE_RENEWAL_MS = 10 * 60_000
 
@@ -404,7 +402,7 @@ def store_quotes(
                     offer_version=0,
                     funnel_id="",
                     funnel_version=0,
-                    step_key="" if may_show_lower and number == 0 else WITHOUT_LOWER_OPTION,
+                    step_key="",
                     placement="account",
                     source_ref=instance_id,
                     buyer_key=buyer_key,
@@ -421,6 +419,7 @@ def store_quotes(
                     state="shown",
                     kind="plan_change",
                     alternative_id=ids[1 - number] if len(ids) > 1 else None,
+                    may_show_lower=int(may_show_lower and number == 0),
                 ),
             )
         bookkeeping.record(shop, "plan_change.quoted", instance_id=ids[0], subscription_id=subscription.id)

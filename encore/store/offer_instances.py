@@ -14,6 +14,7 @@ class OfferInstance:
     may come again after it was answered or ran out, but not twice at a time.
     A buyer's own change of plan follows no order and no offer: its `source_ref` is its own id, and `alternative_id` the
     same change in the other way, now or at the renewal. The second try of an offered one follows the first.
+    `may_show_lower` (0 or 1): its page may show a plan between first, which a buyer is shown once (R13).
     `methods_before_json` are the ids of the saved methods there were when the buyer left to give another card.
     """
 
@@ -41,6 +42,7 @@ class OfferInstance:
     alternative_id: str | None = None
     chosen_method_id: str | None = None
     methods_before_json: str | None = None
+    may_show_lower: int = 0
     order_id: str | None = None
 
     @property
