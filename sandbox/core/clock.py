@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from .store import Doc, Store
 
 DAY_MS = 86_400_000
+# In UTC, though it does not say so: then it is written without its zone.
+EPOCH = datetime(1970, 1, 1)
 # A moment outside these years cannot be written in every zone and with every day added to it (our choice).
 YEARS = range(1900, 9999)
 
@@ -87,7 +89,7 @@ def wall_ms() -> int:
 
 def rfc3339(milliseconds: int) -> str:
     """Format as the provider does: UTC with six fractional digits."""
-    return utc(milliseconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def utc(milliseconds: int) -> datetime:

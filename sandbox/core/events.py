@@ -1,7 +1,8 @@
 """Events waiting to be delivered: what happened, to which object, and what was ordered for its delivery."""
 
-import json
 from typing import Any
+
+import msgspec
 
 from .endpoints import takers
 from .store import Doc
@@ -58,7 +59,7 @@ def emit(twin: Twin, event_type: str, *, kind: str, object_id: str, changes: Doc
             state=_first_state(endpoint_id, dropped=dropped, held=held),
             due_at=now + int(modes["delay_s"] * 1000) if applies else now,
             copies=modes["repeat"] if applies else 1,
-            options=json.dumps({**options, "changes": changes or {}}),
+            options=msgspec.json.encode({**options, "changes": changes or {}}).decode(),
         )
     twin.store.after_commit(twin.wake.set)
     return webhook_id

@@ -35,11 +35,11 @@ class Background:
             try:
                 run_timers(self._twin)
                 with self._twin.delivering:
-                    worked = deliver_due(self._twin, self._sender)
+                    has_more = deliver_due(self._twin, self._sender)
             except Exception as error:
                 # The edge of a job: whatever it was, the next round may do better.
                 print(f"sandbox: background: {error!r}", flush=True)
-                worked = False
-            if not worked:
+                has_more = False
+            if not has_more:
                 self._sender.close_idle()
                 self._twin.wake.wait(IDLE_S)

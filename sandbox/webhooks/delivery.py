@@ -52,20 +52,20 @@ class Result:
 
 
 def deliver_due(twin: Twin, sender: Sender) -> bool:
-    """Deliver what is due, in order of creation; True if there was anything."""
+    """Deliver what is due and may go out at once, in order of creation; True if there is more."""
     parallel = int(modes_of(twin)["parallel"])
     rows = twin.store.rows(
         "SELECT * FROM events WHERE state = 'due' AND due_at <= :now ORDER BY due_at, seq LIMIT :limit",
         now=twin.clock.now(),
-        limit=parallel,
+        limit=parallel + 1,
     )
-    events = [dict(row) for row in rows]
+    events = [dict(row) for row in rows[:parallel]]
     if len(events) == 1:
         _deliver_or_give_up(twin, events[0], sender)
     elif events:
         with ThreadPoolExecutor(len(events)) as pool:
             list(pool.map(lambda event: _deliver_or_give_up(twin, event, sender), events))
-    return bool(events)
+    return len(rows) > parallel
 
 
 def deliver(twin: Twin, event: Doc, sender: Sender) -> None:
