@@ -79,6 +79,21 @@ def test_components_hold_macros_only(path: Path) -> None:
     assert (outside == "") or path.parent.name != "components"
 
 
+def test_macros_that_are_imported_are_there_and_used() -> None:
+    macros = {path: set(re.findall(r"\{%-? macro (\w+)\(", path.read_text("utf-8"))) for path in HTML}
+    amiss = []
+    for path in HTML:
+        text = path.read_text("utf-8")
+        for source, names in re.findall(r'\{% from "([^"]+)" import ([^%]+?) %\}', text):
+            for name in names.split(", "):
+                if name not in macros[ROOT / "templates" / source]:
+                    amiss.append(f"{name_of(path)}: {source} has no {name}")
+                if not re.search(rf"\b{name}\(", text):
+                    amiss.append(f"{name_of(path)}: {name} is not used")
+
+    assert amiss == []
+
+
 @pytest.mark.parametrize("path", HTML, ids=name_of)
 def test_only_known_attributes_of_htmx_are_used(path: Path) -> None:
     used = set(re.findall(r"\s(hx-[a-z-]+)", path.read_text("utf-8")))
