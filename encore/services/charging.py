@@ -397,9 +397,9 @@ def _move_queued(shop: Shop, attempt: Attempt) -> int:
 
 
 def _send_one_queued(shop: Shop, attempt: Attempt) -> bool:
-    sender_id = shop.presence.join("worker")
-    boottime = shop.clock.boottime()
     with shop.presence.sending(attempt.id):
+        sender_id = shop.presence.join("worker")
+        boottime = shop.clock.boottime()
         with shop.store.write():
             now = shop.now()
             if not budgets.take(shop, "charge"):

@@ -35,15 +35,20 @@ class Presence:
         self._store = store
         self._clock = clock
         self._lock_dir = lock_dir
+        # Two locks, since a transaction asks what is being sent: a thread that held that lock while it waits for its
+        # turn to write, or for a commit it shares, would wait for the one that waits for it.
         self._guard = threading.Lock()
+        self._registering = threading.Lock()
         self._sending: set[str] = set()
         self._stop = threading.Event()
         self._lock_file: IO[str] | None = None
         self.process_id: str | None = None
 
     def join(self, kind: Literal["web", "worker"]) -> str:
-        """Register this process once and begin its heartbeat; returns its id."""
-        with self._guard:
+        """Register this process once and begin its heartbeat; returns its id. Never called inside `store.write()`."""
+        if self._store.in_write():
+            raise RuntimeError("a process is registered before a transaction begins")
+        with self._registering:
             if self.process_id is None:
                 self.process_id = self._register(kind)
                 threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
@@ -52,8 +57,11 @@ class Presence:
     def leave(self) -> None:
         """Say that this process ends in good order."""
         self._stop.set()
-        with self._guard:
-            if self.process_id is None or self._sending:
+        with self._registering:
+            # Whoever is named as sending from here on registers the process anew: see `sending()`.
+            with self._guard:
+                is_sending = bool(self._sending)
+            if self.process_id is None or is_sending:
                 return
             process_id, self.process_id = self.process_id, None
             lock_file, self._lock_file = self._lock_file, None
@@ -66,7 +74,7 @@ class Presence:
 
     @contextmanager
     def sending(self, attempt_id: str) -> Iterator[None]:
-        """Name a send for as long as its thread may put bytes on a socket."""
+        """Name a send for as long as its thread may put bytes on a socket; `join()` inside it, not before."""
         with self._guard:
             self._sending.add(attempt_id)
         try:

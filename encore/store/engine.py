@@ -6,22 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 # sqlite-utils picks the newer bundled SQLite where there is one, and that module's exceptions are not sqlite3's.
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from encore.crash_point import crash_point
+from encore.store.writing import BUSY_TIMEOUT_S, StoreFull, Writer
 
 Row = dict[str, Any]
 
 # Below this much free disk no new money may be put at stake: a claim that commits must be able to settle.
 FREE_BYTES_FLOOR = 200 * 1024 * 1024
-_BUSY_TIMEOUT_S = 5.0
-# Another process writes for about a millisecond. SQLite's own waiting sleeps up to a tenth of a second between two
-# looks and so loses its turn again and again: the slowest of a hundred accepts took 0.9 s (measured).
-_TURN_LOOK_S = 0.001
 # One accept alone runs some eighty different statements: the usual 128 would be prepared again and again.
 _CACHED_STATEMENTS = 512
 # What only `write()` may say: anyone else's would tear a fact from what must commit with it.
@@ -32,19 +28,13 @@ class Conflict(Exception):
     """A constraint refused the write; the transaction is rolled back and existing rows hold the answer."""
 
 
-class StoreFull(Exception):
-    """The store cannot take a write now (disk full, read-only, locked): nothing was changed."""
-
-
 class Store:
     """Rows in, rows out. Reads run anywhere; `run` only inside `write()`, which is one durable transaction."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        # 32 threads on one file without this lock wait up to 2 s for each other; with it 0.3 s (measured).
-        self._write_lock = threading.Lock()
-        self._writer: Any = None
+        self._writer = Writer(self._connect)
         # Idle ones, the last used on top: few connections, each warm, where one a thread would each prepare every
         # statement and read every page anew.
         self._readers: list[Any] = []
@@ -56,7 +46,7 @@ class Store:
         if not _opening(sql).startswith(("SELECT", "WITH")):
             self._require_write()
         if self.in_write():
-            return self._fetch(self._writer, sql, params)
+            return self._fetch(self._transaction(), sql, params)
         seen: dict[tuple[object, ...], list[Row]] | None = getattr(self._local, "seen", None)
         if seen is None:
             return self._read(sql, params)
@@ -85,7 +75,7 @@ class Store:
     def run(self, sql: str, /, **params: object) -> int:
         """Change rows inside `write()` and return how many; raises Conflict when a constraint refuses."""
         self._require_write()
-        return int(self._execute(self._writer, sql, params).rowcount)
+        return int(self._execute(self._transaction(), sql, params).rowcount)
 
     @contextmanager
     def look(self) -> Iterator[None]:
@@ -112,23 +102,16 @@ class Store:
     def write(self) -> Iterator[None]:
         """Hold one durable transaction; anything raised inside rolls all of it back.
 
-        Nested use joins the outer transaction: only the outermost block commits.
+        Nested use joins the outer transaction: only the outermost block commits, and returns when that is on disk.
         Raises StoreFull if the transaction cannot be begun or committed.
         """
         if self.in_write():
             yield
             return
-        with self._write_lock:
-            connection = self._writing_connection()
-            self._begin(connection)
+        with self._writer.transaction():
             self._local.writing = True
             try:
                 yield
-                self._commit(connection)
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
             finally:
                 self._local.writing = False
                 self.forget()
@@ -144,7 +127,7 @@ class Store:
     def script(self, statement: str) -> None:
         """Run one schema statement inside `write()`."""
         self._require_write()
-        self._execute(self._writer, statement, {})
+        self._execute(self._transaction(), statement, {})
 
     def close(self) -> None:
         """Close every connection; whoever reads or writes later opens the store again."""
@@ -153,19 +136,20 @@ class Store:
                 connection.close()
             self._connections.clear()
         self._readers = []
-        self._writer = None
+        self._writer.forget_connection()
 
-    def _writing_connection(self) -> Any:
-        if self._writer is None:
-            self._writer = self._connect()
-            # `_begin` waits by itself.
-            self._writer.execute("PRAGMA busy_timeout=0")
-        return self._writer
+    def _transaction(self) -> Any:
+        """Return the connection that writes, unless SQLite has undone the transaction by itself (disk full)."""
+        connection = self._writer.connection
+        if not connection.in_transaction:
+            # Each statement from here on would be a transaction of its own.
+            raise StoreFull("SQLite has rolled the transaction back")
+        return connection
 
     def _connect(self) -> Any:
         connection = sqlite3.connect(
             str(self.path),
-            timeout=_BUSY_TIMEOUT_S,
+            timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=_CACHED_STATEMENTS,
@@ -177,25 +161,6 @@ class Store:
         with self._connections_lock:
             self._connections.append(connection)
         return connection
-
-    def _begin(self, connection: Any) -> None:
-        # IMMEDIATE: a deferred transaction that reads before it writes fails at once when another has written.
-        looks_left = round(_BUSY_TIMEOUT_S / _TURN_LOOK_S)
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                looks_left -= 1
-                if "locked" not in str(error) or not looks_left:
-                    raise StoreFull(str(error)) from error
-            sleep(_TURN_LOOK_S)
-
-    def _commit(self, connection: Any) -> None:
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StoreFull(str(error)) from error
 
     def _fetch(self, connection: Any, sql: str, params: dict[str, object]) -> list[Row]:
         # To the last row: an unfinished statement would hold on to the moment it began in.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from encore.store import Conflict, Store, StoreFull, engine, meta, open_store, schema
+from encore.store import Conflict, Store, StoreFull, meta, open_store, schema, writing
 from encore.store.engine import sqlite_version
 from tests.store.rows import fill, insert
 
@@ -140,38 +140,38 @@ def test_a_full_store_refuses_and_stays_whole(store: Store) -> None:
     with store.write():
         meta.mark_value(store, "kept", value=1)
     pages = store.rows("SELECT page_count AS n FROM pragma_page_count()")[0]["n"]
-    store._writing_connection().execute(f"PRAGMA max_page_count = {pages}")
+    store._writer.connection.execute(f"PRAGMA max_page_count = {pages}")
 
     with pytest.raises(StoreFull):
         mark(store, *(f"{number}" + "x" * 1000 for number in range(1000)))
 
     assert values(store) == {"kept": "1"}
-    store._writing_connection().execute("PRAGMA max_page_count = 1000000")
+    store._writer.connection.execute("PRAGMA max_page_count = 1000000")
     with store.write():
         meta.mark_value(store, "again", value=1)
     assert values(store)["again"] == "1"
 
 
 def test_a_read_only_file_refuses(store: Store) -> None:
-    store._writing_connection().execute("PRAGMA query_only = ON")
+    store._writer.connection.execute("PRAGMA query_only = ON")
 
     with pytest.raises(StoreFull):
         mark(store, "a")
 
-    store._writing_connection().execute("PRAGMA query_only = OFF")
+    store._writer.connection.execute("PRAGMA query_only = OFF")
     assert values(store) == {}
 
 
 def test_a_lock_held_elsewhere_refuses_in_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(writing, "BUSY_TIMEOUT_S", 0.05)
     # Of the same library: two of them in one process do not see each other's locks.
     other = open_store(store.path)
-    other._writing_connection().execute("BEGIN IMMEDIATE")
+    other._writer.connection.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreFull):
         mark(store, "a")
 
-    other._writing_connection().execute("ROLLBACK")
+    other._writer.connection.execute("ROLLBACK")
     other.close()
     mark(store, "a")
     assert values(store) == {"a": "1"}
@@ -180,15 +180,15 @@ def test_a_lock_held_elsewhere_refuses_in_time(store: Store, monkeypatch: pytest
 def test_turn_to_write_is_waited_for_and_taken_soon(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process's transaction ends while we look for our turn."""
     other = open_store(store.path)
-    other._writing_connection().execute("BEGIN IMMEDIATE")
+    other._writer.connection.execute("BEGIN IMMEDIATE")
     looks: list[float] = []
 
     def look(seconds: float) -> None:
         looks.append(seconds)
         if len(looks) == 3:
-            other._writing_connection().execute("ROLLBACK")
+            other._writer.connection.execute("ROLLBACK")
 
-    monkeypatch.setattr(engine, "sleep", look)
+    monkeypatch.setattr(writing, "sleep", look)
 
     mark(store, "a")
 
@@ -198,7 +198,7 @@ def test_turn_to_write_is_waited_for_and_taken_soon(store: Store, monkeypatch: p
 
 
 def test_commits_are_durable_and_references_are_kept(store: Store) -> None:
-    connection = store._writing_connection()
+    connection = store._writer.connection
 
     found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "foreign_keys")}
 
@@ -223,7 +223,7 @@ def test_readers_share_few_connections_and_never_at_once(store: Store) -> None:
     # No more than read at one moment, and all given back.
     assert 1 <= len(store._readers) <= 8
     assert len(set(map(id, store._readers))) == len(store._readers)
-    assert store._writer not in store._readers
+    assert store._writer.connection not in store._readers
 
 
 def test_a_thread_that_writes_reads_what_it_wrote(store: Store) -> None:
