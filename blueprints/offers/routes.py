@@ -105,6 +105,12 @@ def status(instance_id: str) -> Response:
 def accept(instance_id: str) -> Response:
     if request.args or set(request.form) - _ACCEPT_FIELDS:
         abort(400)
+    # The page that was answered and the charge begin with the same rows: each is read once.
+    with current_shop().store.look():
+        return _take_yes(instance_id)
+
+
+def _take_yes(instance_id: str) -> Response:
     found, key = _page(instance_id), buyer_key()
     if found is None or key is None:
         return _elsewhere(instance_id)
@@ -115,6 +121,7 @@ def accept(instance_id: str) -> Response:
     retry_at = limits().count("accept", browser=key)
     if retry_at is not None:
         # Of fifty clicks at once the first may have been taken meanwhile: then that is what the others are told.
+        current_shop().store.forget()
         after = _page(instance_id)
         if after is not None and after.state not in UNANSWERED:
             return _result(after)

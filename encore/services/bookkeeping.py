@@ -21,6 +21,7 @@ from encore.store import (
     orders,
     outbox,
 )
+from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
@@ -51,12 +52,14 @@ def apply_event(
     reason: str | None = None,
     decline_code: str | None = None,
     next_check_at: int | None = None,
+    acceptance: Acceptance | None = None,
 ) -> bool:
     """Do to an attempt and its yes what the table says of `event`, and record it.
 
-    False if the attempt has meanwhile left every state the event may leave, which is never an error: read it again.
+    `acceptance` is its yes, if this transaction has read it. False if the attempt has meanwhile left every state the
+    event may leave, which is never an error: read it again.
     """
-    acceptance = acceptances.get_acceptance(shop.store, attempt.acceptance_id)
+    acceptance = acceptance or acceptances.get_acceptance(shop.store, attempt.acceptance_id)
     kind = cast(AttemptKind, attempt.kind)
     allowed = leaving(kind, event)
     move = transition(

@@ -24,9 +24,9 @@ from encore.services.kinds import one_time
 from encore.services.processes import is_silent
 from encore.services.shop import SEND_SLOTS, Shop
 from encore.services.standing import standing_of
-from encore.store import StoreFull, acceptances, attempts, offer_instances, payments, processes
+from encore.store import StoreFull, acceptances, attempts, offer_instances, processes
 from encore.store.acceptances import Acceptance
-from encore.store.attempts import Attempt
+from encore.store.attempts import Attempt, Holders
 from encore.store.offer_instances import OfferInstance
 
 # A queued yes that could not be sent for this long is not sent any more: the buyer has been told to wait, not to guess.
@@ -149,6 +149,8 @@ def _claim(shop: Shop, instance: OfferInstance, charge: Charge, *, consent: Cons
         raise _NotTaken("unavailable")
     sender_id = shop.presence.join("web")
     boottime = shop.clock.boottime()
+    # Not in the transaction, where everybody else's waits: it limits the harm of a bad minute, not one charge.
+    is_storm = charge.is_capped and _is_storm(shop, now=shop.now())
     with shop.store.write():
         crash_point("claim.begun")
         now = shop.now()
@@ -161,7 +163,7 @@ def _claim(shop: Shop, instance: OfferInstance, charge: Charge, *, consent: Cons
             raise _NotTaken("taken")
         if not charge.is_still_offered():
             raise _NotTaken("taken")
-        attempt = _stake(shop, acceptance, charge, sender_id=sender_id, may_send=may_send, now=now)
+        attempt = _stake(shop, acceptance, charge, is_storm=is_storm, sender_id=sender_id, may_send=may_send, now=now)
         bookkeeping.record(shop, "offer.accepted", instance_id=instance.id, acceptance_id=acceptance.id)
         offer_instances.insert_event(shop.store, instance.id, kind="accepted", now=now)
         crash_point("claim.uncommitted")
@@ -200,12 +202,13 @@ def _stake(
     acceptance: Acceptance,
     charge: Charge,
     *,
+    is_storm: bool,
     sender_id: str,
     may_send: bool,
     now: int,
 ) -> Attempt | None:
     """Count the charge against every budget and store its attempt; None if the yes must go to the checkout."""
-    if charge.is_capped and (_is_storm(shop, now=now) or not _take_spend(shop, acceptance, charge.amount)):
+    if charge.is_capped and (is_storm or not _take_spend(shop, acceptance, charge.amount)):
         if charge.subscription_id is not None:
             # The checkout would sell a second subscription.
             raise _NotTaken("limited")
@@ -335,21 +338,21 @@ def settle(shop: Shop, attempt: Attempt, answer: Answer, *, payment: Payment | N
 
 
 def _note_accepted(shop: Shop, attempt: Attempt, answer: Accepted, *, payment: Payment | None) -> None:
-    if _is_of_another(shop, attempt, payment_id=answer.payment_id):
+    holders = attempts.get_holders(shop.store, payment_id=answer.payment_id, session_id=answer.session_id)
+    if _is_of_another(attempt, holders):
         # Another attempt's payment, or that of an order: the answer is not about us, so it tells nothing about our
         # charge.
         _note_unknown(shop, attempt, reason="other_payment_id")
         if payment is not None:
             observe.book_payment(shop, payment)
         return
-    session = attempts.get_by_session(shop.store, answer.session_id) if answer.session_id else None
     # Dues are paid on a page of the provider where the answer has one: a new card is given, or the bank asks.
     link = answer.payment_link if attempt.kind == "dues" else None
     attempts.mark_ids(
         shop.store,
         attempt.id,
         payment_id=answer.payment_id,
-        session_id=None if session else answer.session_id,
+        session_id=None if holders.session_holder else answer.session_id,
         checkout_url=link,
     )
     if payment is None or not _is_moved_by(shop, attempt, payment):
@@ -366,13 +369,15 @@ def _is_moved_by(shop: Shop, attempt: Attempt, payment: Payment) -> bool:
     return current is not None and current.state != "sending"
 
 
-def _is_of_another(shop: Shop, attempt: Attempt, *, payment_id: str) -> bool:
-    holder = attempts.get_by_payment(shop.store, payment_id)
-    seen = payments.get_payment(shop.store, payment_id)
-    if attempt.kind == "dues" and seen is not None and seen.disposition == "renewal" and seen.status != "succeeded":
-        # The failed renewal that is owed: the provider may take it up again under its own id.
-        seen = None
-    return (holder is not None and holder.id != attempt.id) or (seen is not None and seen.attempt_id != attempt.id)
+def _is_of_another(attempt: Attempt, holders: Holders) -> bool:
+    """Tell whether the payment that an answer names is held by another attempt, or seen as that of an order."""
+    if holders.payment_holder not in (None, attempt.id):
+        return True
+    is_owed = holders.payment_disposition == "renewal" and holders.payment_status != "succeeded"
+    if holders.payment_status is None or (attempt.kind == "dues" and is_owed):
+        # Not seen yet; or the failed renewal that is owed, which the provider may take up again under its own id.
+        return False
+    return holders.payment_attempt != attempt.id
 
 
 def _note_unknown(shop: Shop, attempt: Attempt, *, reason: str) -> None:

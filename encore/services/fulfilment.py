@@ -48,7 +48,7 @@ def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
             ref=checkout.ref,
         )
     else:
-        _send_receipt(shop, order, payment, number=order.number, ref=checkout.ref)
+        _send_receipt(shop, order, payment, first=None, ref=checkout.ref)
     return order
 
 
@@ -98,7 +98,7 @@ def grant_acceptance(
         language=instance.language,
         customer_id=acceptance.customer_id,
     )
-    _send_receipt(shop, order, payment, number=first.number, ref=bookkeeping.ref_of(shop, first))
+    _send_receipt(shop, order, payment, first=first, ref=bookkeeping.ref_of(shop, first))
     return order
 
 
@@ -171,6 +171,7 @@ def insert_subscription_order(
 def tell_of_order(shop: Shop, kind: str, order: Order, attempt: Attempt, *, payment: Payment | None, at: int) -> None:
     """Queue the message about the order of a charge of a subscription, once; `at` is the time it tells."""
     subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
+    first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
     bookkeeping.tell_buyer(
         shop,
         kind,
@@ -187,7 +188,7 @@ def tell_of_order(shop: Shop, kind: str, order: Order, attempt: Attempt, *, paym
                 url=subscription_url(shop, subscription.id if subscription else ""),
                 at=at,
             ),
-            **_sum_today(shop, order),
+            **_sum_today(shop, order, first),
         },
     )
 
@@ -448,8 +449,8 @@ def instance_of(shop: Shop, acceptance_id: str | None) -> OfferInstance | None:
     return offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
 
 
-def _send_receipt(shop: Shop, order: Order, payment: Payment, *, number: int, ref: str) -> None:
-    """Queue the receipt of an order; `number` and `ref` are the first order's, the one a buyer knows."""
+def _send_receipt(shop: Shop, order: Order, payment: Payment, *, first: Order | None, ref: str) -> None:
+    """Queue the receipt of an order; `first` is the order that it follows, `ref` the reference a buyer knows."""
     bookkeeping.tell_buyer(
         shop,
         "receipt",
@@ -462,24 +463,24 @@ def _send_receipt(shop: Shop, order: Order, payment: Payment, *, number: int, re
                 amount=order.amount,
                 currency=order.currency,
                 card=card_of(payment),
-                order_number=number,
+                order_number=(first or order).number,
                 url=order_url(shop, ref),
                 at=payment.created_at,
             ),
-            **_sum_today(shop, order),
+            **_sum_today(shop, order, first),
         },
     )
 
 
-def _sum_today(shop: Shop, order: Order) -> dict[str, int]:
+def _sum_today(shop: Shop, order: Order, first: Order | None) -> dict[str, int]:
     """Return what an order and the one of today that it follows add up to (N15); nothing if it follows none."""
-    first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
     if first is None or 0 in (order.amount, first.amount) or order.created_at - first.created_at > _DAY_MS:
         return {}
-    if order.id not in {one.id for one in orders.list_of_first(shop.store, first.id)}:
+    followers = orders.list_of_first(shop.store, first.id)
+    if order.id not in {one.id for one in followers}:
         # Bought in the account: it is filed under an order, but its page did not speak of that.
         return {}
-    total = order_pages.sum_with_order(shop, first, total=Money(0, order.currency))
+    total = order_pages.sum_of_paid([first, *followers], more=Money(0, order.currency))
     return {"sum_today": total.minor} if total else {}
 
 

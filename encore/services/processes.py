@@ -58,7 +58,7 @@ class Presence:
         """Say that this process ends in good order."""
         self._stop.set()
         with self._registering:
-            # Whoever is named as sending from here on registers the process anew: see `sending()`.
+            # Whoever is named as sending from here on registers the process anew: `sending()` comes before `join()`.
             with self._guard:
                 is_sending = bool(self._sending)
             if self.process_id is None or is_sending:

@@ -314,7 +314,7 @@ def _settle_paid(
     for other in attempts.list_of_acceptance(shop.store, acceptance.id):
         if other.id != attempt.id and other.kind == "hosted":
             bookkeeping.apply_event(shop, other, "other_success_kept", reason="paid_elsewhere")
-    bookkeeping.apply_event(shop, attempt, event)
+    bookkeeping.apply_event(shop, attempt, event, acceptance=acceptance)
     if attempt.kind == "hosted":
         # The amount agreed to is the one the provider's own page showed (charging.md, section 7).
         consent = {**json.loads(acceptance.consent_json), "paid_on_hosted_page": payment.payment_id}

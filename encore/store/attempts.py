@@ -62,6 +62,32 @@ def get_by_payment(store: Store, payment_id: str) -> Attempt | None:
     return one(Attempt, store.row(f"SELECT {_COLUMNS} FROM attempts WHERE provider_payment_id = :p", p=payment_id))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Holders:
+    """Who holds a payment and a session of the provider: attempts by their ids, and our own row of the payment."""
+
+    payment_holder: str | None
+    session_holder: str | None
+    payment_attempt: str | None
+    payment_status: str | None
+    payment_disposition: str | None
+
+
+def get_holders(store: Store, *, payment_id: str, session_id: str | None) -> Holders:
+    """Return who holds what an answer names, before the attempt that was answered takes it."""
+    # One statement: everybody else's write waits meanwhile.
+    found = store.rows(
+        "SELECT (SELECT id FROM attempts WHERE provider_payment_id = :payment_id) AS payment_holder,"
+        " (SELECT id FROM attempts WHERE provider_session_id = :session_id) AS session_holder,"
+        " payments.attempt_id AS payment_attempt, payments.status AS payment_status,"
+        " payments.disposition AS payment_disposition"
+        " FROM (SELECT 1 AS one) AS answer LEFT JOIN payments ON payments.id = :payment_id",
+        payment_id=payment_id,
+        session_id=session_id,
+    )
+    return many(Holders, found)[0]
+
+
 def list_of_acceptance(store: Store, acceptance_id: str) -> list[Attempt]:
     """Return every try of a yes, oldest first."""
     return many(
@@ -292,10 +318,10 @@ def mark_looked(store: Store, attempt_id: str, *, clean_misses: int, quiet_ms: i
 
 def count_recent_unknowns(store: Store, *, since: int, latest: int) -> int:
     """Return how many of the `latest` one-click sends since `since` (epoch milliseconds) are unknown."""
-    found = store.rows(
-        "SELECT state FROM attempts WHERE kind = 'one_click' AND claimed_at >= :since AND post_count = 1"
-        " ORDER BY claimed_at DESC LIMIT :latest",
+    row = store.row(
+        "SELECT count(*) AS n FROM (SELECT state FROM attempts WHERE kind = 'one_click' AND claimed_at >= :since"
+        " AND post_count = 1 ORDER BY claimed_at DESC LIMIT :latest) AS sends WHERE state = 'unknown'",
         since=since,
         latest=latest,
     )
-    return sum(row["state"] == "unknown" for row in found)
+    return int(row["n"]) if row else 0

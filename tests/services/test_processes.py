@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-import pytest
-
 from encore.services.processes import Presence, boot_id
 from encore.store import processes
 from encore.store.processes import Process
@@ -64,29 +62,6 @@ def test_killed_process_has_ended_at_once(world: World) -> None:
         process.wait()
 
         assert has_ended(world, sender_id)
-
-
-def test_process_that_leaves_while_its_heartbeat_writes_waits_for_it_and_is_not_waited_for(world: World) -> None:
-    """The heartbeat asks what is being sent in the middle of its transaction; leaving needs the turn to write."""
-    own = world.shop.presence.join("worker")
-    leaving = threading.Thread(target=world.shop.presence.leave, daemon=True)
-    asked: list[bool] = []
-
-    def beat() -> None:
-        with world.shop.store.write():
-            leaving.start()
-            wait_for(lambda: world.shop.store._writer._queued == 1, limit_s=10, what="the one that leaves")
-            asked.append(has_ended(world, own))
-
-    heartbeat = threading.Thread(target=beat, daemon=True)
-    heartbeat.start()
-    heartbeat.join(10)
-    leaving.join(10)
-
-    assert not heartbeat.is_alive()
-    assert not leaving.is_alive()
-    assert asked == [True]
-    assert world.shop.presence.process_id is None
 
 
 def test_process_is_never_registered_inside_a_transaction(world: World) -> None:
