@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request
 
-from encore.services import plan_cards
+from encore.services import card_charges, plan_cards
 from encore.store.subscriptions import Subscription
 
 from ..web import answer_unseen, clean_address, current_account, current_shop, go, page_or_partial
@@ -19,7 +19,7 @@ def show(subscription_id: str) -> Response:
     if current_account() is None:
         return sign_in(clean_address())
     row = subscription_of(subscription_id)
-    if not plan_cards.can_change_card(current_shop(), row):
+    if not card_charges.may_change(current_shop(), row):
         return go(f"/account/subscriptions/{row.id}")
     return _render(row)
 

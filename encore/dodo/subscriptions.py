@@ -63,14 +63,15 @@ class Subscriptions:
         path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
         return self._client.post(path, {"type": "new", "return_url": return_url}, MethodUpdate, budget=budget)
 
-    def use_method(self, subscription_id: str, payment_method_id: str, *, budget: Budget) -> None:
+    def use_method(self, subscription_id: str, payment_method_id: str, *, budget: Budget) -> MethodUpdate:
         """Let another saved method pay for a subscription from now on. Raises NotExecuted or Unavailable.
 
-        Only for one that owes nothing, as with `ask_for_method`; it may be asked for again.
+        Only for one that owes nothing, as with `ask_for_method`; it may be asked for again. An answer that names a
+        payment has charged what is owed.
         """
         path = path_of("/subscriptions/{}/update-payment-method", subscription_id)
         body = {"type": "existing", "payment_method_id": payment_method_id}
-        self._client.post(path, body, MethodUpdate, budget=budget)
+        return self._client.post(path, body, MethodUpdate, budget=budget)
 
     def pay_dues(
         self, subscription_id: str, body: Mapping[str, Any], *, before_first_byte: Callable[[], bool]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from encore.rules.attempts import sight
@@ -133,6 +134,22 @@ def has_paid_again(
     return made_at <= paid_at or (
         begins_at is not None and ends_at is not None and begins_at <= paid_at + LATE_MS and made_at < ends_at
     )
+
+
+def charged_by_card_change(seen: Iterable[SeenPayment], *, asked_at: int) -> list[str]:
+    """Return the ids of payments that a request to use another card, sent at `asked_at`, can have charged.
+
+    It charges only what is owed: the payment right before must have failed by then, and this one came soon after. Both
+    are the provider's times, so that they are compared with ours as widely as the clocks may differ.
+    """
+    of_money = sorted((p for p in seen if p.amount.minor > 0), key=lambda p: (p.at, p.payment_id))
+    return [
+        paid.payment_id
+        for failed, paid in pairwise(of_money)
+        if failed.status == "failed"
+        and failed.at <= asked_at + _SKEW_MS
+        and asked_at - _SKEW_MS <= paid.at <= asked_at + _SKEW_MS
+    ]
 
 
 def _is_open(payment: SeenPayment) -> bool:

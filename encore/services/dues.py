@@ -30,7 +30,7 @@ from encore.rules.dues import (
 from encore.rules.methods import SavedMethod
 from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS
-from encore.services import budgets, charging, plan_cards, plan_changes, quoting, subscriptions
+from encore.services import budgets, card_charges, charging, plan_cards, plan_changes, quoting, subscriptions
 from encore.services.consent import Consent
 from encore.services.kinds import dues as kind
 from encore.services.pages import CardChoice
@@ -258,6 +258,8 @@ def pay(
     crash_point("claim.checked")
 
     def newly_in_the_way() -> Refusal | None:
+        if card_charges.is_under_way(shop, current):
+            return "under_way"
         return _in_the_way(shop, _news(shop, current, seen, asked_at=asked_at))
 
     charge = _charge(shop, current, instance, quote, newly_in_the_way)

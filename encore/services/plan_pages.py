@@ -14,7 +14,7 @@ from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, Addon, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, plan_addons, plan_cards, plan_groups, quoting, trials
+from encore.services import card_charges, catalogue, plan_addons, plan_groups, quoting, trials
 from encore.services.kinds.plan_change import read_addons
 from encore.services.pages import ProductCard
 from encore.services.plan_addons import AddonChange, AddonChoice
@@ -110,6 +110,7 @@ class PlanPage:
     """A subscription and what it may become; `addons` are those it has and those its plan takes.
 
     `is_in_trial`: whatever its state, the price of the plan has not been paid yet.
+    `card_charge` is what a change of card of the last day has charged, since the plan came to owe it a moment before.
     `pending_page` is the path of the charge under way. `is_stale`: the provider gave no answer, so this was last known.
     """
 
@@ -129,6 +130,7 @@ class PlanPage:
     method: QuotedMethod | None
     can_end: bool
     can_change_card: bool
+    card_charge: Money | None
     pending_page: str | None
     is_stale: bool = False
 
@@ -212,7 +214,8 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,
         method=quoting.known_method(shop, row.customer_id, row.payment_method_id),
         can_end=state in ("active", "trial", "past_due") and pending is None,
-        can_change_card=plan_cards.can_change_card(shop, row),
+        can_change_card=card_charges.may_change(shop, row),
+        card_charge=card_charges.charged(shop, row),
         pending_page=page_of(shop, pending) if pending else None,
         is_stale=is_stale,
     )

@@ -12,7 +12,7 @@ from encore.dodo.models import Subscription as ProviderSubscription
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.plan_changes import STATUSES_WITH_ACCESS, Addon, is_done, thaw_change
-from encore.services import bookkeeping, budgets, dues_payments, fulfilment, plan_groups, settling, trials
+from encore.services import bookkeeping, budgets, card_charges, dues_payments, fulfilment, plan_groups, settling, trials
 from encore.services.kinds.plan_change import addons_of, read_addons, state_of, write_addons
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, catalogue, checkouts, customers, offer_instances, orders
@@ -61,6 +61,7 @@ def settle_subscription(shop: Shop, found: ProviderSubscription, *, asked_at: in
             follow_access(shop, row)
             _settle_live_change(shop, row)
             dues_payments.note_paid_again(shop, row)
+            card_charges.tell(shop, row)
         crash_point("subscription.uncommitted")
     crash_point("subscription.committed")
     return row

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext
 
+from encore.clock import Clock
+from encore.store import card_changes
 from tests.browser.shopper import (
     AUTHENTICATES_LATER,
     CARD,
@@ -89,6 +91,7 @@ STATES = {
     "plan-cards": "choose_card",
     "plan-on-hold": "on_hold",
     "plan-waits-for-bank": "on_hold",
+    "plan-card-charged": "active",
     "dues-failed": "failed",
     "dues-paid-again": "recovered",
 }
@@ -455,6 +458,19 @@ class _Maker:
         sandbox.control("settle", {"payment_id": failed, "status": "succeeded"})
         self._shop.wait_row("SELECT * FROM alarms WHERE kind = 'dues_paid_twice'")
         self._add("dues-paid-again", answer.headers["location"], buyer)
+        # As if the plan had gone on hold between the look and the request.
+        buyer, path = self._on_hold()
+        name = self._provider_id(path)
+        with self._shop.store.write():
+            change = card_changes.CardChange(id="cch_1", subscription_id=name, asked_at=Clock().now())
+            card_changes.insert_change(self._shop.store, change)
+        sandbox.post(f"/subscriptions/{name}/update-payment-method", method | {"payment_method_id": self._card(name)})
+        self._shop.wait_row("SELECT * FROM alarms WHERE kind = 'charged_by_card_change'")
+        self._add("plan-card-charged", path, buyer)
+
+    def _card(self, subscription_id: str) -> str:
+        customer_id = self._shop.sandbox.get(f"/subscriptions/{subscription_id}")["customer"]["customer_id"]
+        return str(self._shop.sandbox.methods(customer_id)[0]["payment_method_id"])
 
     def _provider_id(self, path: str) -> str:
         row = self._shop.wait_row("SELECT * FROM subscriptions WHERE id = :id", id=path.rpartition("/")[2])

@@ -5,6 +5,7 @@ import pytest
 from encore.rules.dues import (
     DuesQuote,
     SeenPayment,
+    charged_by_card_change,
     dues_hash,
     freeze_dues,
     is_under_way,
@@ -89,3 +90,36 @@ def test_a_quote_is_read_back_as_it_was_and_its_hash_tells_sum_try_and_method() 
 def test_anything_else_is_no_quote(text: str) -> None:
     with pytest.raises(QuoteUnreadable):
         thaw_dues(text)
+
+
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("before", "paid_after", "expected"),
+    [
+        ("failed", 0, ["pay_2"]),
+        ("failed", 14 * MINUTE, ["pay_2"]),
+        ("failed", 16 * MINUTE, []),
+        ("failed", -16 * MINUTE, []),
+        # A renewal that was simply paid.
+        ("succeeded", 0, []),
+    ],
+)
+def test_a_change_of_card_charges_only_what_had_failed_and_at_once(
+    before: str, paid_after: int, expected: list[str]
+) -> None:
+    asked_at = NOW
+    seen_ones = [
+        seen("pay_1", before, 3000, asked_at - 60 * MINUTE),
+        seen("pay_0", "succeeded", 0, asked_at - 30 * MINUTE),
+        seen("pay_2", "succeeded", 3000, asked_at + paid_after),
+    ]
+
+    assert charged_by_card_change(seen_ones, asked_at=asked_at) == expected
+
+
+def test_a_renewal_that_failed_after_the_change_of_card_was_not_charged_by_it() -> None:
+    failed = seen("pay_1", "failed", 3000, NOW + 16 * MINUTE)
+
+    assert charged_by_card_change([failed, seen("pay_2", "succeeded", 3000, NOW + 17 * MINUTE)], asked_at=NOW) == []

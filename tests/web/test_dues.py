@@ -5,12 +5,13 @@ Every page passes the lint, in both languages, as a whole and as what htmx is gi
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
 from werkzeug.test import TestResponse
 
-from encore.services import poll
+from encore.services import card_charges, poll
 from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
 from tests.web.subscriber import Subscriber, outcomes
@@ -342,6 +343,26 @@ def test_a_card_is_not_changed_where_that_would_charge_what_is_owed(stage: Stage
 
     assert answer.status_code == 409
     assert buyer.posts() == []
+
+
+def test_what_a_change_of_card_has_charged_stands_on_the_page_of_the_plan(stage: Stage) -> None:
+    """The plan goes on hold after Encore has looked: the request then pays what is owed."""
+    buyer = Holder(stage, on_hold=False)
+    page = buyer.browser.page(f"{buyer.path}/cards")
+    assert "unless a payment of the plan has just failed" in page.text
+    begin = card_charges.begin
+
+    def begin_too_late(*args: Any) -> str | None:
+        noted = begin(*args)
+        buyer.fail_renewal()
+        return noted
+
+    with patch.object(card_charges, "begin", begin_too_late):
+        done = buyer.browser.post(f"{buyer.path}/cards", {"method": name_of(page)})
+
+    assert (done.status_code, done.location) == (303, buyer.path)
+    for language, amount in (("vi", "30,00"), ("en", "$30.00")):
+        assert amount in buyer.browser.page(f"{buyer.path}?lang={language}").test_id("card-charge").text
 
 
 @pytest.fixture(scope="module", autouse=True)
