@@ -3,7 +3,7 @@
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
 # WCAG 2.2's target size is off in axe by default.
 _EVERYTHING: dict[str, Any] = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
@@ -13,13 +13,19 @@ _NO_COLOURS = {**_EVERYTHING, "rules": {**_EVERYTHING["rules"], "color-contrast"
 _axe = Axe()
 
 
+def bring_axe(context: BrowserContext) -> None:
+    """Let every page of a browser profile have axe from the start: sent once, not with each page anew."""
+    context.add_init_script(_axe.axe_script)
+
+
 def faults_of(page: Page, *, colours: bool = True, in_dark: bool = True) -> list[str]:
     """Return every violation of any impact: rule, impact and where.
 
     `colours` are looked at in light and, with `in_dark`, in dark.
     """
     page.emulate_media(color_scheme="light")
-    page.evaluate(_axe.axe_script)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_axe.axe_script)
     light = _run(page, _EVERYTHING if colours else _NO_COLOURS)
     if not (colours and in_dark):
         return light

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.axe import faults_of
+from tests.browser.axe import bring_axe, faults_of
 from tests.browser.conftest import LANGUAGES, NewShopper
 from tests.browser.gallery import STATES, Gallery, open_gallery
 from tests.browser.shopper import FAILS_LATER, TEMPLATES
@@ -26,23 +26,22 @@ def has_scripts(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module")
-def window(has_scripts: bool, browser: Browser) -> Iterator[BrowserContext]:
+def page(has_scripts: bool, browser: Browser) -> Iterator[Page]:
+    """One window for all states: a new one each would start a process of the browser that knows nothing yet."""
     context = browser.new_context()
     if not has_scripts:
         # axe is a script itself: the page is left without its own ones.
         context.route("**/*.js*", lambda route: route.abort())
-    yield context
+    bring_axe(context)
+    yield context.new_page()
     context.close()
 
 
 @pytest.mark.criterion("N9")
 @pytest.mark.parametrize("name", STATES)
-def test_every_state_is_without_a_finding(
-    gallery: Gallery, window: BrowserContext, has_scripts: bool, *, name: str
-) -> None:
+def test_every_state_is_without_a_finding(gallery: Gallery, page: Page, has_scripts: bool, *, name: str) -> None:
     exhibit = gallery.exhibits[name]
-    exhibit.admit(window)
-    page = window.new_page()
+    exhibit.admit(page.context)
 
     # Without scripts the same words stand in the same elements: every second state in the other language will do.
     one = [*LANGUAGES][STATE_NAMES.index(name) % len(LANGUAGES)]
@@ -52,8 +51,6 @@ def test_every_state_is_without_a_finding(
         assert page.locator("html").get_attribute("lang") == language
         # Colours do not depend on the language, and they are what takes the longest: each state's are looked at once.
         assert faults_of(page, colours=has_scripts and language == one) == [], language
-
-    page.close()
 
 
 # ---- What a page becomes after an answer was put into it
