@@ -158,12 +158,15 @@ def grant(
     """
     quote = thaw_dues(instance.quote_json)
     row = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
-    currency = quote.owed.amount.currency if quote.owed.amount else (row.currency if row else None) or "USD"
+    if row is None:
+        raise ValueError(f"{attempt.subscription_id} is gone")
+    # Where nothing was charged, the sum of nothing is in the plan's own currency.
+    currency = quote.owed.amount.currency if quote.owed.amount else row.currency
     order = fulfilment.insert_subscription_order(
         shop, acceptance, attempt, instance, payment=payment, currency=currency
     )
     fulfilment.tell_of_order(shop, "dues_paid", order, attempt, payment=payment, at=shop.now())
-    if payment is not None and row is not None and row.status in ENDED:
+    if payment is not None and row.status in ENDED:
         # It ended while its payment was under way: the customer has paid, and has nothing for it.
         bookkeeping.raise_alarm(shop, "dues_paid_after_end", object_id=payment.payment_id, detail=row.status)
 
@@ -184,7 +187,7 @@ def tell_not_paid(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:
         facts=fulfilment.message_facts(
             product_name=product.name if product else acceptance.product_id,
             amount=acceptance.amount or 0,
-            currency=acceptance.currency or row.currency or "USD",
+            currency=acceptance.currency or row.currency,
             card=None,
             order_number=None,
             url=fulfilment.subscription_url(shop, row.id),

@@ -54,12 +54,11 @@ def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
 
 def grant_trial(shop: Shop, checkout: Checkout, found: ProviderSubscription) -> Order:
     """Grant what a free trial without a payment began: one order of nothing, its entitlement, one receipt."""
-    product = catalogue.get_product(shop.store, checkout.product_id)
     order = _write_order(
         shop,
         payment_id=None,
         amount=0,
-        currency=found.currency or (product.currency if product else "USD"),
+        currency=found.currency,
         country=found.billing.country if found.billing else None,
         checkout_id=checkout.id,
         buyer_key=checkout.buyer_key,

@@ -46,7 +46,7 @@ def choices(shop: Shop, row: Subscription, methods: list[SavedMethod], *, chosen
     """Return the customer's methods as a form shows them, `chosen` (the provider's id) marked if it can pay."""
     found = []
     for method in methods:
-        check = pre_check(method, currency=row.currency or "USD", now=shop.now())
+        check = pre_check(method, currency=row.currency, now=shop.now())
         found.append(
             CardChoice(
                 name=accounts.method_name(shop, row.customer_id, method),
@@ -61,7 +61,7 @@ def choices(shop: Shop, row: Subscription, methods: list[SavedMethod], *, chosen
 def usable(shop: Shop, row: Subscription, methods: list[SavedMethod], *, name: str) -> SavedMethod | None:
     """Return the method that a form calls `name`; None if it is not there (any more) or cannot pay."""
     meant = next((m for m in methods if accounts.method_name(shop, row.customer_id, m) == name), None)
-    check = pre_check(meant, currency=row.currency or "USD", now=shop.now())
+    check = pre_check(meant, currency=row.currency, now=shop.now())
     return check.method if isinstance(check, Usable) else None
 
 

@@ -222,7 +222,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
 
 
 def _price(row: Subscription) -> PlanPrice | None:
-    if row.amount is None or row.currency is None or row.interval_unit is None:
+    if row.amount is None or row.interval_unit is None:
         return None
     return PlanPrice(
         price=Money(row.amount, row.currency),

@@ -149,7 +149,7 @@ def _tell_plan(shop: Shop, row: Subscription) -> None:
         facts=fulfilment.message_facts(
             product_name=product.name if product else row.product_id,
             amount=row.amount or 0,
-            currency=row.currency or (product.currency if product else "USD"),
+            currency=row.currency,
             card=None,
             order_number=None,
             url=fulfilment.subscription_url(shop, row.id),

@@ -134,7 +134,7 @@ def _of_row(shop: Shop, row: Subscription) -> OrderedTrial | None:
     if not row.trial_days or row.created_at is None:
         return None
     is_going_on = row.status in ("active", "past_due") and is_running(shop, row)
-    price = Money(row.amount, row.currency) if row.amount is not None and row.currency else None
+    price = Money(row.amount, row.currency) if row.amount is not None else None
     return OrderedTrial(
         state="over" if not is_going_on else "ending" if row.cancels_at_period_end else "running",
         ends_at=trial_end(row.created_at, row.trial_days),

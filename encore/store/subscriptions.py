@@ -23,7 +23,7 @@ class Subscription:
     addons_json: str
     status: str
     amount: int | None
-    currency: str | None
+    currency: str
     tax_inclusive: int
     interval_count: int | None
     interval_unit: str | None

@@ -361,3 +361,22 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert store.rows("SELECT name FROM sqlite_master WHERE name = 'a'") == []
     assert schema.pending(store) == ["0001_broken.sql"]
     store.close()
+
+
+def test_a_subscription_without_a_currency_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = schema.migrations()
+    store = open_store(tmp_path / "older.sqlite3")
+    monkeypatch.setattr(schema, "migrations", lambda: [m for m in every if "with_currency" not in m.name])
+    schema.upgrade(store, now=1)
+    with store.write():
+        for number, currency in enumerate(("USD", None)):
+            name = {"id": f"sbs_{number}", "provider_subscription_id": f"sub_{number}", "order_id": None}
+            insert(store, "subscriptions", currency=currency, **name)
+    monkeypatch.setattr(schema, "migrations", lambda: every)
+
+    schema.upgrade(store, now=2)
+
+    assert [row["id"] for row in store.rows("SELECT id FROM subscriptions")] == ["sbs_0"]
+    asked = store.rows("SELECT provider_subscription_id FROM subscriptions_to_read")
+    assert [row["provider_subscription_id"] for row in asked] == ["sub_1"]
+    store.close()

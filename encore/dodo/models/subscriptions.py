@@ -33,16 +33,17 @@ class ScheduledChange(Struct, frozen=True, kw_only=True):
 class Subscription(Struct, frozen=True, kw_only=True):
     """A subscription. `status`: pending, active, on_hold, paused, past_due, cancelled, failed, expired, or newer.
 
-    `next_billing_date` ends the current period; `recurring_pre_tax_amount` is each renewal's, in `currency`.
+    `next_billing_date` ends the current period; `recurring_pre_tax_amount` is each renewal's, in `currency`. The wire
+    always names that, and what does not is no subscription we can show or charge: a currency is never made up.
     """
 
     subscription_id: Id
     status: str
     product_id: Id
     customer: CustomerLimited
+    currency: Currency
     quantity: Count | None = None
     addons: list[SubscriptionAddon] | None = None
-    currency: Currency | None = None
     recurring_pre_tax_amount: Amount | None = None
     tax_inclusive: bool | None = None
     payment_frequency_count: Count | None = None
