@@ -47,6 +47,14 @@ def words(language: str) -> Translations:
     return Translations(compiled)
 
 
+def preload() -> None:
+    """Read every language's words and formats now: processes forked later share them instead of each its own."""
+    for language in LANGUAGES:
+        words(language)
+        format_money(Money(0, "USD"), language)
+        format_moment(0, language, zone="UTC")
+
+
 def best_language(wanted: str | None, *, fallback: str) -> str:
     """Return `wanted` if we speak it ("vi" for "vi-VN" too), else `fallback`."""
     tag = (wanted or "").replace("_", "-").split("-")[0].lower()
