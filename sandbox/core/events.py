@@ -46,6 +46,9 @@ def emit(twin: Twin, event_type: str, *, kind: str, object_id: str, changes: Doc
     dropped = applies and take(twin, "drop")
     held = applies and modes["hold"]
     for endpoint_id in [endpoint["id"] for endpoint in takers(twin, event_type)] or [NOWHERE]:
+        state = _first_state(endpoint_id, dropped=dropped, held=held)
+        if state == "due":
+            twin.store.after_commit(twin.wake.set)
         twin.store.insert(
             "INSERT INTO events (webhook_id, endpoint_id, type, kind, object_id, event_at, state, tries, due_at,"
             " copies, options) VALUES (:webhook_id, :endpoint_id, :type, :kind, :object_id, :event_at, :state, 0,"
@@ -56,12 +59,11 @@ def emit(twin: Twin, event_type: str, *, kind: str, object_id: str, changes: Doc
             kind=kind,
             object_id=object_id,
             event_at=now,
-            state=_first_state(endpoint_id, dropped=dropped, held=held),
+            state=state,
             due_at=now + int(modes["delay_s"] * 1000) if applies else now,
             copies=modes["repeat"] if applies else 1,
             options=msgspec.json.encode({**options, "changes": changes or {}}).decode(),
         )
-    twin.store.after_commit(twin.wake.set)
     return webhook_id
 
 
