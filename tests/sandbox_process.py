@@ -193,10 +193,11 @@ class SandboxProcess:
 
     def requests(self, method: str | None = None, path: str | None = None) -> list[Any]:
         """Return the wire requests received since the last reset, oldest first."""
-        items: list[Any] = self.control("requests")["items"]
+        log = self.control("requests")
+        assert not log["dropped"], "the log is not whole: it proves no absence"
         return [
             item
-            for item in items
+            for item in log["items"]
             if (method is None or item["method"] == method) and (path is None or item["path"] == path)
         ]
 

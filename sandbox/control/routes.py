@@ -4,15 +4,13 @@ JSON in, JSON out, loopback only (`gateway.py` refuses everyone else). A bad bod
 field. The bodies are a contract; docs/operator/sandbox.md lists them.
 """
 
-import json
-
 from ..billing import charges, renewals
 from ..billing.timers import next_renewal, run_timers
 from ..core.cards import table
 from ..core.clock import utc
 from ..core.store import Doc
 from ..core.twin import Twin
-from ..http import unserved
+from ..http import request_log, unserved
 from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body, text
 from ..http.lists import DEFAULTS as LIST_DEFAULTS
 from ..http.lists import modes_of as list_modes
@@ -86,12 +84,8 @@ def cards(call: Call) -> Response:
 
 @routes.get("/requests")
 def requests(call: Call) -> Response:
-    rows = call.twin.store.rows(
-        "SELECT * FROM requests WHERE id > :after ORDER BY id LIMIT :limit",
-        after=query_number(call, "after", 0),
-        limit=query_number(call, "limit", 0) or -1,
-    )
-    return answer({"items": [_shown_request(dict(row)) for row in rows]})
+    after, limit = query_number(call, "after", 0), query_number(call, "limit", 0)
+    return answer(request_log.listed(call.twin, after=after, limit=limit))
 
 
 @routes.get("/not-implemented")
@@ -342,14 +336,6 @@ def _kind(kind: str) -> str:
 
 def _clock_state(twin: Twin) -> Doc:
     return {**twin.clock.describe(), "skew_s": twin.store.setting("skew_s", 0)}
-
-
-def _shown_request(row: Doc) -> Doc:
-    try:
-        body = json.loads(row["body"]) if row["body"] else None
-    except ValueError:
-        body = row["body"]
-    return {**row, "body": body, "headers": json.loads(row["headers"])}
 
 
 def _payment(call: Call, body: Doc) -> Doc:

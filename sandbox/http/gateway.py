@@ -10,13 +10,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from ..core.clock import wall_ms
 from ..core.events import KILLED_STATUS
 from ..core.ids import Ids
 from ..core.match import Match
 from ..core.store import Doc
 from ..core.twin import Twin
-from . import rate, unserved
+from . import rate, request_log, unserved
 from .call import Call
 from .caller import why_not_local
 from .faults import Fault, inflict, strike_early
@@ -41,7 +40,6 @@ KIND_OF_NOUN = {
 }
 # In a fault's place of an endpoint: whatever route of the wire comes next.
 ANY_ENDPOINT = "*"
-LOGGED_HEADERS_WITHOUT = ("authorization", "cookie")
 
 
 class Gateway:
@@ -71,9 +69,9 @@ class Gateway:
         rule = take_rule(self._twin, lambda rule: _strikes_unread(rule, endpoint))
         if rule is None:
             return True
-        log_id = self._log(request, rule)
+        log_id = request_log.add(self._twin, request, rule)
         strike_early(_fault(rule), request, connection)
-        self._log_status(log_id, None)
+        request_log.set_status(self._twin, log_id, None)
         return False
 
     def handle(self, request: Request, connection: Connection) -> None:
@@ -92,13 +90,13 @@ class Gateway:
             connection.send(answer, keep_alive=request.keep_alive, with_body=request.method != "HEAD")
             return
         # A request that a fault holds, loses or ends the process with is in the log before that.
-        log_id = self._log(request, rule)
+        log_id = request_log.add(self._twin, request, rule)
         point = _fault(rule).kill_point(str(rule["effect"]))
         if point is not None:
             self._die(point, request, connection, log_id)
         answer = self._effect(rule, request, connection)
         status = inflict(_fault(rule), request, connection, answer=answer, other_id=self._other_id(answer))
-        self._log_status(log_id, status)
+        request_log.set_status(self._twin, log_id, status)
 
     def endpoint_of(self, request: Request) -> str | None:
         """Return method and route template, parameters unnamed: `GET /payments/{}`."""
@@ -124,7 +122,7 @@ class Gateway:
     def _refusal(self, request: Request) -> Response | None:
         refused = self._check_key(request) or self._check_rate(request)
         if refused is not None:
-            self._log(request, None, status=refused.status)
+            request_log.add(self._twin, request, None, status=refused.status)
         return refused
 
     def _rule_for(self, request: Request) -> Doc | None:
@@ -137,7 +135,7 @@ class Gateway:
         """Do a request that no fault is meant for, and log it; one that writes does both or nothing."""
         with nullcontext() if request.method == "GET" else self._twin.store.write():
             answer = self._execute(request, connection)
-            self._log(request, None, status=answer.status)
+            request_log.add(self._twin, request, None, status=answer.status)
         if answer.status in (404, 405) and self.endpoint_of(request) is None:
             unserved.note(self._twin, request.method, request.path)
         return answer
@@ -185,7 +183,7 @@ class Gateway:
         if point != "before_effect":
             answer = self._execute(request, connection)
             if point == "before_answer":
-                self._log_status(log_id, answer.status)
+                request_log.set_status(self._twin, log_id, answer.status)
         os._exit(KILLED_STATUS)
 
     def _check_rate(self, request: Request) -> Response | None:
@@ -241,25 +239,6 @@ class Gateway:
             if payment["id"] != own:
                 return str(payment["id"])
         return self._ids.new("pay_")
-
-    def _log(self, request: Request, rule: Doc | None, *, status: int | None = None) -> int:
-        headers = {k: v for k, v in request.headers.items() if k not in LOGGED_HEADERS_WITHOUT}
-        return self._twin.store.insert(
-            "INSERT INTO requests (at, method, path, query, body, headers, status, fault, effect)"
-            " VALUES (:at, :method, :path, :query, :body, :headers, :status, :fault, :effect)",
-            at=wall_ms(),
-            method=request.method,
-            path=request.path,
-            query=request.query,
-            body=request.body.decode("utf-8", "replace"),
-            headers=msgspec.json.encode(headers).decode(),
-            status=status,
-            fault=rule and rule["fault"],
-            effect=rule and rule["effect"],
-        )
-
-    def _log_status(self, log_id: int, status: int | None) -> None:
-        self._twin.store.run("UPDATE requests SET status = :status WHERE id = :id", status=status, id=log_id)
 
 
 def take_rule(twin: Twin, fits: Callable[[Doc], bool]) -> Doc | None:

@@ -71,8 +71,10 @@ def test_requests_are_logged_oldest_first(sandbox: SandboxProcess) -> None:
     sandbox.call("GET", "/products?page_size=1")
     sandbox.call("GET", "/nowhere")
 
-    items = sandbox.control("requests")["items"]
+    log = sandbox.control("requests")
+    items = log["items"]
 
+    assert log["dropped"] == 0
     assert [(i["method"], i["path"], i["body"], i["status"], i["fault"]) for i in items] == [
         ("POST", "/checkouts", body, 200, None),
         ("GET", "/products", None, 200, None),
