@@ -88,6 +88,14 @@ class Subscriptions:
         body = {"cancel_at_next_billing_date": at_next_billing}
         return self._client.patch(path_of("/subscriptions/{}", subscription_id), body, Subscription, budget=budget)
 
+    def end_now(self, subscription_id: str, *, budget: Budget) -> Subscription:
+        """End a subscription at once, because its customer says so; cannot be taken back.
+
+        Raises NotExecuted or Unavailable. May be asked for again: an ended one is refused.
+        """
+        body = {"status": "cancelled", "cancel_reason": "cancelled_by_customer"}
+        return self._client.patch(path_of("/subscriptions/{}", subscription_id), body, Subscription, budget=budget)
+
     def list_all(
         self,
         *,

@@ -35,7 +35,7 @@ from encore.services.consent import Consent
 from encore.services.kinds import dues as kind
 from encore.services.pages import CardChoice
 from encore.services.shop import Shop
-from encore.store import attempts, offer_instances, payments
+from encore.store import attempts, hold_ends, offer_instances, payments
 from encore.store import dues as rows
 from encore.store import subscriptions as subscription_rows
 from encore.store.offer_instances import OfferInstance
@@ -371,6 +371,9 @@ def _is_still_owed(shop: Shop, owed: Owed) -> bool:
     """Tell, inside the claim, whether the subscription is on hold as last read, and nothing has paid this since."""
     row = subscription_rows.get_by_provider_id(shop.store, owed.subscription_id)
     if row is None or row.status != "on_hold":
+        return False
+    # Another tab may be ending the plan this very moment.
+    if hold_ends.is_being_ended(shop.store, owed.subscription_id, now=shop.now()):
         return False
     # Paid, it may be seen on hold a moment longer: a form of another tab would be a second charge.
     return not any(

@@ -213,7 +213,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         plans=_plan_cards(shop, group, row, language=language) if group else (),
         can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,
         method=quoting.known_method(shop, row.customer_id, row.payment_method_id),
-        can_end=state in ("active", "trial", "past_due") and pending is None,
+        can_end=state in ("active", "trial", "past_due", "on_hold") and pending is None,
         can_change_card=card_charges.may_change(shop, row),
         card_charge=card_charges.charged(shop, row),
         pending_page=page_of(shop, pending) if pending else None,

@@ -107,7 +107,9 @@ def _patch_end(twin: Twin, subscription: Doc, body: Doc) -> list[str]:
     if body.get("status") != "cancelled":
         return []
     _refuse_ended(subscription)
-    subscription |= {"status": "cancelled", "cancelled_at": twin.clock.now(), "cancelled_by": actor}
+    # What it owed is tried no more: the documentation does not say, but an ended one has nothing left to pay for.
+    ended = {"status": "cancelled", "cancelled_at": twin.clock.now(), "cancelled_by": actor}
+    subscription |= {**ended, "owed_payment_id": None}
     return ["cancelled"]
 
 

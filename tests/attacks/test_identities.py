@@ -96,6 +96,7 @@ TABLE = {
     ("POST", "/account/subscriptions/<subscription_id>/cancel"): everybody(
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
     ),
+    ("POST", "/account/subscriptions/<subscription_id>/end"): everybody(303, f"{SIGN_IN}/account/subscriptions/sbs_1"),
     ("POST", "/account/subscriptions/<subscription_id>/resume"): everybody(
         303, f"{SIGN_IN}/account/subscriptions/sbs_1"
     ),

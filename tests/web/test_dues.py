@@ -89,6 +89,62 @@ def test_paying_by_htmx_swaps_in_what_came_of_it(stage: Stage) -> None:
     assert 'id="dues-recovered"' in done.get_data(as_text=True)
 
 
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_who_does_not_want_to_pay_ends_the_plan_in_two_clicks(stage: Stage, language: str) -> None:
+    buyer = Holder(stage)
+    link = str(buyer.plan().test_id("cancel-subscription").attributes["href"])
+    asked = read(buyer.browser.get(f"{link}?lang={language}").get_data(as_text=True))
+    said = {"en": "so it ends at once. It is not renewed", "vi": "nên sẽ kết thúc ngay. Gói không gia hạn nữa"}
+    assert said[language] in asked.text
+    assert asked.has_test_id("keep-plan")
+
+    done = buyer.browser.send(asked, "confirm-cancel")
+
+    after = buyer.browser.page(done.location)
+    assert (state_of(after), after.has_test_id("dues")) == ("cancelled", False)
+    assert not after.has_test_id("cancel-subscription")
+    assert (after.all(data_testid="plan"), "/p/basic-plan") == ([], after.test_id("buy-anew").attributes["href"])
+    there = stage.sandbox.get(f"/subscriptions/{buyer.provider_id}")
+    assert there["status"] == "cancelled"
+
+
+def test_a_plan_is_not_ended_beside_a_payment_or_without_an_answer_and_the_page_says_so(stage: Stage) -> None:
+    buyer = Holder(stage)
+    asked = buyer.browser.page(str(buyer.plan().test_id("cancel-subscription").attributes["href"]))
+    stage.sandbox.fault("PATCH /subscriptions/{id}", "status:503")
+    lost = buyer.browser.send(asked, "confirm-cancel")
+    assert (lost.status_code, "gave no answer" in lost.get_data(as_text=True)) == (503, True)
+
+    saved = stage.sandbox.methods(stage.sandbox.get(f"/subscriptions/{buyer.provider_id}")["customer"]["customer_id"])
+    stage.sandbox.next_payment("processing")
+    body = {"type": "existing", "payment_method_id": saved[0]["payment_method_id"]}
+    stage.sandbox.post(f"/subscriptions/{buyer.provider_id}/update-payment-method", body)
+    refused = buyer.browser.send(asked, "confirm-cancel")
+
+    assert refused.status_code == 409
+    assert "Your subscription was not ended." in read(refused.get_data(as_text=True)).one("main").text
+    assert stage.sandbox.get(f"/subscriptions/{buyer.provider_id}")["status"] == "on_hold"
+
+
+@pytest.mark.parametrize("fault", ["extra field", "another customer", "signed in long ago"])
+def test_only_its_own_buyer_ends_a_plan_and_only_lately_signed_in(stage: Stage, fault: str) -> None:
+    """R10d"""
+    buyer = Holder(stage)
+    form, browser = {}, buyer.browser
+    if fault == "extra field":
+        form = {"status": "cancelled"}
+    elif fault == "another customer":
+        browser = Holder(stage, on_hold=False).browser
+    else:
+        with stage.shop.store.write():
+            stage.shop.store.run("UPDATE sign_ins SET signed_in_at = signed_in_at - 1800000")
+
+    answer = browser.post(f"{buyer.path}/end", form)
+
+    assert answer.status_code == {"extra field": 400, "another customer": 404}.get(fault, 303)
+    assert stage.sandbox.get(f"/subscriptions/{buyer.provider_id}")["status"] == "on_hold"
+
+
 # ---- Every state -----------------------------------------------------------------------------------------------
 
 

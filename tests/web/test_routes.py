@@ -52,6 +52,7 @@ ROUTES = {
     "/account/subscriptions/<subscription_id>/preview": ACT,
     "/account/subscriptions/<subscription_id>/scheduled/cancel": ACT,
     "/account/subscriptions/<subscription_id>/cancel": READ | ACT,
+    "/account/subscriptions/<subscription_id>/end": ACT,
     "/account/subscriptions/<subscription_id>/resume": ACT,
     "/account/subscriptions/<subscription_id>/card": ACT,
     "/account/subscriptions/<subscription_id>/cards": READ | ACT,

@@ -1,0 +1,173 @@
+"""A plan on hold is ended at once by a buyer who does not want to pay, and never one that runs or is being paid."""
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from encore.services import dues, held_plans, hold_ends, plan_pages, subscriptions
+from encore.store import card_changes
+from encore.store.card_changes import CardChange
+from encore.store.subscriptions import Subscription
+from tests.sandbox_process import BASIC
+from tests.services.test_dues import card, on_hold, shown, try_pay
+from tests.services.world import DAY_S, LAN, World
+
+PATCH = "PATCH /subscriptions/{id}"
+
+
+def there(world: World, row: Subscription) -> Any:
+    return world.sandbox.get(f"/subscriptions/{row.provider_subscription_id}")
+
+
+def posts(world: World, row: Subscription) -> int:
+    return len(world.sandbox.requests("POST", f"/subscriptions/{row.provider_subscription_id}/update-payment-method"))
+
+
+def whole(world: World) -> bool:
+    world.poll()
+    world.read_subscriptions()
+    world.tidy()
+    return world.breaches() == ()
+
+
+def test_a_plan_on_hold_ends_at_once_and_nothing_is_asked_for_any_more(world: World) -> None:
+    world.sandbox.switch(dunning=True)
+    row = on_hold(world)
+    page = plan_pages.plan_page(world.shop, row, language="en")
+    assert page is not None
+    assert (page.state, page.can_end) == ("on_hold", True)
+    charged = len(world.sandbox.payments())
+
+    assert hold_ends.end(world.shop, row) == "ended"
+
+    found = there(world, row)
+    assert (found["status"], found["cancelled_by"]["actor_type"]) == ("cancelled", "customer")
+    ended = world.subscription(row.id)
+    page = plan_pages.plan_page(world.shop, ended, language="en")
+    assert page is not None
+    assert (page.state, page.can_end, dues.form(world.shop, ended)) == ("cancelled", False, None)
+    assert held_plans.find(world.shop, BASIC, buyer_key=LAN) is None, "it may be bought anew"
+    world.sandbox.clock(10 * DAY_S)
+    assert len(world.sandbox.payments()) == charged
+    assert world.rows("hold_ends") == []
+    assert whole(world)
+
+
+def test_a_plan_that_runs_is_not_ended_at_once(world: World) -> None:
+    """What was paid for is not taken: the page was open while the plan was on hold, and our row still says so."""
+    row = on_hold(world)
+    saved = next(m for m in world.sandbox.methods(row.customer_id) if m["card"]["last4_digits"] == "4444")
+    body = {"type": "existing", "payment_method_id": saved["payment_method_id"]}
+    world.sandbox.post(f"/subscriptions/{row.provider_subscription_id}/update-payment-method", body)
+
+    assert hold_ends.end(world.shop, row) == "not_on_hold"
+
+    assert there(world, row)["status"] == "active"
+    assert whole(world)
+
+
+@pytest.mark.parametrize("whose", ["ours", "the provider's", "a change of card"])
+def test_a_plan_is_not_ended_beside_a_payment_of_it(world: World, whose: str) -> None:
+    row = on_hold(world)
+    form = shown(world, row)
+    if whose == "a change of card":
+        # Sent while the plan still ran, and not answered yet.
+        change = CardChange(id="cch_1", subscription_id=row.provider_subscription_id, asked_at=world.shop.now())
+        with world.shop.store.write():
+            card_changes.insert_change(world.shop.store, change)
+        assert hold_ends.end(world.shop, row) == "under_way"
+        return
+    world.sandbox.next_payment("processing")
+    if whose == "ours":
+        try_pay(world, row, form, name=card(form))
+    else:
+        saved = next(m for m in world.sandbox.methods(row.customer_id) if m["card"]["last4_digits"] == "4444")
+        body = {"type": "existing", "payment_method_id": saved["payment_method_id"]}
+        world.sandbox.post(f"/subscriptions/{row.provider_subscription_id}/update-payment-method", body)
+
+    assert hold_ends.end(world.shop, row) == "under_way"
+
+    assert there(world, row)["status"] == "on_hold"
+
+
+def test_dues_are_not_paid_beside_the_end_of_the_plan(world: World) -> None:
+    """Both have asked the provider before either writes: the payment loses."""
+    row = on_hold(world)
+    form = shown(world, row)
+    end_now = world.shop.dodo.subscriptions.end_now
+
+    def pay_first(*arguments: Any, **options: Any) -> Any:
+        try_pay(world, row, form, name=card(form))
+        return end_now(*arguments, **options)
+
+    with patch.object(world.shop.dodo.subscriptions, "end_now", pay_first):
+        assert hold_ends.end(world.shop, row) == "ended"
+
+    assert posts(world, row) == 0
+    assert whole(world)
+
+
+def test_the_end_loses_against_dues_that_were_claimed_first(world: World) -> None:
+    row = on_hold(world)
+    form = shown(world, row)
+    ask = dues.form
+    world.sandbox.next_payment("processing")
+
+    def claim_late(*arguments: Any, **options: Any) -> Any:
+        found = ask(*arguments, **options)
+        try_pay(world, row, form, name=card(form))
+        return found
+
+    with patch.object(dues, "form", claim_late):
+        assert hold_ends.end(world.shop, row) == "under_way"
+
+    assert (posts(world, row), there(world, row)["status"]) == (1, "on_hold")
+
+
+def test_an_end_whose_answer_is_lost_shows_on_the_page_and_keeps_the_dues_from_being_paid(world: World) -> None:
+    row = on_hold(world)
+    form = shown(world, row)
+    world.sandbox.fault(PATCH, "reset", effect="none")
+
+    assert hold_ends.end(world.shop, row) == "no_answer"
+    try_pay(world, row, form, name=card(form))
+    assert posts(world, row) == 0, "it may still arrive"
+    world.sandbox.fault(PATCH, "reset", effect="before")
+    assert hold_ends.end(world.shop, row) == "no_answer"
+
+    assert subscriptions.read_for_page(world.shop, row)
+    assert world.subscription(row.id).status == "cancelled"
+    assert hold_ends.end(world.shop, row) == "not_on_hold"
+
+
+def test_an_end_that_never_arrived_leaves_the_dues_to_be_paid(world: World) -> None:
+    row = on_hold(world)
+    world.sandbox.fault(PATCH, "reset", effect="none")
+    assert hold_ends.end(world.shop, row) == "no_answer"
+    world.clock.wall_s += 31
+
+    form = shown(world, row)
+    try_pay(world, row, form, name=card(form))
+
+    assert posts(world, row) == 1
+    assert world.subscription(row.id).status == "active"
+
+
+def test_an_end_that_is_refused_is_over_at_once(world: World) -> None:
+    row = on_hold(world)
+    world.sandbox.fault(PATCH, "status:422")
+
+    assert hold_ends.end(world.shop, row) == "no_answer"
+
+    assert world.rows("hold_ends") == []
+
+
+@pytest.mark.parametrize("silent", ["GET /subscriptions/{id}", "GET /payments"])
+def test_without_an_answer_nothing_is_ended(world: World, silent: str) -> None:
+    row = on_hold(world)
+    world.sandbox.fault(silent, "status:503", times=9)
+
+    assert hold_ends.end(world.shop, row) == "no_answer"
+
+    assert [sent for sent in world.sandbox.requests("PATCH") if "status" in sent["body"]] == []
