@@ -113,6 +113,7 @@ def _deliver_or_give_up(twin: Twin, event: Doc, sender: Sender) -> None:
 def _try_once(twin: Twin, event: Doc, endpoint: Doc, sender: Sender, *, copy: int, is_last: bool) -> bool:
     """Send one copy, then log and note it; False if no other is to follow."""
     options = event["options"]
+    sender.wait_turn(endpoint["id"], endpoint["rate_limit"])
     body = envelope(twin, event, newer=copy > 1 and options["newer_body"])
     if body is None:
         # A reset came between; the event went with its object.

@@ -41,6 +41,22 @@ class Sender:
         self._lock = threading.Lock()
         # Idle connections with the moment of their last answer, latest last, by scheme and host.
         self._idle: dict[tuple[str, str], list[tuple[http.client.HTTPConnection, float]]] = {}
+        # When an endpoint with a limit may get the next event, by its id.
+        self._next_turns: dict[str, float] = {}
+
+    def wait_turn(self, endpoint_id: str, per_second: int | None) -> None:
+        """Wait until an endpoint's limit lets out one more; None and 0 are no limit.
+
+        The provider documents `rate_limit` as a number alone. That it counts deliveries in a second of real time, sent
+        evenly spaced, is our choice.
+        """
+        if not per_second:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next_turns.get(endpoint_id, now))
+            self._next_turns[endpoint_id] = turn + 1 / per_second
+        time.sleep(turn - now)
 
     def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Send and return the answer, whatever its status. Raises SendError.

@@ -64,6 +64,22 @@ def test_every_endpoint_gets_the_event_under_its_own_secret(
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
+def test_limited_endpoint_gets_its_events_spaced(sandbox: SandboxProcess, shop: Listener) -> None:
+    add(sandbox, shop, rate_limit=5)
+    sandbox.webhooks(hold=True)
+    for _ in range(3):
+        sandbox.buy()
+    released_at = int(sandbox.control("clock")["wall"])
+
+    sandbox.webhooks(hold=False)
+    settled(sandbox)
+
+    sent = [row["at"] - released_at for row in sandbox.deliveries()]
+    # A fifth of a second for each before it; the times are cut to whole milliseconds.
+    assert sent[1] >= 199, sent
+    assert sent[2] >= 399, sent
+
+
 def test_one_endpoint_that_fails_does_not_hold_up_the_other(
     sandbox: SandboxProcess, shop: Listener, ledger: Listener
 ) -> None:
