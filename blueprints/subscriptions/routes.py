@@ -7,8 +7,8 @@ from flask import Blueprint, Response, abort, request
 
 from encore.services import (
     dues,
-    fulfilment,
     hold_ends,
+    messages,
     plan_cards,
     plan_changes,
     plan_ends,
@@ -79,7 +79,7 @@ def cancel_scheduled(row: Subscription) -> Response:
 @changes_subscription()
 def change_card(row: Subscription) -> Response:
     shop = current_shop()
-    url = plan_cards.change_url(shop, row, return_url=fulfilment.subscription_url(shop, row.id))
+    url = plan_cards.change_url(shop, row, return_url=messages.subscription_url(shop, row.id))
     return answer(503) if url is None else go(url)
 
 

@@ -10,7 +10,7 @@ from encore.crash_point import crash_point
 from encore.ids import new_id
 from encore.rules.dues import SeenPayment, charged_by_card_change
 from encore.rules.money import Money
-from encore.services import bookkeeping, fulfilment
+from encore.services import bookkeeping, messages
 from encore.services.shop import Shop
 from encore.store import attempts, card_changes, catalogue, customers, payments
 from encore.store import subscriptions as rows
@@ -100,13 +100,13 @@ def _tell(shop: Shop, row: Subscription, payment: payments.Payment) -> None:
         dedup=payment.id,
         customer_id=row.customer_id,
         language=(customer.language if customer else None) or shop.settings.language,
-        facts=fulfilment.message_facts(
+        facts=messages.facts_of(
             product_name=product.name if product else row.product_id,
             amount=payment.amount,
             currency=payment.currency,
             card=json.loads(payment.method_json) if payment.method_json else None,
             order_number=None,
-            url=fulfilment.subscription_url(shop, row.id),
+            url=messages.subscription_url(shop, row.id),
             at=shop.now(),
         ),
     )

@@ -8,7 +8,7 @@ from encore.dodo.models import Payment, PaymentListItem
 from encore.rules.attempts import LIVE_DIRECT, sight
 from encore.rules.dues import ENDED, LATE_MS, DuesQuote, Owed, has_paid_again, thaw_dues
 from encore.rules.money import Money
-from encore.services import bookkeeping, fulfilment
+from encore.services import bookkeeping, fulfilment, messages
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, catalogue, payments, subscriptions
 from encore.store import dues as rows
@@ -165,7 +165,7 @@ def grant(
     order = fulfilment.insert_subscription_order(
         shop, acceptance, attempt, instance, payment=payment, currency=currency
     )
-    fulfilment.tell_of_order(shop, "dues_paid", order, attempt, payment=payment, at=shop.now())
+    messages.tell_of_order(shop, "dues_paid", order, attempt, payment=payment, at=shop.now())
     if payment is not None and row.status in ENDED:
         # It ended while its payment was under way: the customer has paid, and has nothing for it.
         bookkeeping.raise_alarm(shop, "dues_paid_after_end", object_id=payment.payment_id, detail=row.status)
@@ -175,7 +175,7 @@ def tell_not_paid(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:
     """Queue the message that dues were not paid, once; it states no sum where the provider told none."""
     row = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
     product = catalogue.get_product(shop.store, acceptance.product_id)
-    instance = fulfilment.instance_of(shop, acceptance.id)
+    instance = messages.instance_of(shop, acceptance.id)
     if row is None or instance is None:
         raise ValueError(f"{acceptance.id} names rows that are gone")
     bookkeeping.tell_buyer(
@@ -184,13 +184,13 @@ def tell_not_paid(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:
         dedup=attempt.id,
         customer_id=acceptance.customer_id,
         language=instance.language,
-        facts=fulfilment.message_facts(
+        facts=messages.facts_of(
             product_name=product.name if product else acceptance.product_id,
             amount=acceptance.amount or 0,
             currency=acceptance.currency or row.currency,
             card=None,
             order_number=None,
-            url=fulfilment.subscription_url(shop, row.id),
+            url=messages.subscription_url(shop, row.id),
             at=shop.now(),
         ),
     )

@@ -1,26 +1,17 @@
-"""What a payment gives and takes back: orders, entitlements, receipts. Call these inside `store.write()`."""
-
-import json
-from typing import Any
+"""What a payment gives and takes back: orders and entitlements. Call these inside `store.write()`."""
 
 from encore.dodo.models import Payment
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.ids import new_id
-from encore.rules.methods import read_expiry, read_last4, read_network
-from encore.rules.money import Money
 from encore.rules.plan_changes import thaw_change
-from encore.rules.trials import trial_end
-from encore.services import bookkeeping, order_pages
+from encore.services import bookkeeping, messages
 from encore.services.shop import Shop
 from encore.store import acceptances, catalogue, customers, offer_instances, orders, subscriptions
-from encore.store import payments as payment_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.checkouts import Checkout
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
-
-_DAY_MS = 86_400_000
 
 
 def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
@@ -38,23 +29,23 @@ def grant_checkout(shop: Shop, checkout: Checkout, payment: Payment) -> Order:
         subscriptions.mark_order(shop.store, payment.subscription_id, order_id=order.id)
     product = catalogue.get_product(shop.store, checkout.product_id)
     if payment.subscription_id is not None and product is not None and product.trial_days:
-        _send_trial_receipt(
+        messages.send_trial_receipt(
             shop,
             order,
-            card=card_of(payment) if order.amount else None,
+            card=messages.card_of(payment) if order.amount else None,
             begun_at=payment.created_at,
             days=product.trial_days,
             price=product.price_minor if (order.quantity, order.currency) == (1, product.currency) else None,
             ref=checkout.ref,
         )
     else:
-        _send_receipt(shop, order, payment, first=None, ref=checkout.ref)
+        messages.send_receipt(shop, order, payment, first=None, ref=checkout.ref)
     return order
 
 
 def grant_trial(shop: Shop, checkout: Checkout, found: ProviderSubscription) -> Order:
     """Grant what a free trial without a payment began: one order of nothing, its entitlement, one receipt."""
-    order = _write_order(
+    order = _insert_order(
         shop,
         payment_id=None,
         amount=0,
@@ -67,8 +58,9 @@ def grant_trial(shop: Shop, checkout: Checkout, found: ProviderSubscription) -> 
         language=checkout.language,
         customer_id=found.customer.customer_id,
     )
+    _give(shop, order)
     subscriptions.mark_order(shop.store, found.subscription_id, order_id=order.id)
-    _send_trial_receipt(
+    messages.send_trial_receipt(
         shop,
         order,
         card=None,
@@ -97,7 +89,7 @@ def grant_acceptance(
         language=instance.language,
         customer_id=acceptance.customer_id,
     )
-    _send_receipt(shop, order, payment, first=first, ref=bookkeeping.ref_of(shop, first))
+    messages.send_receipt(shop, order, payment, first=first, ref=bookkeeping.ref_of(shop, first))
     return order
 
 
@@ -111,7 +103,7 @@ def grant_plan_change(
     quote = thaw_change(instance.quote_json)
     order = insert_subscription_order(shop, acceptance, attempt, instance, payment=payment, currency=quote.due.currency)
     subscriptions.mark_order(shop.store, str(attempt.subscription_id), order_id=order.id)
-    tell_of_order(
+    messages.tell_of_order(
         shop,
         "plan_scheduled" if quote.is_scheduled else "plan_changed",
         order,
@@ -133,11 +125,8 @@ def insert_subscription_order(
 ) -> Order:
     """Write the order of a charge of a subscription, which is then read again; `payment` None: nothing was charged."""
     subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
-    product = catalogue.get_product(shop.store, acceptance.product_id)
-    order = Order(
-        id=new_id("ord"),
-        number=orders.next_number(shop.store),
-        checkout_id=None,
+    order = _insert_order(
+        shop,
         acceptance_id=acceptance.id,
         attempt_id=attempt.id,
         payment_id=payment.payment_id if payment else None,
@@ -145,56 +134,14 @@ def insert_subscription_order(
         customer_id=acceptance.customer_id,
         buyer_key=instance.buyer_key,
         product_id=acceptance.product_id,
-        product_name=product.name if product else acceptance.product_id,
         quantity=acceptance.quantity,
         amount=payment.total_amount if payment else 0,
         currency=payment.currency if payment else currency,
         language=instance.language,
         country=payment.billing.country if payment and payment.billing else None,
-        created_at=shop.now(),
-        state="granted",
-    )
-    orders.insert_order(shop.store, order)
-    bookkeeping.record(
-        shop,
-        "order.granted",
-        order_id=order.id,
-        payment_id=order.payment_id,
-        amount=order.amount,
-        currency=order.currency,
     )
     subscriptions.insert_to_read(shop.store, str(attempt.subscription_id), due_at=shop.now())
     return order
-
-
-def tell_of_order(shop: Shop, kind: str, order: Order, attempt: Attempt, *, payment: Payment | None, at: int) -> None:
-    """Queue the message about the order of a charge of a subscription, once; `at` is the time it tells."""
-    subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
-    first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
-    bookkeeping.tell_buyer(
-        shop,
-        kind,
-        dedup=order.id,
-        customer_id=order.customer_id,
-        language=order.language,
-        facts={
-            **message_facts(
-                product_name=order.product_name,
-                amount=order.amount,
-                currency=order.currency,
-                card=card_of(payment) if payment else None,
-                order_number=order.number,
-                url=subscription_url(shop, subscription.id if subscription else ""),
-                at=at,
-            ),
-            **_sum_today(shop, order, first),
-        },
-    )
-
-
-def subscription_url(shop: Shop, subscription_id: str) -> str:
-    """Return the address of a subscription's page; it asks for a sign-in."""
-    return f"{shop.settings.public_url}/account/subscriptions/{subscription_id}"
 
 
 def _grant(
@@ -211,7 +158,7 @@ def _grant(
     attempt_id: str | None = None,
     first_order_id: str | None = None,
 ) -> Order:
-    return _write_order(
+    order = _insert_order(
         shop,
         payment_id=payment.payment_id,
         amount=payment.total_amount,
@@ -227,9 +174,11 @@ def _grant(
         language=language,
         customer_id=customer_id or payment.customer.customer_id,
     )
+    _give(shop, order)
+    return order
 
 
-def _write_order(
+def _insert_order(
     shop: Shop,
     *,
     payment_id: str | None,
@@ -246,7 +195,6 @@ def _write_order(
     attempt_id: str | None = None,
     first_order_id: str | None = None,
 ) -> Order:
-    now = shop.now()
     product = catalogue.get_product(shop.store, product_id)
     order = Order(
         id=new_id("ord"),
@@ -265,15 +213,10 @@ def _write_order(
         currency=currency,
         language=language,
         country=country,
-        created_at=now,
+        created_at=shop.now(),
         state="granted",
     )
     orders.insert_order(shop.store, order)
-    # What was listed before this payment cannot know the card that it saved.
-    customers.forget_saved_methods(shop.store, order.customer_id)
-    orders.insert_entitlement(
-        shop.store, order_id=order.id, product_id=product_id, customer_id=order.customer_id, now=now
-    )
     bookkeeping.record(
         shop,
         "order.granted",
@@ -283,6 +226,15 @@ def _write_order(
         currency=order.currency,
     )
     return order
+
+
+def _give(shop: Shop, order: Order) -> None:
+    """Give the customer of an order what was bought."""
+    # What was listed before this payment cannot know the card that it saved.
+    customers.forget_saved_methods(shop.store, order.customer_id)
+    orders.insert_entitlement(
+        shop.store, order_id=order.id, product_id=order.product_id, customer_id=order.customer_id, now=order.created_at
+    )
 
 
 def remember_customer(shop: Shop, bought: Payment | ProviderSubscription, *, language: str | None) -> None:
@@ -315,195 +267,3 @@ def reverse(shop: Shop, payment_id: str, *, reason: str) -> None:
         acceptance = acceptances.get_acceptance(shop.store, order.acceptance_id)
         if acceptance is not None:
             offer_instances.insert_event(shop.store, acceptance.offer_instance_id, kind="refunded", now=shop.now())
-
-
-def message_facts(
-    *,
-    product_name: str,
-    amount: int,
-    currency: str,
-    card: dict[str, Any] | None,
-    order_number: int | None,
-    url: str,
-    at: int,
-) -> dict[str, Any]:
-    """Return the facts a message to a buyer states in full: its link may open elsewhere."""
-    return {
-        "product_name": product_name,
-        "amount": amount,
-        "currency": currency,
-        "card": card,
-        "order_number": order_number,
-        "order_url": url,
-        "at": at,
-    }
-
-
-def card_of(payment: Payment) -> dict[str, Any] | None:
-    """Return the masked card that paid, or None: brand, last four and expiry are all we keep."""
-    last4 = read_last4(payment.card_last_four)
-    if last4 is None:
-        return None
-    expiry = read_expiry(payment.card_exp_month, payment.card_exp_year)
-    return {
-        "payment_method_id": payment.payment_method_id or "",
-        "kind": payment.payment_method or "card",
-        "network": read_network(payment.card_network),
-        "last4": last4,
-        "expiry_month": expiry[0] if expiry else None,
-        "expiry_year": expiry[1] if expiry else None,
-    }
-
-
-def order_url(shop: Shop, ref: str) -> str:
-    """Return the address of an order's page."""
-    return f"{shop.settings.public_url}/orders/{ref}"
-
-
-def message_about_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str) -> None:
-    """Queue a message about a payment we hold a row of: refund done, or the outcome of a checked payment."""
-    row = payment_rows.get_payment(shop.store, payment_id)
-    if row is None:
-        return
-    order = orders.get_of_payment(shop.store, payment_id)
-    source = _first_order_of(shop, order, acceptance_id=row.acceptance_id)
-    product_name, language = _named(shop, order, acceptance_id=row.acceptance_id)
-    bookkeeping.tell_buyer(
-        shop,
-        kind,
-        dedup=dedup,
-        customer_id=order.customer_id if order else row.customer_id,
-        language=language,
-        facts=message_facts(
-            product_name=product_name,
-            amount=row.amount,
-            currency=row.currency,
-            card=json.loads(row.method_json) if row.method_json else None,
-            order_number=source.number if source else None,
-            url=order_url(shop, bookkeeping.ref_of(shop, source)) if source else shop.settings.public_url,
-            at=shop.now(),
-        ),
-    )
-
-
-def message_about_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: str) -> None:
-    """Queue a message about a yes that left no payment: what was not charged, and where it can be seen."""
-    instance = offer_instances.get_instance(shop.store, acceptance.offer_instance_id)
-    if instance is None or acceptance.amount is None:
-        return
-    place = _place_of(shop, instance)
-    if place is None:
-        return
-    product = catalogue.get_product(shop.store, acceptance.product_id)
-    bookkeeping.tell_buyer(
-        shop,
-        kind,
-        dedup=dedup,
-        customer_id=acceptance.customer_id,
-        language=instance.language,
-        facts=message_facts(
-            product_name=product.name if product else acceptance.product_id,
-            amount=acceptance.amount,
-            currency=str(acceptance.currency),
-            card=None,
-            order_number=place[0],
-            url=place[1],
-            at=shop.now(),
-        ),
-    )
-
-
-def _place_of(shop: Shop, instance: OfferInstance) -> tuple[int | None, str] | None:
-    """Return the order's number, if any, and the page that a yes to this instance is seen on."""
-    if instance.kind == "plan_change":
-        wish = thaw_change(instance.quote_json).wish
-        subscription = subscriptions.get_by_provider_id(shop.store, wish.subscription_id)
-        return None, subscription_url(shop, subscription.id if subscription else "")
-    first = bookkeeping.find_first_order(shop, instance)
-    return (first.number, order_url(shop, bookkeeping.ref_of(shop, first))) if first else None
-
-
-def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> Order | None:
-    if order is not None and order.checkout_id is not None:
-        return order
-    if order is not None and order.first_order_id is not None:
-        return orders.get_order(shop.store, order.first_order_id)
-    instance = instance_of(shop, acceptance_id)
-    return bookkeeping.find_first_order(shop, instance) if instance else None
-
-
-def _named(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> tuple[str, str]:
-    if order is not None:
-        return order.product_name, order.language
-    instance = instance_of(shop, acceptance_id)
-    if instance is None:
-        return shop.settings.shop_name, shop.settings.language
-    product = catalogue.get_product(shop.store, instance.product_id)
-    return (product.name if product else instance.product_id), instance.language
-
-
-def instance_of(shop: Shop, acceptance_id: str | None) -> OfferInstance | None:
-    """Return the offer instance that a yes was given to."""
-    acceptance = acceptances.get_acceptance(shop.store, acceptance_id) if acceptance_id else None
-    return offer_instances.get_instance(shop.store, acceptance.offer_instance_id) if acceptance else None
-
-
-def _send_receipt(shop: Shop, order: Order, payment: Payment, *, first: Order | None, ref: str) -> None:
-    """Queue the receipt of an order; `first` is the order that it follows, `ref` the reference a buyer knows."""
-    bookkeeping.tell_buyer(
-        shop,
-        "receipt",
-        dedup=order.id,
-        customer_id=order.customer_id,
-        language=order.language,
-        facts={
-            **message_facts(
-                product_name=order.product_name,
-                amount=order.amount,
-                currency=order.currency,
-                card=card_of(payment),
-                order_number=(first or order).number,
-                url=order_url(shop, ref),
-                at=payment.created_at,
-            ),
-            **_sum_today(shop, order, first),
-        },
-    )
-
-
-def _sum_today(shop: Shop, order: Order, first: Order | None) -> dict[str, int]:
-    """Return what an order and the one of today that it follows add up to (N15); nothing if it follows none."""
-    if first is None or 0 in (order.amount, first.amount) or order.created_at - first.created_at > _DAY_MS:
-        return {}
-    followers = orders.list_of_first(shop.store, first.id)
-    if order.id not in {one.id for one in followers}:
-        # Bought in the account: it is filed under an order, but its page did not speak of that.
-        return {}
-    total = order_pages.sum_of_paid([first, *followers], more=Money(0, order.currency))
-    return {"sum_today": total.minor} if total else {}
-
-
-def _send_trial_receipt(
-    shop: Shop, order: Order, *, card: dict[str, Any] | None, begun_at: int, days: int, price: int | None, ref: str
-) -> None:
-    """Queue the receipt of a trial: what was charged today, and what is charged when it ends.
-
-    `price` is that of a period before tax, None where nobody has named it in the order's currency.
-    """
-    facts = message_facts(
-        product_name=order.product_name,
-        amount=order.amount,
-        currency=order.currency,
-        card=card,
-        order_number=order.number,
-        url=order_url(shop, ref),
-        at=begun_at,
-    )
-    bookkeeping.tell_buyer(
-        shop,
-        "trial_started",
-        dedup=order.id,
-        customer_id=order.customer_id,
-        language=order.language,
-        facts={**facts, "trial_ends_at": trial_end(begun_at, days), "price_after": price},
-    )

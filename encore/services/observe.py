@@ -15,7 +15,7 @@ from encore.dodo import Budget
 from encore.dodo.models import Payment, PaymentListItem
 from encore.errors import ProviderError
 from encore.rules.attempts import CHARGE_TYPES_OF, AttemptKind, Sighting, sight, whose_payment
-from encore.services import dues_payments, fulfilment, refunds, settling
+from encore.services import dues_payments, fulfilment, messages, refunds, settling
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, checkouts, subscriptions
 from encore.store import payments as payment_rows
@@ -257,7 +257,7 @@ def store_seen(
     checkout_id: str | None = None,
 ) -> None:
     """Store a payment as just read, inside `store.write()`, booked to its owner or to nobody."""
-    card = fulfilment.card_of(payment)
+    card = messages.card_of(payment)
     payment_rows.upsert_observed(
         shop.store,
         payment_rows.Payment(

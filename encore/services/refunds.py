@@ -12,7 +12,7 @@ from encore.dodo.models import Refund as ProviderRefund
 from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.disputes import is_lost, is_open, standing_status
-from encore.services import bookkeeping, budgets, fulfilment
+from encore.services import bookkeeping, budgets, fulfilment, messages
 from encore.services.shop import Shop
 from encore.store import payments, refunds
 from encore.store.refunds import Refund
@@ -236,7 +236,7 @@ def _apply_refunded(shop: Shop, payment_id: str) -> None:
     )
     if total == payment.amount:
         fulfilment.reverse(shop, payment_id, reason="refunded")
-        fulfilment.message_about_payment(shop, "refund_done", payment_id, dedup=payment_id)
+        messages.tell_of_payment(shop, "refund_done", payment_id, dedup=payment_id)
         _end_due_rows(shop, payment_id)
 
 

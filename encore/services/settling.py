@@ -16,7 +16,7 @@ from encore.rules.attempts import (
 )
 from encore.rules.money import Money
 from encore.rules.plan_changes import thaw_change
-from encore.services import bookkeeping, dues_payments, fulfilment, refunds
+from encore.services import bookkeeping, dues_payments, fulfilment, messages, refunds
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, checkouts, offer_instances, orders, plan_ends
 from encore.store import payments as payment_rows
@@ -157,7 +157,7 @@ def _settle_failure(shop: Shop, attempt: Attempt, acceptance: Acceptance, paymen
         if moved and shop.now() - (attempt.claimed_at or 0) > _TOLD_ON_THE_PAGE_MS:
             tell_not_charged(shop, attempt, acceptance)
     elif moved and attempt.state == "unknown":
-        fulfilment.message_about_payment(shop, "outcome_not_charged", payment.payment_id, dedup=attempt.id)
+        messages.tell_of_payment(shop, "outcome_not_charged", payment.payment_id, dedup=attempt.id)
 
 
 def tell_not_charged(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> None:
@@ -166,7 +166,7 @@ def tell_not_charged(shop: Shop, attempt: Attempt, acceptance: Acceptance) -> No
         dues_payments.tell_not_paid(shop, attempt, acceptance)
         return
     kind = "plan_not_changed" if attempt.kind == "plan_change" else "outcome_not_charged"
-    fulfilment.message_about_yes(shop, kind, acceptance, dedup=attempt.id)
+    messages.tell_of_yes(shop, kind, acceptance, dedup=attempt.id)
 
 
 def _next_look(shop: Shop, attempt: Attempt) -> int:
@@ -202,7 +202,7 @@ def _settle_success(shop: Shop, attempt: Attempt, acceptance: Acceptance, paymen
         case Return(reason=reason):
             bookkeeping.apply_event(shop, attempt, "success_returned", reason=reason)
             _give_back(shop, payment, reason=reason)
-            fulfilment.message_about_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
+            messages.tell_of_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
         case LeaveToPerson(reason=reason):
             payment_rows.mark_disposition(shop.store, payment.payment_id, disposition="manual", leaving=("seen",))
             is_dues = attempt.kind == "dues" and reason == "paid_twice"
@@ -273,7 +273,7 @@ def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment
     if meaning.is_more:
         _tell_overcharge(shop, attempt, acceptance, payment)
     if attempt.state == "unknown" and attempt.kind not in OF_SUBSCRIPTION:
-        fulfilment.message_about_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
+        messages.tell_of_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
     if meaning.is_less:
         bookkeeping.record(shop, "payment.less_than_agreed", payment_id=payment.payment_id)
 
@@ -301,7 +301,7 @@ def _keep_and_refund(shop: Shop, attempt: Attempt, acceptance: Acceptance, payme
     """Keep a payment that must not stand (overcharged, other cart, undo stored) and refund it in full."""
     _settle_paid(shop, attempt, acceptance, payment, event="success_kept_to_refund")
     refunds.owe_full_refund(shop, payment, reason=reason)
-    fulfilment.message_about_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
+    messages.tell_of_payment(shop, "outcome_returned", payment.payment_id, dedup=payment.payment_id)
     if reason != "undo":
         bookkeeping.raise_alarm(shop, reason, object_id=payment.payment_id, detail=f"attempt {attempt.id}")
 

@@ -12,7 +12,7 @@ from encore.dodo.models import Subscription as ProviderSubscription
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.plan_changes import STATUSES_WITH_ACCESS, Addon, is_done, thaw_change
-from encore.services import bookkeeping, budgets, card_charges, dues_payments, fulfilment, plan_groups, settling, trials
+from encore.services import bookkeeping, budgets, card_charges, dues_payments, messages, plan_groups, settling, trials
 from encore.services.kinds.plan_change import addons_of, read_addons, state_of, write_addons
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, catalogue, checkouts, customers, offer_instances, orders
@@ -146,13 +146,13 @@ def _tell_plan(shop: Shop, row: Subscription) -> None:
         dedup=f"{row.id}:{row.state_hash}",
         customer_id=row.customer_id,
         language=(customer.language if customer else None) or shop.settings.language,
-        facts=fulfilment.message_facts(
+        facts=messages.facts_of(
             product_name=product.name if product else row.product_id,
             amount=row.amount or 0,
             currency=row.currency,
             card=None,
             order_number=None,
-            url=fulfilment.subscription_url(shop, row.id),
+            url=messages.subscription_url(shop, row.id),
             at=shop.now(),
         ),
     )
