@@ -13,6 +13,7 @@ from ..core.twin import Twin
 from ..http import request_log, unserved
 from ..http.call import Call, Routes, WireError, answer, empty, found, query_number, read_body, refuse_body, text
 from ..http.lists import DEFAULTS as LIST_DEFAULTS
+from ..http.lists import MISLEADING
 from ..http.lists import modes_of as list_modes
 from ..http.rate import TIERS
 from ..http.server import Response
@@ -229,6 +230,8 @@ def set_lists(call: Call) -> Response:
     body = read_body(call)
     refuse_unknown(body, *LIST_DEFAULTS)
     changes: Doc = {}
+    if "of" in body:
+        changes["of"] = _read_lists(body["of"])
     if "lag_s" in body:
         changes["lag_s"] = read_number(body, "lag_s", default=0, least=0, most=86_400)
     if "missing_page" in body:
@@ -239,6 +242,12 @@ def set_lists(call: Call) -> Response:
             changes[name] = bool(read_flag(body, name))
     call.twin.store.set_setting("lists", {**list_modes(call.twin), **changes})
     return answer(list_modes(call.twin))
+
+
+def _read_lists(names: object) -> list[str]:
+    if not isinstance(names, list) or not all(name in MISLEADING for name in names):
+        raise refuse_body("of", f"must be a list of {', '.join(MISLEADING)}")
+    return names
 
 
 @routes.post("/listen")

@@ -4,7 +4,10 @@ from ..core.store import Doc
 from ..core.twin import Twin
 from .call import WireError
 
+# The lists that can mislead; each is named like its route.
+MISLEADING = ("payments", "refunds", "disputes", "subscriptions")
 DEFAULTS: Doc = {
+    "of": ["payments"],
     "lag_s": 0,
     "missing_page": None,
     "repeated_rows": False,
@@ -19,18 +22,18 @@ def modes_of(twin: Twin) -> Doc:
     return {**DEFAULTS, **twin.store.setting("lists", {})}
 
 
-def lagging(twin: Twin, until: int | None) -> int | None:
+def lagging(twin: Twin, name: str, until: int | None) -> int | None:
     """Return the latest creation time a list shows now; with a lag, what is newer is not listed yet."""
-    lag_s = modes_of(twin)["lag_s"]
+    lag_s = _modes_for(twin, name)["lag_s"]
     if not lag_s:
         return until
     horizon = twin.clock.now() - int(lag_s * 1000)
     return horizon if until is None else min(until, horizon)
 
 
-def window(twin: Twin, *, limit: int, offset: int) -> tuple[int, int]:
-    """Return the (limit, offset) a page is really cut with, misleading as ordered."""
-    modes = modes_of(twin)
+def window(twin: Twin, name: str, *, limit: int, offset: int) -> tuple[int, int]:
+    """Return the (limit, offset) a list's page is really cut with, misleading as ordered."""
+    modes = _modes_for(twin, name)
     if modes["outage"]:
         raise WireError(503, "INTERNAL_SERVER_ERROR", "Lists are unavailable")
     number = offset // limit if limit else 0
@@ -42,6 +45,11 @@ def window(twin: Twin, *, limit: int, offset: int) -> tuple[int, int]:
     return limit, offset
 
 
-def strip_metadata(twin: Twin, items: list[Doc]) -> list[Doc]:
-    """Return the rows, without their metadata if so ordered."""
-    return [{**item, "metadata": {}} for item in items] if modes_of(twin)["metadata_stripped"] else items
+def strip_metadata(twin: Twin, name: str, items: list[Doc]) -> list[Doc]:
+    """Return a list's rows, without their metadata if so ordered."""
+    return [{**item, "metadata": {}} for item in items] if _modes_for(twin, name)["metadata_stripped"] else items
+
+
+def _modes_for(twin: Twin, name: str) -> Doc:
+    modes = modes_of(twin)
+    return modes if name in modes["of"] else DEFAULTS

@@ -5,6 +5,7 @@ from ..core.events import emit
 from ..core.store import Doc
 from ..core.twin import BRAND_ID, BUSINESS_ID, Twin
 from ..http.call import Call, Routes, answer, found, listing, page, query_choice, query_time
+from ..http.lists import lagging, window
 from ..http.server import Response
 from . import customers
 
@@ -23,12 +24,15 @@ def list_disputes(call: Call) -> Response:
     status = query_choice(call, "dispute_status", STATUSES)
     if query_choice(call, "dispute_stage", STAGES) not in (None, STAGE):
         return listing([], list_item)
+    since = query_time(call, "created_at_gte")
+    until = lagging(call.twin, "disputes", query_time(call, "created_at_lte"))
+    limit, offset = window(call.twin, "disputes", limit=limit, offset=offset)
     docs = call.twin.store.find(
         "disputes",
         customer_id=call.query.get("customer_id"),
         where={"status": status} if status else {},
-        since=query_time(call, "created_at_gte"),
-        until=query_time(call, "created_at_lte"),
+        since=since,
+        until=until,
         limit=limit,
         offset=offset,
     )

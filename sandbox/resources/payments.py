@@ -41,8 +41,9 @@ def list_payments(call: Call) -> Response:
         "currency": query_choice(call, "currency", CURRENCIES),
         **{name: call.query.get(name) for name in ("customer_id", "subscription_id", "product_id")},
     }
-    since, until = query_time(call, "created_at_gte"), lagging(call.twin, query_time(call, "created_at_lte"))
-    limit, offset = window(call.twin, limit=limit, offset=offset)
+    since = query_time(call, "created_at_gte")
+    until = lagging(call.twin, "payments", query_time(call, "created_at_lte"))
+    limit, offset = window(call.twin, "payments", limit=limit, offset=offset)
     if call.query.get("brand_id", BRAND_ID) != BRAND_ID:
         limit = 0
     docs = call.twin.store.find(
@@ -53,7 +54,7 @@ def list_payments(call: Call) -> Response:
         limit=limit,
         offset=offset,
     )
-    return answer({"items": strip_metadata(call.twin, [list_item(call.twin, doc) for doc in docs])})
+    return answer({"items": strip_metadata(call.twin, "payments", [list_item(call.twin, doc) for doc in docs])})
 
 
 @routes.get("/payments/{payment_id}")

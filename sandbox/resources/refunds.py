@@ -20,6 +20,7 @@ from ..http.call import (
     required_text,
     text,
 )
+from ..http.lists import lagging, window
 from ..http.server import Response
 from . import customers, wallets
 
@@ -48,11 +49,14 @@ def list_refunds(call: Call) -> Response:
         "status": query_choice(call, "status", STATUSES),
         **{name: call.query.get(name) for name in ("customer_id", "subscription_id")},
     }
+    since = query_time(call, "created_at_gte")
+    until = lagging(call.twin, "refunds", query_time(call, "created_at_lte"))
+    limit, offset = window(call.twin, "refunds", limit=limit, offset=offset)
     docs = call.twin.store.find(
         "refunds",
         where={name: value for name, value in filters.items() if value},
-        since=query_time(call, "created_at_gte"),
-        until=query_time(call, "created_at_lte"),
+        since=since,
+        until=until,
         limit=limit,
         offset=offset,
     )

@@ -7,6 +7,7 @@ from ..core.events import emit
 from ..core.store import Doc
 from ..core.twin import BRAND_ID, Twin
 from ..http.call import Call, Routes, WireError, answer, found, listing, page, query_choice, query_flag, query_time
+from ..http.lists import lagging, strip_metadata, window
 from ..http.server import Response
 from ..money.calendar import next_date
 from ..money.proration import beginning, in_trial
@@ -36,16 +37,19 @@ def list_subscriptions(call: Call) -> Response:
         where["cancel_at_next_billing_date"] = int(cancelling)
     if call.query.get("brand_id", BRAND_ID) != BRAND_ID:
         return listing([], lambda doc: doc)
+    since = query_time(call, "created_at_gte")
+    until = lagging(call.twin, "subscriptions", query_time(call, "created_at_lte"))
+    limit, offset = window(call.twin, "subscriptions", limit=limit, offset=offset)
     docs = call.twin.store.find(
         "subscriptions",
         customer_id=call.query.get("customer_id"),
         where=where,
-        since=query_time(call, "created_at_gte"),
-        until=query_time(call, "created_at_lte"),
+        since=since,
+        until=until,
         limit=limit,
         offset=offset,
     )
-    return listing(docs, lambda doc: list_item(call.twin, doc))
+    return answer({"items": strip_metadata(call.twin, "subscriptions", [list_item(call.twin, doc) for doc in docs])})
 
 
 @routes.get("/subscriptions/{subscription_id}")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.http.lists import MISLEADING
 from tests.sandbox_process import BASIC, BUNDLE, COURSE, SandboxProcess
 
 
@@ -88,6 +89,31 @@ def test_stripped_metadata_and_outage(sandbox: SandboxProcess, five: list[str]) 
 
     assert [item["metadata"] for item in stripped] == [{}] * 5
     assert sandbox.call("GET", "/payments").status_code == 503
+
+
+def test_every_list_that_is_polled_can_mislead(sandbox: SandboxProcess) -> None:
+    for product in (COURSE, BASIC):
+        payment = sandbox.buy(product)
+    sandbox.post("/refunds", {"payment_id": payment["payment_id"]})
+    sandbox.control("disputes", {"payment_id": payment["payment_id"]})
+
+    def shown() -> list[str]:
+        return [name for name in MISLEADING if sandbox.get(f"/{name}")["items"]]
+
+    before = shown()
+    sandbox.lists(of=["refunds", "disputes"], missing_page=0)
+    without_two = shown()
+    sandbox.lists(of=list(MISLEADING))
+    without_any = shown()
+    sandbox.lists(missing_page=None, lag_s=60)
+    lagging = shown()
+    sandbox.lists(outage=True)
+
+    assert before == list(MISLEADING)
+    assert without_two == ["payments", "subscriptions"]
+    assert without_any == lagging == []
+    assert {sandbox.call("GET", f"/{name}").status_code for name in MISLEADING} == {503}
+    assert sandbox.call("POST", "/_sandbox/lists", {"of": ["customers"]}).status_code == 422
 
 
 @pytest.mark.parametrize(("tier", "a_second"), [("0", 40), ("1", 100), ("2", 500)])
