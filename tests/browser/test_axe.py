@@ -7,7 +7,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import bring_axe, faults_of
 from tests.browser.conftest import LANGUAGES, NewShopper
-from tests.browser.gallery import STATES, Gallery, open_gallery
+from tests.browser.exhibits import STATES
+from tests.browser.gallery import Gallery, open_gallery
 from tests.browser.shopper import FAILS_LATER, TEMPLATES
 from tests.installation import Installation
 

@@ -8,7 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import LANGUAGES
-from tests.browser.gallery import DONG_NAME, LONG_NAME, OLD_NAME, STATES, Gallery, open_gallery
+from tests.browser.exhibits import STATES
+from tests.browser.gallery import Gallery, open_gallery
+from tests.browser.gallery_stock import DONG_NAME, LONG_NAME, OLD_NAME
 
 PHONE: ViewportSize = {"width": 320, "height": 568}
 LAYOUT = (Path(__file__).parent / "layout.js").read_text("utf-8")
