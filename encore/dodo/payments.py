@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from encore.dodo.client import Budget, Client, path_of
-from encore.dodo.models import Payment, PaymentListItem, PaymentPage
+from encore.dodo.models import Payment, PaymentLines, PaymentListItem, PaymentPage
 from encore.dodo.pages import Look, look
 from encore.errors import Unavailable
 
@@ -21,6 +21,15 @@ class Payments:
             # Believed, it would write one payment's money under another's id.
             raise Unavailable("other_payment")
         return payment
+
+    def get_lines(self, payment_id: str, *, currency: str, budget: Budget) -> PaymentLines:
+        """Read what a payment is made of, in the currency it was paid in, and what may go back. Raises as `get`."""
+        path = path_of("/payments/{}/line-items", payment_id)
+        lines = self._client.get(path, PaymentLines, query={"currency": currency}, budget=budget)
+        if lines.currency != currency:
+            # Its figures would be taken for those of another.
+            raise Unavailable("other_currency")
+        return lines
 
     def list(
         self,

@@ -8,7 +8,7 @@ from encore.rules.dues import DuesQuote, thaw_dues
 from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS
 from encore.rules.quotes import QuotedMethod
-from encore.services import catalogue, dues_payments, plan_pages
+from encore.services import catalogue, dues_payments, plan_pages, refunds
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, payments
 from encore.store import subscriptions as rows
@@ -36,9 +36,9 @@ class DuesPage:
     """One try to pay dues in one of its states; `amount` None: the provider has told no sum.
 
     `method` None: a new card, given on the provider's page. `paid` is what was charged, None for nothing, and
-    `paid_again` what was paid for the same dues beside it, which a person looks at. `reason` is a message key. `other`
-    is the page of the charge that is under way instead. `status` is the subscription's, as last read: the page of an
-    old try is opened again long after.
+    `paid_again` what was paid for the same dues beside it, which a person looks at; `given_back` is what of `paid` is
+    back, or on its way. `reason` is a message key. `other` is the page of the charge that is under way instead.
+    `status` is the subscription's, as last read: the page of an old try is opened again long after.
     """
 
     state: DuesState
@@ -52,6 +52,7 @@ class DuesPage:
     status: str
     paid: Money | None = None
     paid_again: Money | None = None
+    given_back: Money | None = None
     reason: str | None = None
     poll_after_s: float | None = None
     other: str | None = None
@@ -118,7 +119,9 @@ def _answered(shop: Shop, attempt: Attempt, quote: DuesQuote, base: DuesPage) ->
         case "paid":
             payment = payments.get_kept(shop.store, attempt.acceptance_id)
             paid = Money(payment.amount, payment.currency) if payment and payment.amount else None
-            return replace(base, state="recovered", paid=paid, paid_again=_paid_again(shop, attempt, quote))
+            back = refunds.going_back(shop, payment) if payment else None
+            again = _paid_again(shop, attempt, quote)
+            return replace(base, state="recovered", paid=paid, paid_again=again, given_back=back)
         case "sending" | "pending":
             return replace(
                 base, state="processing", poll_after_s=plan_pages.poll_after_s(shop, attempt, is_checking=False)

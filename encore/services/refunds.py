@@ -1,8 +1,10 @@
 """Refunds: owed in the transaction that makes them true, sent by the worker, ended by what the provider says.
 
-A full refund may be sent again, since the provider refuses a second one; a partial one is sent once.
+A full refund may be sent again, since the provider refuses a second one. A partial one is sent once: without an answer
+its trace is looked for, and after the quarantine's length a person decides (charging.md, section 6).
 """
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from encore.crash_point import crash_point
@@ -12,6 +14,8 @@ from encore.dodo.models import Refund as ProviderRefund
 from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.disputes import is_lost, is_open, standing_status
+from encore.rules.money import Money
+from encore.rules.refunds import split
 from encore.services import bookkeeping, budgets, fulfilment, messages
 from encore.services.shop import Shop
 from encore.store import payments, refunds
@@ -21,6 +25,7 @@ from encore.store.refunds import Refund
 MOST_AUTOMATIC_A_DAY = 20
 _DAY_MS = 86_400_000
 _LEASE_MS = 30_000
+_LINES_S = 4.0
 _RETRY_MS = (1_000, 2_000, 5_000, 15_000, 60_000, 300_000)
 _DONE_CODES = frozenset({"PAYMENT_ALREADY_REFUNDED", "NOTHING_TO_REFUND"})
 _PENDING_CODES = frozenset({"EXISTING_REFUND_REQUEST_PROCESSING"})
@@ -28,14 +33,23 @@ _PENDING_CODES = frozenset({"EXISTING_REFUND_REQUEST_PROCESSING"})
 
 def owe_full_refund(shop: Shop, payment: Payment, *, reason: str) -> None:
     """Owe the whole payment back, once, inside `store.write()`; the worker sends it."""
+    _owe(shop, payment, amount=payment.total_amount, is_full=True, reason=reason)
+
+
+def owe_partial_refund(shop: Shop, payment: Payment, *, amount: int, reason: str) -> None:
+    """Owe a part of a payment back (minor units of its currency), inside `store.write()`; the worker sends it."""
+    _owe(shop, payment, amount=amount, is_full=False, reason=reason)
+
+
+def _owe(shop: Shop, payment: Payment, *, amount: int, is_full: bool, reason: str) -> None:
     now = shop.now()
     owed = refunds.insert_refund(
         shop.store,
         Refund(
             id=new_id("rfd"),
             payment_id=payment.payment_id,
-            is_full=1,
-            amount=payment.total_amount,
+            is_full=int(is_full),
+            amount=amount,
             reason=reason,
             state="due",
             next_try_at=now,
@@ -44,12 +58,12 @@ def owe_full_refund(shop: Shop, payment: Payment, *, reason: str) -> None:
         ),
     )
     if owed:
-        payments.mark_reserved(shop.store, payment.payment_id, amount=payment.total_amount)
+        payments.mark_reserved(shop.store, payment.payment_id, amount=amount)
         bookkeeping.record(
             shop,
             "refund.owed",
             payment_id=payment.payment_id,
-            amount=payment.total_amount,
+            amount=amount,
             currency=payment.currency,
             reason=reason,
         )
@@ -83,9 +97,41 @@ def _advance(shop: Shop, refund: Refund) -> None:
     if current is None or current.state not in ("due", "sending", "unknown"):
         _retry(shop, refund, state="pending")
         return
+    if not current.is_full and current.post_count:
+        _wait_for_trace(shop, current)
+        return
     if _must_wait_for_person(shop, current, payment):
         return
-    _send(shop, current)
+    if current.is_full:
+        _send(shop, current, {"payment_id": current.payment_id, "reason": current.reason})
+    else:
+        _send_in_part(shop, current, payment)
+
+
+def _wait_for_trace(shop: Shop, refund: Refund) -> None:
+    """Go on looking for a partial refund whose answer was lost: sent again, it could be made twice."""
+    if shop.now() - refund.changed_at >= shop.settings.quarantine_s * 1000:
+        _leave_to_person(shop, refund, detail="sent, and neither answered nor found")
+        return
+    with shop.store.write():
+        refunds.mark_waiting(shop.store, refund.id, next_try_at=shop.now() + _wait_ms(refund))
+
+
+def _send_in_part(shop: Shop, refund: Refund, payment: Payment) -> None:
+    try:
+        lines = shop.dodo.payments.get_lines(
+            refund.payment_id, currency=payment.currency, budget=shop.dodo.budget(_LINES_S)
+        )
+    except ProviderError:
+        _retry(shop, refund, state="due")
+        return
+    parts = split(refund.amount, [(line.items_id, line.refundable_amount) for line in lines.items])
+    if parts is None or not lines.partial_refund_allowed:
+        _leave_to_person(shop, refund, detail="the provider gives no part of this payment back")
+        return
+    items = [{"item_id": line_id, "amount": amount} for line_id, amount in parts.items()]
+    body = {"payment_id": refund.payment_id, "reason": refund.reason, "currency": payment.currency, "items": items}
+    _send(shop, refund, body)
 
 
 def _must_wait_for_person(shop: Shop, refund: Refund, payment: Payment) -> bool:
@@ -94,6 +140,9 @@ def _must_wait_for_person(shop: Shop, refund: Refund, payment: Payment) -> bool:
     if is_open(status) or is_lost(status):
         # The bank decides, or has given the money back already: a refund as well would pay twice.
         _leave_to_person(shop, refund, detail="open dispute" if is_open(status) else "dispute lost")
+    elif not refund.is_full and any(seen.status != "failed" for seen in payment.refunds or ()):
+        # Somebody has begun to give back already: only they know what for.
+        _leave_to_person(shop, refund, detail="refunded elsewhere, too")
     elif sent_today >= MOST_AUTOMATIC_A_DAY:
         _leave_to_person(shop, refund, detail="automatic refunds of a day used up")
     else:
@@ -107,11 +156,11 @@ def _leave_to_person(shop: Shop, refund: Refund, *, detail: str) -> None:
         bookkeeping.raise_alarm(shop, "refund_needs_person", object_id=refund.id, detail=detail)
 
 
-def _send(shop: Shop, refund: Refund) -> None:
+def _send(shop: Shop, refund: Refund, body: Mapping[str, object]) -> None:
     with shop.store.write():
         refunds.mark_sending(shop.store, refund.id, now=shop.now())
     crash_point("refund.due_committed")
-    answer = shop.dodo.refunds.create({"payment_id": refund.payment_id, "reason": refund.reason})
+    answer = shop.dodo.refunds.create(body)
     crash_point("refund.posted")
     _settle(shop, refund, answer)
     crash_point("refund.settled")
@@ -123,30 +172,47 @@ def _settle(shop: Shop, refund: Refund, answer: RefundAnswer) -> None:
             with shop.store.write():
                 _note_ours(shop, refund.id, state=state, provider_refund_id=refund_id)
                 _apply_refunded(shop, refund.payment_id)
+        case Refused(status=429, reset_at_ms=reset_at):
+            budgets.block(shop, reset_at)
+            _take_back(shop, refund)
+        case NotSent():
+            _take_back(shop, refund)
+        case Refused(code=code) if not refund.is_full:
+            _leave_to_person(shop, refund, detail=f"the provider refuses: {code}")
+        case UnknownAnswer() if not refund.is_full:
+            # It may have been made, and the provider would make a second one: only its trace decides.
+            with shop.store.write():
+                refunds.mark_waiting(shop.store, refund.id, next_try_at=shop.now() + _wait_ms(refund))
         case Refused(code=code) if code in _DONE_CODES:
             with shop.store.write():
                 refunds.mark_state(shop.store, refund.id, state="done", now=shop.now())
                 _apply_refunded(shop, refund.payment_id)
         case Refused(code=code) if code in _PENDING_CODES:
             _retry(shop, refund, state="pending")
-        case Refused(status=429, reset_at_ms=reset_at):
-            budgets.block(shop, reset_at)
-            _retry(shop, refund, state="due")
         case Refused(code=code):
             _leave_to_person(shop, refund, detail=f"the provider refuses: {code}")
-        case NotSent():
-            _retry(shop, refund, state="due")
         case UnknownAnswer():
-            # Full refunds only are made here, and the provider refuses a second full one: safe to send again.
+            # The provider refuses a second full one: safe to send again.
             _retry(shop, refund, state="unknown")
         case _:
             assert_never(answer)
 
 
-def _retry(shop: Shop, refund: Refund, *, state: str) -> None:
-    wait_ms = _RETRY_MS[min(refund.tries, len(_RETRY_MS) - 1)]
+def _take_back(shop: Shop, refund: Refund) -> None:
+    """Send a refund again later that was not executed, which its answer proves."""
     with shop.store.write():
-        refunds.mark_state(shop.store, refund.id, state=state, now=shop.now(), next_try_at=shop.now() + wait_ms)
+        refunds.mark_unsent(shop.store, refund.id, now=shop.now(), next_try_at=shop.now() + _wait_ms(refund))
+
+
+def _retry(shop: Shop, refund: Refund, *, state: str) -> None:
+    with shop.store.write():
+        refunds.mark_state(
+            shop.store, refund.id, state=state, now=shop.now(), next_try_at=shop.now() + _wait_ms(refund)
+        )
+
+
+def _wait_ms(refund: Refund) -> int:
+    return _RETRY_MS[min(refund.tries, len(_RETRY_MS) - 1)]
 
 
 def observe_refunds(shop: Shop, payment: Payment) -> None:
@@ -172,8 +238,8 @@ def _observe_one(shop: Shop, payment: Payment, seen: ProviderRefund) -> None:
             _note_ours(shop, known.id, state=state, provider_refund_id=seen.refund_id)
         return
     ours = _ours_without_id(shop, payment.payment_id)
-    if ours is not None and not seen.is_partial:
-        # Our own full refund whose answer was lost: the provider allows one, so this is it.
+    if ours is not None and _is_trace(ours, seen):
+        # Our own whose answer was lost: the provider allows one full one, and one in part was sent once.
         _note_ours(shop, ours.id, state=state, provider_refund_id=seen.refund_id)
         return
     refunds.insert_refund(
@@ -190,6 +256,12 @@ def _observe_one(shop: Shop, payment: Payment, seen: ProviderRefund) -> None:
             changed_at=now,
         ),
     )
+
+
+def _is_trace(ours: Refund, seen: ProviderRefund) -> bool:
+    if ours.is_full:
+        return not seen.is_partial
+    return bool(seen.is_partial) and ours.post_count > 0 and seen.amount == ours.amount
 
 
 def _note_ours(shop: Shop, refund_id: str, *, state: str, provider_refund_id: str) -> None:
@@ -252,6 +324,13 @@ def _end_due_rows(shop: Shop, payment_id: str) -> None:
         if refund.reason != "external" and refund.state in ("due", "unknown"):
             refunds.mark_state(shop.store, refund.id, state="done", now=shop.now())
         bookkeeping.clear_alarm(shop, "refund_needs_person", object_id=refund.id)
+
+
+def going_back(shop: Shop, payment: payments.Payment) -> Money | None:
+    """Return what of a payment is back, or on its way; None: nothing. What a person has to decide is not counted."""
+    listed = refunds.list_of_payment(shop.store, payment.id)
+    back = sum(refund.amount for refund in listed if refund.state not in ("manual", "failed"))
+    return Money(min(back, payment.amount), payment.currency) if back else None
 
 
 def is_refund_news(shop: Shop, seen: ProviderRefund) -> bool:

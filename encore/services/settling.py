@@ -288,11 +288,14 @@ def _tell_if_paid_twice(shop: Shop, attempt: Attempt, payment: Payment) -> None:
 
 
 def _tell_overcharge(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:
-    """Tell a person, who gives back what is too much: the API refunds no prorated line, and dues were owed."""
+    """Tell a person. What dues took too much goes back by itself; of a change of plan the API refunds no proration."""
     agreed = f"agreed {acceptance.amount} {acceptance.currency}"
     detail = f"{agreed}, paid {payment.total_amount} {payment.currency}"
     if attempt.kind == "dues":
         bookkeeping.raise_alarm(shop, "dues_overcharged", object_id=payment.payment_id, detail=detail)
+        if acceptance.amount is not None and acceptance.currency == payment.currency:
+            excess = payment.total_amount - acceptance.amount
+            refunds.owe_partial_refund(shop, payment, amount=excess, reason="dues_overcharged")
     else:
         bookkeeping.raise_alarm(shop, "plan_change_overcharged", object_id=payment.payment_id, detail=detail)
 

@@ -105,6 +105,27 @@ def mark_sending(store: Store, refund_id: str, *, now: int) -> None:
     )
 
 
+def mark_unsent(store: Store, refund_id: str, *, now: int, next_try_at: int) -> None:
+    """Take back what `mark_sending` counted: the request is proven not to have been executed."""
+    store.run(
+        "UPDATE refunds SET state = 'due', post_count = post_count - 1, next_try_at = :next_try_at, lease_until = NULL,"
+        " changed_at = :now WHERE id = :id AND state = 'sending'",
+        id=refund_id,
+        next_try_at=next_try_at,
+        now=now,
+    )
+
+
+def mark_waiting(store: Store, refund_id: str, *, next_try_at: int) -> None:
+    """Look again later for the trace of a refund that may have been made; since when we wait stays as it is."""
+    store.run(
+        "UPDATE refunds SET state = 'unknown', next_try_at = :next_try_at, lease_until = NULL"
+        " WHERE id = :id AND state IN ('sending','unknown')",
+        id=refund_id,
+        next_try_at=next_try_at,
+    )
+
+
 def mark_state(
     store: Store,
     refund_id: str,

@@ -18,7 +18,6 @@ from encore.rules.dues import read_owed
 from encore.services import audit, dues, dues_pages, plan_quotes, reconcile, subscriptions
 from encore.services.dues import DuesForm, NotTaken, Taken
 from encore.services.dues_pages import DuesPage
-from encore.services.kinds import dues as kinds
 from encore.store import offer_instances
 from encore.store.subscriptions import Subscription
 from tests.concurrency.crowd import at_once
@@ -373,18 +372,6 @@ def test_without_a_sum_from_the_provider_none_is_agreed_to(world: World) -> None
     acceptance = world.rows("acceptances")[-1]
     assert (acceptance["amount"], acceptance["currency"]) == (None, None)
     whole(world)
-
-
-def test_more_than_was_told_is_kept_and_a_person_is_told(world: World) -> None:
-    row = on_hold(world)
-    seen = kinds.seen
-    with patch.object(kinds, "seen", lambda item: replace(seen(item), amount=usd(2000))):
-        after = pay(world, row)
-
-    assert after.state == "recovered"
-    assert [alarm["kind"] for alarm in world.rows("alarms")] == ["dues_overcharged"]
-    assert world.rows("refunds") == []
-    assert world.breaches() == ("I12",)
 
 
 def test_a_second_request_of_a_try_would_be_found_in_the_providers_log(world: World) -> None:

@@ -4,6 +4,7 @@ Every page passes the lint, in both languages, as a whole and as what htmx is gi
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -11,7 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
+from encore.rules.money import Money
 from encore.services import card_charges, poll
+from encore.services.kinds import dues as kinds
 from tests.attacks.stage import MASTERCARD, Stage, open_stage, state_of
 from tests.html import Element, form_fields, read
 from tests.web.subscriber import Subscriber, outcomes
@@ -259,6 +262,16 @@ def test_the_page_says_that_the_same_was_paid_a_second_time(stage: Stage) -> Non
 
     for language, amount in (("vi", "30,00"), ("en", "$30.00")):
         assert amount in buyer.browser.page(f"{path}?lang={language}").test_id("paid-again").text
+
+
+def test_the_page_says_what_goes_back_of_more_than_was_shown(stage: Stage) -> None:
+    buyer = Holder(stage)
+    seen = kinds.seen
+    with patch.object(kinds, "seen", lambda item: replace(seen(item), amount=Money(2000, "USD"))):
+        path = buyer.outcome()
+
+    for language, amount in (("vi", "10,00"), ("en", "$10.00")):
+        assert amount in buyer.browser.page(f"{path}?lang={language}").test_id("given-back").text
 
 
 def test_who_leaves_the_providers_page_can_pay_another_way(stage: Stage) -> None:

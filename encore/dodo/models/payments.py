@@ -112,3 +112,18 @@ class PaymentPage(Struct, frozen=True, kw_only=True):
 
 class RefundPage(Struct, frozen=True, kw_only=True):
     items: list[Refund]
+
+
+class PaymentLine(Struct, frozen=True, kw_only=True):
+    """A line of a payment; `refundable_amount` includes tax, and is 0 of what cannot go back, as a prorated one."""
+
+    items_id: Id
+    refundable_amount: Amount
+
+
+class PaymentLines(Struct, frozen=True, kw_only=True):
+    """The lines of a payment, in `currency`."""
+
+    currency: Currency
+    items: list[PaymentLine]
+    partial_refund_allowed: bool | None = None

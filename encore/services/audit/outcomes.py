@@ -114,7 +114,8 @@ def _fault_of_direct(booked: BookedConsent, *, less: frozenset[str]) -> str | No
     if booked.amount is None:
         # Dues whose sum the provider does not tell before it takes them: there is none to compare with.
         return None
-    if booked.currency != booked.paid_currency or booked.paid_amount > booked.amount:
+    stands = booked.paid_amount - booked.given_back
+    if booked.currency != booked.paid_currency or stands > booked.amount:
         return f"agreed to {booked.amount} {booked.currency}, but {booked.paid_amount} {booked.paid_currency} stand."
     if booked.paid_amount < booked.amount and booked.payment_id not in less:
         return "was charged less than agreed, and the ledger does not say so."

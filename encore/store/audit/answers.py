@@ -113,6 +113,7 @@ class BookedConsent:
     payment_id: str | None
     paid_amount: int | None
     paid_currency: str | None
+    given_back: int
     kind: str | None
 
 
@@ -123,7 +124,11 @@ def list_consents(store: Store) -> list[BookedConsent]:
         store.rows(
             "SELECT acceptances.id, acceptances.consent_json, offer_instances.quote_json, acceptances.amount,"
             " acceptances.currency, acceptances.outcome, payments.id AS payment_id, payments.amount AS paid_amount,"
-            " payments.currency AS paid_currency, attempts.kind FROM acceptances"
+            " payments.currency AS paid_currency, attempts.kind,"
+            # What is back, whoever gave it, and what we owe; left to a person it is neither.
+            " coalesce((SELECT sum(refunds.amount) FROM refunds WHERE refunds.payment_id = payments.id"
+            " AND (refunds.state = 'done' OR (refunds.reason <> 'external'"
+            " AND refunds.state IN ('due','sending','unknown','pending')))), 0) AS given_back FROM acceptances"
             " JOIN offer_instances ON offer_instances.id = acceptances.offer_instance_id"
             " LEFT JOIN payments ON payments.acceptance_id = acceptances.id AND payments.disposition = 'kept'"
             " LEFT JOIN attempts ON attempts.id = payments.attempt_id ORDER BY acceptances.id"

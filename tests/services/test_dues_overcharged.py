@@ -1,0 +1,125 @@
+"""More was charged for dues than the page had named: it stands, the plan runs, and what is too much goes back once."""
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from encore.dodo.answers import NotSent
+from encore.services.dues_pages import DuesPage
+from encore.services.kinds import dues as kinds
+from encore.store.subscriptions import Subscription
+from tests.services.plans import usd
+from tests.services.test_dues import glance, on_hold, pay, settle_quietly
+from tests.services.test_dues_owners import alarms
+from tests.services.world import World
+
+SEND = "POST /refunds"
+
+
+def overcharged(world: World) -> tuple[Subscription, DuesPage]:
+    """Pay dues of 30, of which the provider's list had said 20."""
+    row = on_hold(world)
+    seen = kinds.seen
+    with patch.object(kinds, "seen", lambda item: replace(seen(item), amount=usd(2000))):
+        return row, pay(world, row)
+
+
+def refund(world: World) -> dict[str, Any]:
+    (found,) = [row for row in world.rows("refunds") if row["reason"] != "external"]
+    return found
+
+
+def given(world: World) -> list[int]:
+    """Return what the provider has given back."""
+    return [one["amount"] for one in world.sandbox.get("/refunds")["items"] if one["status"] == "succeeded"]
+
+
+def requests(world: World) -> list[Any]:
+    return world.sandbox.requests("POST", "/refunds")
+
+
+def work(world: World, *, times: int = 3) -> None:
+    """Let the worker look at refunds as often as it would within a minute or so."""
+    for _ in range(times):
+        world.tidy()
+        world.clock.wall_s += 20
+
+
+@pytest.mark.criterion("R26b")
+def test_what_is_too_much_goes_back_and_the_plan_runs(world: World) -> None:
+    row, paid = overcharged(world)
+    assert (paid.state, paid.paid, paid.given_back) == ("recovered", usd(3000), usd(1000))
+    assert world.breaches() == ()
+
+    work(world)
+
+    (sent,) = requests(world)
+    assert [item["amount"] for item in sent["body"]["items"]] == [1000]
+    assert (given(world), refund(world)["state"]) == ([1000], "done")
+    assert (world.subscription(row.id).status, world.rows("orders")[-1]["state"]) == ("active", "granted")
+    assert alarms(world) == {"dues_overcharged"}
+    assert glance(world, paid.dues_id).given_back == usd(1000)
+    assert set(world.breaches()) <= {"I4"}
+
+
+def test_an_answer_lost_after_the_refund_is_found_and_not_made_again(world: World) -> None:
+    overcharged(world)
+    world.sandbox.fault(SEND, "reset", effect="before")
+
+    work(world)
+
+    assert (len(requests(world)), given(world), refund(world)["state"]) == (1, [1000], "done")
+    assert set(world.breaches()) <= {"I4"}
+
+
+def test_a_refund_without_an_answer_or_a_trace_is_a_persons_and_never_sent_again(world: World) -> None:
+    _, paid = overcharged(world)
+    world.sandbox.fault(SEND, "reset", effect="none")
+
+    world.tidy()
+    assert refund(world)["state"] == "unknown"
+    work(world)
+
+    assert (len(requests(world)), given(world), refund(world)["state"]) == (1, [], "manual")
+    assert alarms(world) == {"dues_overcharged", "refund_needs_person"}
+    assert glance(world, paid.dues_id).given_back is None
+    assert "I12" in world.breaches()
+
+
+@pytest.mark.parametrize("fault", ["status:429:RATE_LIMITED", "no_server"])
+def test_a_refund_that_was_not_executed_is_sent_again(world: World, fault: str) -> None:
+    overcharged(world)
+    if fault == "no_server":
+        with patch.object(world.shop.dodo.refunds, "create", lambda body: NotSent("connect")):
+            world.tidy()
+    else:
+        world.sandbox.fault(SEND, fault)
+        world.tidy()
+    assert (refund(world)["state"], refund(world)["post_count"], given(world)) == ("due", 0, [])
+
+    work(world)
+
+    assert (given(world), refund(world)["state"]) == ([1000], "done")
+
+
+@pytest.mark.parametrize("spoil", ["no parts", "refused", "elsewhere"])
+def test_what_cannot_go_back_by_itself_is_a_persons(world: World, spoil: str) -> None:
+    overcharged(world)
+    payment_id = str(refund(world)["payment_id"])
+    match spoil:
+        case "no parts":
+            world.sandbox.switch(partial_refunds=False)
+        case "refused":
+            world.sandbox.fault(SEND, "status:422:REFUND_WINDOW_EXPIRED")
+        case _:
+            world.sandbox.control("refunds", {"payment_id": payment_id, "amount": 500})
+
+    work(world)
+    settle_quietly(world)
+
+    assert refund(world)["state"] == "manual"
+    assert "refund_needs_person" in alarms(world)
+    assert given(world) == ([500] if spoil == "elsewhere" else [])
+    assert len(requests(world)) == (1 if spoil == "refused" else 0)
