@@ -20,6 +20,8 @@ from encore.rules.quotes import QuotedMethod, QuoteUnreadable
 # their claim. Our choice: longer than any quarantine, and shorter than the 12 hours after which the provider itself
 # tries a card again, whose success is none of ours.
 LATE_MS = 3_600_000
+# A subscription in one of these owes something: it is stopped, or in the days of grace before that.
+OWING = ("on_hold", "past_due")
 # A subscription in one of these owes nothing any more, and nothing lets it run again.
 ENDED = ("cancelled", "failed", "expired")
 # How long a payment waits for its buyer's bank before another may be made: charging.md, section 3, `action_required`.

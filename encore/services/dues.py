@@ -1,4 +1,4 @@
-"""Dues: what a subscription on hold owes, and paying it with a saved method or a new one.
+"""Dues: what a subscription owes, on hold or in its days of grace, and paying it with a saved method or a new one.
 
 The provider previews no dues, so what its last failed payment asked for is shown, or its day where none is listed. A
 click charges through `charging` like any other yes: one request, and what it came to is found out, never guessed.
@@ -16,6 +16,7 @@ from encore.ids import new_id
 from encore.rules.attempts import LIVE
 from encore.rules.dues import (
     ENDED,
+    OWING,
     DuesQuote,
     Owed,
     SeenPayment,
@@ -44,7 +45,7 @@ from encore.store.subscriptions import Subscription
 _READ_S = 8.0
 _MOST_TRIES = 10
 
-Refusal = Literal["not_on_hold", "ended", "under_way", "at_bank", "moved", "not_usable", "no_answer"]
+Refusal = Literal["nothing_owed", "ended", "under_way", "at_bank", "moved", "not_usable", "no_answer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +91,11 @@ class _Refused(Exception):
 
 
 def form(shop: Shop, row: Subscription) -> DuesForm | None:
-    """Return what a subscription owes and what can pay it; None if it is not on hold, or a charge of it is under way.
+    """Return what a subscription owes and what can pay it; None if it owes nothing, or a charge of it is under way.
 
     Asks the provider for its payments and the customer's methods.
     """
-    if row.status != "on_hold" or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
+    if row.status not in OWING or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
         return None
     try:
         methods, seen = _ask(shop, row, budget=shop.dodo.budget(_READ_S))
@@ -112,11 +113,11 @@ def form(shop: Shop, row: Subscription) -> DuesForm | None:
 
 
 def bank_url(shop: Shop, row: Subscription) -> str | None:
-    """Return where the payment of a subscription on hold that waits for its buyer's bank is confirmed; None if unknown.
+    """Return where a payment of a subscription that waits for its buyer's bank is confirmed; None if unknown.
 
     It is one of the provider's own, or was begun elsewhere: a try of ours has its own page.
     """
-    if row.status != "on_hold" or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
+    if row.status not in OWING or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
         return None
     told = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=row.previous_billing_at or 0)
     return _bank_url(shop, map(_as_seen, told))
@@ -222,7 +223,7 @@ def pay(
     language: str,
     consent_of: Callable[[DuesQuote], Consent],
 ) -> Taken | NotTaken:
-    """Pay what a subscription on hold owes, once, whoever else clicks.
+    """Pay what a subscription owes, once, whoever else clicks.
 
     `name` is the chosen method as `form` gave it; None: a new card, on the provider's page. `shown` is the form's: the
     provider is asked again first, and if anything else is owed by now nothing is sent.
@@ -292,8 +293,8 @@ def _read(shop: Shop, row: Subscription, *, budget: Budget) -> Subscription:
         raise _Refused("under_way")
     if current.status in ENDED:
         raise _Refused("ended")
-    if current.status != "on_hold":
-        raise _Refused("not_on_hold")
+    if current.status not in OWING:
+        raise _Refused("nothing_owed")
     return current
 
 
@@ -368,9 +369,9 @@ def _charge(
 
 
 def _is_still_owed(shop: Shop, owed: Owed) -> bool:
-    """Tell, inside the claim, whether the subscription is on hold as last read, and nothing has paid this since."""
+    """Tell, inside the claim, whether the subscription owes as last read, and nothing has paid this since."""
     row = subscription_rows.get_by_provider_id(shop.store, owed.subscription_id)
-    if row is None or row.status != "on_hold":
+    if row is None or row.status not in OWING:
         return False
     # Another tab may be ending the plan this very moment.
     if hold_ends.is_being_ended(shop.store, owed.subscription_id, now=shop.now()):

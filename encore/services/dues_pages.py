@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from encore.rules.card_declines import read_card_decline
-from encore.rules.dues import DuesQuote, thaw_dues
+from encore.rules.dues import OWING, DuesQuote, thaw_dues
 from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS
 from encore.rules.quotes import QuotedMethod
@@ -56,6 +56,11 @@ class DuesPage:
     reason: str | None = None
     poll_after_s: float | None = None
     other: str | None = None
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the subscription still owes something, as last read."""
+        return self.status in OWING
 
 
 def words_of(shop: Shop, row: Subscription, quote: DuesQuote) -> DuesWords:
@@ -111,7 +116,7 @@ def _paid_again(shop: Shop, attempt: Attempt, quote: DuesQuote) -> Money | None:
 
 def _answered(shop: Shop, attempt: Attempt, quote: DuesQuote, base: DuesPage) -> DuesPage:
     match attempt.state:
-        case "paid" if base.status == "on_hold" and shop.now() - attempt.changed_at < QUOTE_LIFE_MS:
+        case "paid" if base.is_owed and shop.now() - attempt.changed_at < QUOTE_LIFE_MS:
             # Paid, and the provider has yet to say that the subscription runs.
             return replace(
                 base, state="processing", poll_after_s=plan_pages.poll_after_s(shop, attempt, is_checking=False)

@@ -11,6 +11,7 @@ from encore.dodo.models import Subscription as ProviderSubscription
 from encore.dodo.urls import is_checkout_url
 from encore.errors import ProviderError
 from encore.ids import new_id
+from encore.rules.dues import OWING
 from encore.rules.plan_changes import QUOTE_LIFE_MS, PlanQuote, may_confirm, thaw_change
 from encore.services import bookkeeping, budgets, charging, fallback, plan_ends, plan_quotes, reconcile, subscriptions
 from encore.services.consent import Consent
@@ -172,8 +173,8 @@ def refresh(shop: Shop, instance: OfferInstance) -> None:
         reconcile.look_for_buyer(shop, tries[-1])
     elif tries and tries[-1].state == "paid" and budgets.take(shop, "status"):
         row = rows.get_by_provider_id(shop.store, str(tries[-1].subscription_id))
-        # On hold, it has yet to be seen that what was owed is paid.
-        if row is None or row.status == "on_hold" or row.observed_at < tries[-1].changed_at:
+        # Owing, it has yet to be seen that what was owed is paid.
+        if row is None or row.status in OWING or row.observed_at < tries[-1].changed_at:
             subscriptions.try_subscription(shop, str(tries[-1].subscription_id), budget=shop.dodo.budget(PREVIEW_S))
 
 

@@ -249,6 +249,10 @@ class Maker:
         self._shop.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
         answer = buyer.post_form(buyer.get(path), "pay-dues")
         self._add("dues-failed", answer.headers["location"], buyer)
+        self._shop.sandbox.switch(grace_period_days=3)
+        buyer, path = self._on_hold()
+        self._shop.sandbox.switch(grace_period_days=0)
+        self._add("plan-past-due", path, buyer)
         self._make_dues_of_dodo()
 
     def _make_dues_of_dodo(self) -> None:

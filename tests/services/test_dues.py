@@ -444,7 +444,7 @@ def test_a_try_of_the_provider_itself_that_fails_is_none_of_ours(world: World) -
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        ("runs", "not_on_hold"),
+        ("runs", "nothing_owed"),
         ("ended", "ended"),
         ("removed", "not_usable"),
         ("stranger", "not_usable"),

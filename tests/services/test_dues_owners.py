@@ -173,7 +173,7 @@ def test_what_is_paid_is_not_owed_while_the_provider_has_yet_to_say_so(world: Wo
 
     assert late is not None
     assert late.reason == "under_way"
-    assert try_pay(world, row, late) == NotTaken("not_on_hold")
+    assert try_pay(world, row, late) == NotTaken("nothing_owed")
     with world.shop.store.write():
         world.shop.store.run("UPDATE subscriptions SET status = 'on_hold'")
     assert glance(world, paid.dues_id).state == "processing"

@@ -274,6 +274,25 @@ def test_the_page_says_what_goes_back_of_more_than_was_shown(stage: Stage) -> No
         assert amount in buyer.browser.page(f"{path}?lang={language}").test_id("given-back").text
 
 
+def test_a_plan_in_its_days_of_grace_is_paid_from_its_page(stage: Stage) -> None:
+    stage.sandbox.switch(grace_period_days=3)
+    buyer = Holder(stage)
+    stage.sandbox.switch(grace_period_days=0)
+
+    for language in ("vi", "en"):
+        page = buyer.browser.page(f"{buyer.path}?lang={language}")
+        assert state_of(page) == "past_due"
+        assert (page.has_test_id("pay-dues"), page.has_test_id("choose-method")) == (True, False)
+    assert "Your plan runs on for now, and stops unless what is owed is paid." in page.text
+    assert "Your last payment failed. $30.00 is due." in page.text
+    declined = failed(buyer)
+    assert buyer.browser.page(declined).has_test_id("pay-again")
+    assert "on hold" not in buyer.browser.page(declined).text
+
+    assert state_of(buyer.browser.page(buyer.outcome())) == "recovered"
+    assert state_of(buyer.plan()) == "active"
+
+
 def test_who_leaves_the_providers_page_can_pay_another_way(stage: Stage) -> None:
     buyer = Holder(stage)
     buyer.browser.send(buyer.plan(), "pay-new-card")
@@ -325,7 +344,7 @@ def test_what_is_not_on_hold_any_more_or_was_never_shown_sends_nothing(stage: St
     late = buyer.browser.post(f"{buyer.path}/dues", {"method": name, "shown": "0" * 64})
 
     assert late.status_code == 409
-    assert "not on hold any more" in late.get_data(as_text=True)
+    assert "Nothing is owed for this subscription any more" in late.get_data(as_text=True)
     assert len(buyer.posts()) == 1
 
 
