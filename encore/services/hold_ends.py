@@ -38,7 +38,7 @@ def end(shop: Shop, row: Subscription) -> EndResult:
     if row.status != "on_hold":
         return "not_on_hold"
     owed = dues.form(shop, row)
-    if owed is None or owed.reason == "under_way":
+    if owed is None or owed.reason in ("under_way", "at_bank"):
         return "under_way"
     if owed.reason == "no_answer":
         # A payment may be under way that we could not see.

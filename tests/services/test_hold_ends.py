@@ -67,7 +67,7 @@ def test_a_plan_that_runs_is_not_ended_at_once(world: World) -> None:
     assert whole(world)
 
 
-@pytest.mark.parametrize("whose", ["ours", "the provider's", "a change of card"])
+@pytest.mark.parametrize("whose", ["ours", "the provider's", "the provider's, at the bank", "a change of card"])
 def test_a_plan_is_not_ended_beside_a_payment_of_it(world: World, whose: str) -> None:
     row = on_hold(world)
     form = shown(world, row)
@@ -78,7 +78,7 @@ def test_a_plan_is_not_ended_beside_a_payment_of_it(world: World, whose: str) ->
             card_changes.insert_change(world.shop.store, change)
         assert hold_ends.end(world.shop, row) == "under_way"
         return
-    world.sandbox.next_payment("processing")
+    world.sandbox.next_payment("requires_customer_action" if "bank" in whose else "processing")
     if whose == "ours":
         try_pay(world, row, form, name=card(form))
     else:
