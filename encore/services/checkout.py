@@ -16,7 +16,7 @@ from encore.dodo.urls import is_checkout_url
 from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id, random_ref
 from encore.rules.attempts import sight
-from encore.services import budgets, observe, subscriptions, trials
+from encore.services import budgets, customer_sessions, observe, sign_ins, subscriptions, trials
 from encore.services.kinds import one_time
 from encore.services.shop import Shop
 from encore.store import catalogue, checkouts
@@ -36,7 +36,7 @@ _STATUS_BUDGET_S = 6.0
 
 @dataclass(frozen=True)
 class Started:
-    """Send the browser to `url`, the provider's hosted checkout."""
+    """Send the browser to `url`: the provider's hosted checkout, or what has to come before it."""
 
     url: str
 
@@ -71,9 +71,13 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
     if payable is not None and product.is_recurring:
         # Another session would sell a second subscription beside the one that this one begins, or has just begun.
         return _go_on(shop, payable)
-    if payable is not None and payable.checkout_url and _is_untouched(shop, payable):
+    if payable is not None and payable.checkout_url and _may_open(shop, payable) and _is_untouched(shop, payable):
         return Started(payable.checkout_url)
     return _open(shop, product_id=product.id, quantity=quantity, buyer_key=buyer_key, language=language)
+
+
+def _may_open(shop: Shop, checkout: Checkout) -> bool:
+    return customer_sessions.may_open(shop, checkout.provider_session_id, buyer_key=checkout.buyer_key)
 
 
 def _is_untouched(shop: Shop, checkout: Checkout) -> bool:
@@ -105,7 +109,10 @@ def _open(shop: Shop, *, product_id: str, quantity: int, buyer_key: str, languag
     crash_point("checkout.opening_committed")
     try:
         # An unconfirmed session charges nothing, so one that is lost on the way costs nothing either.
-        created = shop.dodo.checkouts.create(_request(shop, checkout), budget=shop.dodo.budget())
+        created, customer_id = customer_sessions.create(
+            lambda customer: shop.dodo.checkouts.create(_request(shop, checkout, customer), budget=shop.dodo.budget()),
+            customer_id=sign_ins.only_customer(shop, buyer_key),
+        )
     except ProviderError as error:
         budgets.heed(shop, error)
         return _down(str(error))
@@ -114,6 +121,7 @@ def _open(shop: Shop, *, product_id: str, quantity: int, buyer_key: str, languag
     if url is None or not is_checkout_url(url, shop.settings.checkout_hosts):
         return _down("address")
     with shop.store.write():
+        customer_sessions.note(shop, created.session_id, customer_id=customer_id)
         checkouts.mark_open(
             shop.store, checkout.id, session_id=created.session_id, url=url, next_check_at=shop.now() + _FIRST_LOOK_MS
         )
@@ -126,10 +134,11 @@ def _down(reason: str) -> CheckoutDown:
     return CheckoutDown()
 
 
-def _request(shop: Shop, checkout: Checkout) -> dict[str, object]:
-    address = f"{shop.settings.public_url}/r/{checkout.ref}"
+def _request(shop: Shop, checkout: Checkout, customer_id: str | None) -> dict[str, object]:
+    address = _return_url(shop, checkout)
     return {
         "product_cart": [{"product_id": checkout.product_id, "quantity": checkout.quantity}],
+        **(one_time.known_customer(customer_id) if customer_id else {}),
         "minimal_address": True,
         "feature_flags": one_time.REDIRECT_AT_ONCE,
         "customization": {"force_language": checkout.language},
@@ -140,6 +149,10 @@ def _request(shop: Shop, checkout: Checkout) -> dict[str, object]:
             "checkout_sig": tokens.sign_mark(shop.settings.attempt_sig_keys, "checkout", checkout.id),
         },
     }
+
+
+def _return_url(shop: Shop, checkout: Checkout) -> str:
+    return f"{shop.settings.public_url}/r/{checkout.ref}"
 
 
 def bound_checkout(shop: Shop, ref: str, *, buyer_key: str | None) -> Checkout | None:
@@ -163,9 +176,12 @@ def _go_on(shop: Shop, checkout: Checkout) -> StartResult:
     look(shop, checkout)
     current = checkouts.get_checkout(shop.store, checkout.id) or checkout
     if current.state == "paid" or sight_of(current) == "processing":
-        return Started(f"{shop.settings.public_url}/r/{current.ref}")
+        return Started(_return_url(shop, current))
     # The provider cannot cancel a session, so a living one is always the one to pay (charging.md, section 3).
     if current.state == "open" and current.checkout_url and shop.now() - current.created_at < _REUSE_MS:
+        if not _may_open(shop, current):
+            # Nor is another one opened beside it: whoever signs in again goes on in this one.
+            return Started(customer_sessions.sign_in_url(shop, _return_url(shop, current)))
         return Started(current.checkout_url)
     return _open(
         shop,

@@ -17,7 +17,7 @@ from encore.errors import NotExecuted, ProviderError
 from encore.ids import new_id
 from encore.rules.attempts import LIVE, sight
 from encore.rules.quotes import thaw
-from encore.services import bookkeeping, budgets, observe, quoting
+from encore.services import bookkeeping, budgets, customer_sessions, observe, quoting
 from encore.services.bindings import is_bound
 from encore.services.charging import is_still_offered
 from encore.services.consent import hosted_consent
@@ -112,19 +112,21 @@ def _way_of(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: Offe
         link = payment.payment_link if payment else None
         return link if link and is_checkout_url(link, shop.settings.checkout_hosts) else None
     if attempt.state == "hosted_open":
-        return attempt.checkout_url
+        return _address_of(shop, attempt, instance)
     if attempt.state != "opening":
         return None
     is_stale = shop.now() - attempt.changed_at >= OPENING_STALE_MS
-    return _create_session(shop, attempt, acceptance, instance) if is_stale else _await_session(shop, attempt.id)
+    return (
+        _create_session(shop, attempt, acceptance, instance) if is_stale else _await_session(shop, attempt.id, instance)
+    )
 
 
-def _await_session(shop: Shop, attempt_id: str) -> str | None:
+def _await_session(shop: Shop, attempt_id: str, instance: OfferInstance) -> str | None:
     """Wait a moment for the session that another tab is making; None if it is not there then."""
     for _ in range(_OPENING_LOOKS):
         attempt = attempts.get_attempt(shop.store, attempt_id)
         if attempt is None or attempt.state != "opening":
-            return attempt.checkout_url if attempt and attempt.state == "hosted_open" else None
+            return _address_of(shop, attempt, instance) if attempt and attempt.state == "hosted_open" else None
         sleep(_OPENING_LOOK_S)
     return None
 
@@ -162,7 +164,13 @@ def _open_session(shop: Shop, acceptance: Acceptance, instance: OfferInstance) -
 
 def _create_session(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: OfferInstance) -> str | None:
     try:
-        created = shop.dodo.checkouts.create(_request(shop, attempt, acceptance, instance), budget=shop.dodo.budget())
+        created, customer_id = customer_sessions.create(
+            lambda customer: shop.dodo.checkouts.create(
+                _request(shop, attempt, acceptance, instance, customer), budget=shop.dodo.budget()
+            ),
+            # Whoever has proven the address is known to the page; whoever has only paid is not.
+            customer_id=instance.customer_id if quoting.may_choose(shop, instance) else None,
+        )
     except NotExecuted as refusal:
         budgets.heed(shop, refusal)
         log.warning("hosted.not_opened", reason=refusal.code, attempt_id=attempt.id)
@@ -182,16 +190,27 @@ def _create_session(shop: Shop, attempt: Attempt, acceptance: Acceptance, instan
             shop, attempt, "session_created", next_check_at=shop.now() + bookkeeping.look_after_ms(shop, 0)
         ):
             attempts.mark_ids(shop.store, attempt.id, session_id=created.session_id, checkout_url=url)
+            customer_sessions.note(shop, created.session_id, customer_id=customer_id)
     crash_point("hosted.stored")
     current = attempts.get_attempt(shop.store, attempt.id)
-    return current.checkout_url if current else None
+    return _address_of(shop, current, instance) if current else None
 
 
-def _request(shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: OfferInstance) -> dict[str, object]:
+def _address_of(shop: Shop, attempt: Attempt, instance: OfferInstance) -> str | None:
+    """Return the address of an open session, or of the sign-in for one that was opened with an account now over."""
+    if not customer_sessions.is_known(shop, attempt.provider_session_id) or quoting.may_choose(shop, instance):
+        return attempt.checkout_url
+    return customer_sessions.sign_in_url(shop, bookkeeping.return_url(shop, instance))
+
+
+def _request(
+    shop: Shop, attempt: Attempt, acceptance: Acceptance, instance: OfferInstance, customer_id: str | None
+) -> dict[str, object]:
     order = orders.get_order(shop.store, instance.follows)
     customer = customers.get_customer(shop.store, order.customer_id) if order else None
     return one_time.checkout_request(
         thaw(instance.quote_json),
+        customer_id=customer_id,
         email=customer.email if customer else None,
         billing=quoting.billing_of(shop, instance.follows),
         return_url=bookkeeping.return_url(shop, instance),

@@ -213,6 +213,13 @@ def has_account(shop: Shop, buyer_key: str, *, customer_id: str, lately: bool = 
     return row is not None and customer is not None and fold(customer.email or "") == row.address
 
 
+def only_customer(shop: Shop, buyer_key: str) -> str | None:
+    """Return the one customer of a signed-in browser's account; None without one, or where there are several."""
+    row = _standing(shop, buyer_key)
+    found = customers.list_of_address(shop.store, row.address) if row else []
+    return found[0].id if len(found) == 1 else None
+
+
 def _standing(shop: Shop, buyer_key: str | None) -> SignIn | None:
     row = sign_ins.get_sign_in(shop.store, buyer_key) if buyer_key else None
     if row is None:

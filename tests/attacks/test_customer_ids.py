@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -183,6 +184,44 @@ def test_fallback_of_a_typed_address_opens_no_door_to_the_first_buyers_cards(sta
         assert "customer_id" not in str(request["body"])
         assert request["body"]["show_saved_payment_methods"] is False
         assert request["body"]["feature_flags"]["allow_customer_editing_email"] is False
+
+
+def test_checkout_of_a_typed_address_is_nobodys(stage: Stage) -> None:
+    """A browser that has only paid under the first buyer's address buys on as a stranger; signed in as itself, too."""
+    first = stage.buyer()
+    second = second_with_address_of(stage, first)
+    for signs_in, slug in ((False, "basic-plan"), (True, "design-templates")):
+        if signs_in:
+            stage.buyer(email="second@example.com")
+            second.sign_in("second@example.com")
+        before = len(stage.sandbox.requests("POST", "/checkouts"))
+
+        second.send(second.page(f"/p/{slug}"), "buy")
+
+        (request,) = stage.sandbox.requests("POST", "/checkouts")[before:]
+        assert first.row()["customer_id"] not in str(request["body"])
+        assert ("customer_id" in str(request["body"])) is signs_in, "their own, once they have proven an address"
+
+
+def test_who_sits_down_after_a_signed_in_buyer_is_not_led_to_their_checkout(stage: Stage) -> None:
+    """The provider's page would take them for that buyer, with the buyer's saved cards."""
+    buyer = stage.buyer()
+    buyer.sign_in()
+    known = buyer.send(buyer.page("/p/basic-plan"), "buy").location
+    (body,) = [r["body"] for r in stage.sandbox.requests("POST", "/checkouts")[-1:]]
+    assert body["customer"] == {"customer_id": buyer.row()["customer_id"]}
+    ref = body["return_url"].rpartition("/")[2]
+    with stage.shop.store.write():
+        stage.shop.store.run("UPDATE sign_ins SET seen_at = seen_at - 1800000")
+
+    # The account is over, the cookie is not: neither the product nor the return page leads there.
+    again = [buyer.send(buyer.page("/p/basic-plan"), "buy"), buyer.send(buyer.page(f"/r/{ref}"), "go-to-checkout")]
+    assert {urlsplit(answer.location).path for answer in again} == {"/account/sign-in"}
+    buyer.send(buyer.page("/"), "sign-out")
+    assert buyer.get(f"/r/{ref}").status_code == 404
+    after = buyer.send(buyer.page("/p/basic-plan"), "buy").location
+    assert after != known
+    assert "customer_id" not in str(stage.sandbox.requests("POST", "/checkouts")[-1]["body"])
 
 
 def test_fallback_of_a_typed_address_tells_no_name_of_the_first_buyer(stage: Stage) -> None:

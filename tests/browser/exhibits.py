@@ -20,6 +20,7 @@ STATES = {
     "waiting": "waiting",
     "still-processing": "still_processing",
     "payment-failed": "payment_failed",
+    "trial-unseen": "still_processing",
     "offer": "offer",
     "offer-long": "offer",
     "offer-dong": "offer",

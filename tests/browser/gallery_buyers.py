@@ -203,6 +203,11 @@ class Maker:
         self._add("choose-card", f"/o/{choosing.instance}/cards", choosing)
         self._add("account", "/account", buyer)
         self._add("account-methods", "/account/methods", buyer)
+        # A checkout that knows its buyer does not tell that they have left a free trial.
+        begun = choosing.post_form(choosing.get("/p/font-club"), "buy")
+        session_id = begun.headers["location"].rsplit("/", 1)[1]
+        left = self._shop.wait_row("SELECT ref FROM checkouts WHERE provider_session_id = :id", id=session_id)
+        self._add("trial-unseen", f"/r/{left['ref']}/wait/5", choosing)
 
     def _make_plans(self) -> None:
         for slug, plan, chosen in (("basic-plan", "plan", "plan-upgrade"), ("pro-plan", None, "plan-downgrade")):

@@ -11,7 +11,7 @@ from encore.services.shop import Shop
 from encore.store.offer_instances import OfferInstance
 from tests.sandbox_process import TEMPLATES
 from tests.services.recommended import AGAIN, charges, choose, open_card, page, publish, sign_in, subscriber
-from tests.services.world import LAN, TEMPLATES_FIRST, World
+from tests.services.world import LAN, MINH, TEMPLATES_FIRST, World
 
 
 def refund_the_order(world: World) -> None:
@@ -68,7 +68,7 @@ def test_an_account_of_two_customers_has_one_live_offer_of_a_card(world: World) 
     """An order under the other spelling of the address must not make a second way to the same yes."""
     account = subscriber(world)
     shown = open_card(world, account)
-    world.come_back(world.buy(slug="complete-bundle", email="lan@example.org"))
+    world.come_back(world.buy(slug="complete-bundle", email="lan@example.org", key=MINH), key=MINH)
     with world.shop.store.write():
         world.shop.store.run("UPDATE customers SET email = 'Lan@example.com' WHERE email = 'lan@example.org'")
     both = sign_ins.current_account(world.shop, LAN)

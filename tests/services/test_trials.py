@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -200,22 +199,6 @@ def test_trial_that_the_list_does_not_show_yet_is_not_called_left(world: World) 
     world.sandbox.clear_faults()
     assert world.come_back(ref).state == "thanks"
     assert is_whole(world)
-
-
-@pytest.mark.parametrize(("slug", "trial_amount"), [("starter-course", None), (SLUG, 500)])
-def test_who_left_before_a_payment_is_told_so_whatever_they_typed(
-    world: World, slug: str, trial_amount: int | None
-) -> None:
-    """Only what may begin without a payment has to be waited for."""
-    sell_trial(world, **({"trial_amount": trial_amount} if trial_amount else {}))
-    started = checkout.start(world.shop, slug=slug, quantity=1, buyer_key=LAN, language="en")
-    assert isinstance(started, checkout.Started)
-    session_id = started.url.rsplit("/", 1)[1]
-    session = world.shop.dodo.checkouts.get(session_id, budget=world.shop.dodo.budget())
-    typed = msgspec.structs.replace(session, customer_email="lan@example.com")
-
-    with patch.object(world.shop.dodo.checkouts, "get", return_value=typed):
-        assert world.come_back(ref_of(world, session_id)).state == "cancelled"
 
 
 def test_trial_that_waits_for_the_bank_waits_and_is_not_begun_twice(world: World) -> None:

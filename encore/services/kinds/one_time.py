@@ -110,28 +110,34 @@ def charge_request(
     }
 
 
+def known_customer(customer_id: str) -> dict[str, Any]:
+    """Return what a hosted session of a signed-in buyer carries: who they are, so that they type nothing again."""
+    return {"customer": {"customer_id": customer_id}, "show_saved_payment_methods": True}
+
+
 def checkout_request(
     quote: Quote,
     *,
+    customer_id: str | None,
     email: str | None,
     billing: dict[str, str],
     return_url: str,
     metadata: dict[str, str],
     is_currency_the_reason: bool,
 ) -> dict[str, Any]:
-    """Return the body of the fallback's hosted session: same product, discount and attribution, no customer id.
+    """Return the body of the fallback's hosted session: same product, discount and attribution.
 
-    A browser that has only paid has proven one card and no address, so the session names the order's e-mail, shows no
-    saved methods and lets nobody edit the address. It names no person either: whoever types somebody's address must
-    not be told whose it is. Source: dodo-api.md, section 6.1.
+    `customer_id` only for whoever is signed in to that customer's account. A browser that has only paid has proven one
+    card and no address, so its session names the order's e-mail and no customer, shows no saved methods and lets nobody
+    edit the address. It names no person either: whoever types somebody's address must not be told whose it is. Source:
+    dodo-api.md, section 6.1.
     """
-    customer = {"customer": {"email": email}} if email else {}
+    unknown = {**({"customer": {"email": email}} if email else {}), "show_saved_payment_methods": False}
     return {
         "product_cart": [{"product_id": quote.product_id, "quantity": quote.quantity}],
-        **customer,
+        **(known_customer(customer_id) if customer_id else unknown),
         "billing_address": billing,
         "minimal_address": True,
-        "show_saved_payment_methods": False,
         "feature_flags": {
             **REDIRECT_AT_ONCE,
             "allow_discount_code": False,
