@@ -130,13 +130,17 @@ class Store:
         self._execute(self._transaction(), statement, {})
 
     def close(self) -> None:
-        """Close every connection; whoever reads or writes later opens the store again."""
-        with self._connections_lock:
+        """Close every connection; whoever reads or writes later opens the store again.
+
+        Waits for the transaction under way: closing its connection would undo it, and those that share its commit.
+        """
+        if self.in_write():
+            raise RuntimeError("a store is not closed inside its own transaction")
+        with self._writer.at_rest(), self._connections_lock:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
-        self._readers = []
-        self._writer.forget_connection()
+            self._readers = []
 
     def _transaction(self) -> Any:
         """Return the connection that writes, unless SQLite has undone the transaction by itself (disk full)."""

@@ -6,7 +6,7 @@ follow upon each other share one commit (group commit): the last of them makes i
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import sleep
 from typing import Any
 
@@ -18,7 +18,7 @@ BUSY_TIMEOUT_S = 5.0
 # looks and so loses its turn again and again: the slowest of a hundred accepts took 0.9 s (measured).
 _TURN_LOOK_S = 0.001
 # So many transactions share a commit at most: another process waits for its turn meanwhile.
-_MOST_MEMBERS = 8
+_MOST_TURNS = 8
 # After so long without a commit a member looks whether whoever was to make it is gone.
 _STALL_S = 0.1
 
@@ -28,16 +28,15 @@ class StoreFull(Exception):
 
 
 class _Commit:
-    """One commit that `members` transactions wait for; `error` says why it was not made."""
+    """One commit that several transactions wait for: how many had their turn in it, and how many of them stand."""
 
     def __init__(self) -> None:
+        self.turns = 0
         self.members = 0
+        # From the first line of a turn to its last: left so, that turn is neither whole nor undone.
+        self.is_torn = False
         self.error: BaseException | None = None
         self.is_over = threading.Event()
-
-    def end(self, error: BaseException | None = None) -> None:
-        self.error = error
-        self.is_over.set()
 
 
 class Writer:
@@ -48,8 +47,9 @@ class Writer:
         self._connection: Any = None
         # 32 threads on one file without this lock wait up to 2 s for each other; with it 0.3 s (measured).
         self._turn = threading.Lock()
-        self._queued = 0
-        self._queued_lock = threading.Lock()
+        # Threads by their idents: leaving it twice does no harm, where a count would be wrong ever after.
+        self._waiting: set[int] = set()
+        # The one that is not over yet, if there is one.
         self._commit: _Commit | None = None
 
     @property
@@ -61,9 +61,14 @@ class Writer:
             self._connection.execute("PRAGMA busy_timeout=0")
         return self._connection
 
-    def forget_connection(self) -> None:
-        """Let the next transaction open the store again: its connection was closed."""
-        self._connection = None
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Keep everybody from writing, with nothing left to commit; the connection is forgotten then."""
+        with self._turn:
+            if self._commit is not None:
+                self._make(self._commit)
+            yield
+            self._connection = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -72,41 +77,48 @@ class Writer:
         What is raised inside undoes this transaction alone: those it would have shared its commit with stand.
         Raises StoreFull if it cannot be begun or committed.
         """
-        self._take_turn()
+        thread, commit = threading.get_ident(), None
+        self._waiting.add(thread)
         try:
-            commit = self._join()
-            try:
-                yield
-                commit.members += 1
-            except BaseException:
-                self._undo(commit)
-                raise
-            finally:
-                # Whoever waits for the turn now goes on in the same transaction, and commits for us.
-                if self._queued == 0 or commit.members >= _MOST_MEMBERS:
-                    self._make(commit)
+            with self._turn:
+                self._waiting.discard(thread)
+                commit = self._join()
+                try:
+                    yield
+                except BaseException:
+                    self._undo(commit)
+                    raise
+                else:
+                    commit.members += 1
+                    commit.is_torn = False
+                finally:
+                    # Whoever waits for the turn now goes on in the same transaction, and commits for us.
+                    if not self._waiting or commit.turns >= _MOST_TURNS:
+                        self._make(commit)
         finally:
-            self._turn.release()
-        # Not before this may anything be done that rests on what was written: no charge goes out on a claim that
-        # could still be lost.
-        self._await(commit)
-
-    def _take_turn(self) -> None:
-        with self._queued_lock:
-            self._queued += 1
-        try:
-            self._turn.acquire()
-        finally:
-            with self._queued_lock:
-                self._queued -= 1
+            self._waiting.discard(thread)
+            if commit is not None:
+                # Not before this may anything be done that rests on what was written: no charge goes out on a claim
+                # that could still be lost. Nor on what was only read: who is refused because of rows that those before
+                # it have written must find them, whatever connection it reads from next.
+                self._await(commit)
 
     def _join(self) -> _Commit:
         commit = self._commit
-        if commit is not None:
-            self.connection.execute("SAVEPOINT member")
-            return commit
-        self._begin()
-        self._commit = commit = _Commit()
+        if commit is not None and (commit.is_torn or not self.connection.in_transaction):
+            # A savepoint without its transaction would begin another one.
+            self._end(commit, StoreFull("interrupted, or undone by SQLite"))
+            commit = None
+        if commit is None:
+            self._begin()
+            self._commit = commit = _Commit()
+        else:
+            try:
+                self.connection.execute("SAVEPOINT member")
+            except sqlite3.OperationalError as error:
+                raise StoreFull(str(error)) from error
+        commit.turns += 1
+        commit.is_torn = True
         return commit
 
     def _begin(self) -> None:
@@ -114,6 +126,9 @@ class Writer:
         looks_left = round(BUSY_TIMEOUT_S / _TURN_LOOK_S)
         while True:
             try:
+                if self.connection.in_transaction:
+                    # Of a thread that was interrupted before anybody could wait for its commit.
+                    self.connection.execute("ROLLBACK")
                 self.connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
@@ -127,38 +142,40 @@ class Writer:
         if not self.connection.in_transaction:
             # SQLite has undone everything by itself, as it may when the disk is full: the others' work is lost with
             # ours, and they are told so.
-            self._commit = None
-            commit.end(StoreFull("rolled back by SQLite"))
-        elif commit.members:
+            return
+        if commit.members:
             self.connection.execute("ROLLBACK TO member")
+            commit.is_torn = False
         else:
-            self.connection.execute("ROLLBACK")
-            self._commit = None
-            commit.end()
+            self._end(commit)
 
     def _make(self, commit: _Commit) -> None:
         """Commit what its members have written, unless that is done or undone."""
-        if self._commit is not commit:
+        if commit.is_over.is_set():
             return
-        self._commit = None
         try:
+            if commit.is_torn:
+                raise StoreFull("interrupted, or undone by SQLite")
             self.connection.execute("COMMIT")
-        except BaseException as error:
+        except (sqlite3.Error, StoreFull) as error:
+            self._end(commit, error)
+        else:
+            self._end(commit)
+
+    def _end(self, commit: _Commit, error: Exception | None = None) -> None:
+        """Tell the members of a commit what came of it, and undo what it has left open."""
+        # Should not even this be possible, the next one tries it again before it begins.
+        with suppress(sqlite3.Error):
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            commit.end(error)
-            if not isinstance(error, sqlite3.OperationalError):
-                raise
-        else:
-            commit.end()
+        commit.error = error
+        commit.is_over.set()
+        self._commit = None
 
     def _await(self, commit: _Commit) -> None:
-        while not commit.is_over.wait(_STALL_S):
-            # Whoever was to go on may have been interrupted while it waited for its turn.
-            if self._turn.acquire(blocking=False):
-                try:
-                    self._make(commit)
-                finally:
-                    self._turn.release()
+        if not commit.is_over.wait(_STALL_S):
+            # Whoever was to go on takes long, or was interrupted while it waited for its turn.
+            with self._turn:
+                self._make(commit)
         if commit.error is not None:
             raise StoreFull(str(commit.error)) from commit.error
