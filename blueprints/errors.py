@@ -26,8 +26,13 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unexpected)
 
 
-def answer(status: int, *, code: str | None = None, retry_at: int | None = None) -> Response:
-    """Answer with an error in the shape its asker reads; `retry_at` is epoch milliseconds."""
+def answer(
+    status: int, *, code: str | None = None, retry_at: int | None = None, may_have_charged: bool = True
+) -> Response:
+    """Answer with an error in the shape its asker reads; `retry_at` is epoch milliseconds.
+
+    `may_have_charged`: whether the step is of a kind that moves money, so that a broken answer may hide a charge.
+    """
     if request.path.startswith(_PROGRAM_PATHS) or _wants_json():
         return _problem(status)
     values = {
@@ -35,7 +40,7 @@ def answer(status: int, *, code: str | None = None, retry_at: int | None = None)
         "code": code,
         "retry_at": retry_at,
         # A broken answer to a post may hide a charge that went through; a GET never charges.
-        "is_money_unknown": status >= 500 and request.method == "POST",
+        "is_money_unknown": may_have_charged and status >= 500 and request.method == "POST",
         "request_id": g.get("request_id", ""),
         "state": "error",
         "is_partial": wants_partial(),

@@ -145,6 +145,20 @@ def test_a_subscription_is_cancelled_and_kept_in_two_clicks_each(stage: Stage) -
     assert state_of(buyer.plan()) == "active"
 
 
+@pytest.mark.parametrize("act", ["cancel", "resume", "scheduled/cancel"])
+def test_what_charges_nothing_is_not_said_to_be_a_payment_that_is_checked(stage: Stage, act: str) -> None:
+    buyer = Subscriber(stage)
+    for endpoint in ("PATCH /subscriptions/{id}", "DELETE /subscriptions/{id}/change-plan/scheduled"):
+        stage.sandbox.fault(endpoint, "status:503")
+
+    answer = buyer.browser.post(f"{buyer.path}/{act}")
+    stage.sandbox.clear_faults()
+
+    text = read(answer.get_data(as_text=True)).one("main").text
+    assert answer.status_code == 503
+    assert ("This step charged nothing." in text, "payment" in text) == (True, False)
+
+
 def test_an_upgrade_of_an_ending_plan_says_that_it_goes_on(stage: Stage) -> None:
     buyer = Subscriber(stage)
     buyer.browser.post(f"{buyer.path}/cancel")
