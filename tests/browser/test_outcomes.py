@@ -51,11 +51,14 @@ def test_answer_lost_after_the_charge_is_checked_and_then_told_as_paid(shopper: 
 
 
 def test_page_that_checks_learns_the_outcome_by_itself(clicker: Shopper, shop: Installation) -> None:
+    clicker.page.clock.install()
     clicker.offered()
     with provider_away(shop):
         lose_answer(shop, effect="before")
         clicker.press("offer-accept").sees("checking", "checking")
 
+    # Its next look is five seconds away, which nobody waits for here.
+    clicker.waits_for_attempt("paid").page.clock.fast_forward(5_000)
     clicker.sees("receipt", "paid")
     expect(clicker.page.get_by_role("status")).to_have_text("Paid")
     assert len(clicker.charges()) == 1
