@@ -375,7 +375,7 @@ class Unsound(Spied):
 def test_whatever_fails_what_was_said_of_a_transaction_is_true(
     store: Store, other: Store, pool: ThreadPoolExecutor
 ) -> None:
-    """Of 630 by nine threads on two connections, many of which raise: who returned finds both its facts, who did not finds none."""
+    """Of 630 by nine threads on two connections, many of which raise: who returned finds its two facts, others none."""
     Unsound(store)
     lanes = [pool.submit(_write_many, store, lane) for lane in range(8)] + [pool.submit(_write_many, other, 8)]
     said = dict(pair for lane in lanes for pair in lane.result(60))
