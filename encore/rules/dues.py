@@ -110,7 +110,9 @@ def waiting_for_bank(seen: Iterable[SeenPayment], *, now: int) -> list[str]:
 
     Older than that they are as good as given up, as an attempt that waits for the bank is: a buyer must be able to pay.
     """
-    return [p.payment_id for p in seen if sight(p.status) == "requires_action" and now < p.at + _BANK_MS]
+    # One of zero only saves a card: it pays nothing, whatever the bank says.
+    of_money = [p for p in seen if sight(p.status) == "requires_action" and p.amount.minor > 0]
+    return [p.payment_id for p in of_money if now < p.at + _BANK_MS]
 
 
 def has_paid_again(

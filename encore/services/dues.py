@@ -152,7 +152,7 @@ def _bank_url(shop: Shop, seen: Iterable[SeenPayment]) -> str | None:
 
 def _news(shop: Shop, row: Subscription, seen: list[SeenPayment], *, asked_at: int) -> list[SeenPayment]:
     """Return the subscription's payments as asked for, with what events and looks have shown of them since."""
-    # A list read longer ago than an event tells of what was; one that is older than the list was overtaken by it.
+    # What was stored since we asked is at least as new as the list, and what was stored before may be older than it.
     since = min((payment.at for payment in seen), default=0)
     told = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=since)
     later = [_as_seen(payment) for payment in told if payment.observed_at >= asked_at]

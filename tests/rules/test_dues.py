@@ -12,6 +12,7 @@ from encore.rules.dues import (
     owed_hash,
     read_owed,
     thaw_dues,
+    waiting_for_bank,
 )
 from encore.rules.money import Money
 from encore.rules.quotes import QuotedMethod, QuoteUnreadable
@@ -58,6 +59,22 @@ def test_with_no_payment_known_a_clock_that_is_behind_hides_none() -> None:
 @pytest.mark.parametrize(("status", "expected"), [("processing", True), (None, True), ("failed", False)])
 def test_what_may_still_succeed_by_itself_is_waited_for(status: str | None, expected: bool) -> None:
     assert is_under_way([*HISTORY, seen("pay_4", status, 3000, 400)], now=500) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "minor", "now", "expected"),
+    [
+        ("requires_customer_action", 3000, 500, ["pay_4"]),
+        ("requires_customer_action", 3000, 399 + 24 * 3_600_000, ["pay_4"]),
+        ("requires_customer_action", 3000, 400 + 24 * 3_600_000, []),
+        ("requires_customer_action", 0, 500, []),
+        # A link that nobody has begun to pay.
+        ("requires_payment_method", 3000, 500, []),
+        ("processing", 3000, 500, []),
+    ],
+)
+def test_the_bank_is_waited_for_a_day(status: str, minor: int, now: int, expected: list[str]) -> None:
+    assert waiting_for_bank([*HISTORY, seen("pay_4", status, minor, 400)], now=now) == expected
 
 
 @pytest.mark.parametrize(("minor", "now", "expected"), [(3000, 500, True), (3000, NOW, False), (0, 500, False)])
