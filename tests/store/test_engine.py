@@ -380,3 +380,25 @@ def test_a_subscription_without_a_currency_is_read_again(tmp_path: Path, monkeyp
     asked = store.rows("SELECT provider_subscription_id FROM subscriptions_to_read")
     assert [row["provider_subscription_id"] for row in asked] == ["sub_1"]
     store.close()
+
+
+def test_payments_from_before_learn_their_subscription_from_what_they_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = schema.migrations()
+    store = open_store(tmp_path / "older.sqlite3")
+    monkeypatch.setattr(schema, "migrations", lambda: [m for m in every if m.name < "0010"])
+    schema.upgrade(store, now=1)
+    with store.write():
+        for table in ("products", "checkouts", "offers", "offer_versions", "offer_instances", "acceptances"):
+            insert(store, table)
+        insert(store, "attempts", kind="dues", subscription_id="sub_1")
+        insert(store, "payments")
+        insert(store, "payments", id="pay_2", attempt_id=None, acceptance_id=None, disposition="renewal")
+    monkeypatch.setattr(schema, "migrations", lambda: every)
+
+    schema.upgrade(store, now=2)
+
+    found = store.rows("SELECT id, subscription_id FROM payments ORDER BY id")
+    assert [(row["id"], row["subscription_id"]) for row in found] == [("pay_1", "sub_1"), ("pay_2", None)]
+    store.close()
