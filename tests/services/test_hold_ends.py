@@ -10,6 +10,7 @@ from encore.store import card_changes
 from encore.store.card_changes import CardChange
 from encore.store.subscriptions import Subscription
 from tests.sandbox_process import BASIC
+from tests.services.points import PassPoint
 from tests.services.test_dues import card, on_hold, shown, try_pay
 from tests.services.world import DAY_S, LAN, World
 
@@ -91,20 +92,41 @@ def test_a_plan_is_not_ended_beside_a_payment_of_it(world: World, whose: str) ->
     assert there(world, row)["status"] == "on_hold"
 
 
-def test_dues_are_not_paid_beside_the_end_of_the_plan(world: World) -> None:
+def test_dues_are_not_paid_beside_the_end_of_the_plan(world: World, pass_point: PassPoint) -> None:
     """Both have asked the provider before either writes: the payment loses."""
     row = on_hold(world)
     form = shown(world, row)
-    end_now = world.shop.dodo.subscriptions.end_now
+    pass_point("hold_end.noted", lambda: try_pay(world, row, form, name=card(form)))
 
-    def pay_first(*arguments: Any, **options: Any) -> Any:
-        try_pay(world, row, form, name=card(form))
-        return end_now(*arguments, **options)
-
-    with patch.object(world.shop.dodo.subscriptions, "end_now", pay_first):
-        assert hold_ends.end(world.shop, row) == "ended"
+    assert hold_ends.end(world.shop, row) == "ended"
 
     assert posts(world, row) == 0
+    assert whole(world)
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize(("point", "status"), [("hold_end.noted", "on_hold"), ("hold_end.done", "cancelled")])
+def test_a_process_that_dies_in_it_leaves_what_the_page_reads(
+    world: World, pass_point: PassPoint, point: str, status: str
+) -> None:
+    row = on_hold(world)
+    form = shown(world, row)
+
+    def die() -> None:
+        raise Died
+
+    pass_point(point, die)
+    with pytest.raises(Died):
+        hold_ends.end(world.shop, row)
+
+    try_pay(world, row, form, name=card(form))
+    assert posts(world, row) == 0
+    assert subscriptions.read_for_page(world.shop, row)
+    assert world.subscription(row.id).status == status
+    assert hold_ends.end(world.shop, row) == ("ended" if status == "on_hold" else "not_on_hold")
     assert whole(world)
 
 
