@@ -1,6 +1,7 @@
 """What buyers are told by mail: receipts, and what became of a payment or a yes. Call these inside `store.write()`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from encore.dodo.models import Payment
@@ -22,24 +23,15 @@ _DAY_MS = 86_400_000
 
 def send_receipt(shop: Shop, order: Order, payment: Payment, *, first: Order | None, ref: str) -> None:
     """Queue the receipt of an order; `first` is the order that it follows, `ref` the reference a buyer knows."""
-    bookkeeping.tell_buyer(
+    _tell(
         shop,
         "receipt",
-        dedup=order.id,
-        customer_id=order.customer_id,
-        language=order.language,
-        facts={
-            **facts_of(
-                product_name=order.product_name,
-                amount=order.amount,
-                currency=order.currency,
-                card=card_of(payment),
-                order_number=(first or order).number,
-                url=order_url(shop, ref),
-                at=payment.created_at,
-            ),
-            **_sum_today(shop, order, first),
-        },
+        order,
+        number=(first or order).number,
+        card=card_of(payment),
+        url=order_url(shop, ref),
+        at=payment.created_at,
+        more=_sum_today(shop, order, first),
     )
 
 
@@ -50,22 +42,15 @@ def send_trial_receipt(
 
     `price` is that of a period before tax, None where nobody has named it in the order's currency.
     """
-    facts = facts_of(
-        product_name=order.product_name,
-        amount=order.amount,
-        currency=order.currency,
-        card=card,
-        order_number=order.number,
-        url=order_url(shop, ref),
-        at=begun_at,
-    )
-    bookkeeping.tell_buyer(
+    _tell(
         shop,
         "trial_started",
-        dedup=order.id,
-        customer_id=order.customer_id,
-        language=order.language,
-        facts={**facts, "trial_ends_at": trial_end(begun_at, days), "price_after": price},
+        order,
+        number=order.number,
+        card=card,
+        url=order_url(shop, ref),
+        at=begun_at,
+        more={"trial_ends_at": trial_end(begun_at, days), "price_after": price},
     )
 
 
@@ -73,24 +58,45 @@ def tell_of_order(shop: Shop, kind: str, order: Order, attempt: Attempt, *, paym
     """Queue the message about the order of a charge of a subscription, once; `at` is the time it tells."""
     subscription = subscriptions.get_by_provider_id(shop.store, str(attempt.subscription_id))
     first = orders.get_order(shop.store, order.first_order_id) if order.first_order_id else None
+    _tell(
+        shop,
+        kind,
+        order,
+        number=order.number,
+        card=card_of(payment) if payment else None,
+        url=subscription_url(shop, subscription.id if subscription else ""),
+        at=at,
+        more=_sum_today(shop, order, first),
+    )
+
+
+def _tell(
+    shop: Shop,
+    kind: str,
+    order: Order,
+    *,
+    number: int,
+    card: dict[str, Any] | None,
+    url: str,
+    at: int,
+    more: Mapping[str, object],
+) -> None:
+    facts = facts_of(
+        product_name=order.product_name,
+        amount=order.amount,
+        currency=order.currency,
+        card=card,
+        order_number=number,
+        url=url,
+        at=at,
+    )
     bookkeeping.tell_buyer(
         shop,
         kind,
         dedup=order.id,
         customer_id=order.customer_id,
         language=order.language,
-        facts={
-            **facts_of(
-                product_name=order.product_name,
-                amount=order.amount,
-                currency=order.currency,
-                card=card_of(payment) if payment else None,
-                order_number=order.number,
-                url=subscription_url(shop, subscription.id if subscription else ""),
-                at=at,
-            ),
-            **_sum_today(shop, order, first),
-        },
+        facts={**facts, **more},
     )
 
 
