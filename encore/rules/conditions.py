@@ -4,12 +4,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from encore.rules.facts import Facts
 from encore.rules.money import BadAmount, Money
-
-if TYPE_CHECKING:
-    from encore.rules.eligibility import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,12 @@ class ConditionField:
     `read` raises ValueError with a message key; an operator gets the value seen and the value wanted.
     """
 
-    see: Callable[["Facts"], Any]
+    see: Callable[[Facts], Any]
     read: Callable[[object], Any]
     operators: Mapping[str, Callable[[Any, Any], bool]]
 
 
-def evaluate(condition: Condition, facts: "Facts") -> Reason:
+def evaluate(condition: Condition, facts: Facts) -> Reason:
     """Test one condition. The reason's key is `condition.<field>.<operator>`, its values `wanted` and `seen`."""
     field = FIELDS[condition.field]
     seen = field.see(facts)
@@ -135,12 +133,12 @@ def _read_date(value: object) -> date:
 # ---- Values seen and operators ---------------------------------------------------------------------------------
 
 
-def _bucket(facts: "Facts") -> int:
+def _bucket(facts: Facts) -> int:
     """The customer's fixed place from 0 to 99: the same on every order and device, so that replays agree."""
     return int.from_bytes(hashlib.sha256(facts.customer_id.encode()).digest()[:8]) % 100
 
 
-def _today(facts: "Facts") -> date:
+def _today(facts: Facts) -> date:
     return datetime.fromtimestamp(facts.now / 1000, tz=UTC).date()
 
 

@@ -18,7 +18,7 @@ from encore.errors import NotExecuted, ProviderError
 from encore.rules.methods import ExpiryState, SavedMethod, expiry_state
 from encore.rules.money import Money
 from encore.rules.quotes import QUOTE_FRESH_MS, QuotedMethod
-from encore.services import bookkeeping, budgets, catalogue, grants, order_pages, quoting, trials
+from encore.services import bookkeeping, budgets, catalogue, grants, order_pages, quoting, trial_pages
 from encore.services.pages import GrantLine, PaymentLine, ProductCard
 from encore.services.shop import Shop
 from encore.services.sign_ins import Account
@@ -325,7 +325,7 @@ def _list_subscriptions(shop: Shop, account: Account) -> tuple[SubscriptionRow, 
             interval_unit=row.interval_unit,
             next_billing_at=row.next_billing_at,
             cancels_at_period_end=bool(row.cancels_at_period_end),
-            trial_ends_at=row.next_billing_at if trials.is_running(shop, row) else None,
+            trial_ends_at=row.next_billing_at if trial_pages.is_running(shop, row) else None,
         )
         for row in _current_subscriptions(shop, account)
     )

@@ -11,7 +11,8 @@ from encore.errors import ProviderError
 from encore.ids import new_id
 from encore.rules.attempts import LIVE
 from encore.rules.conditions import Reason
-from encore.rules.eligibility import Decision, Facts, PlanFacts, ProductFacts, decide, decide_step
+from encore.rules.eligibility import Decision, decide, decide_step
+from encore.rules.facts import Facts, PlanFacts, ProductFacts
 from encore.rules.funnels import RETURN_PAGE, Edge, Funnel, Step, get_step, is_downsell
 from encore.rules.funnels import next_step as follow
 from encore.rules.kinds import PLAN_CHANGE, Offer

@@ -7,7 +7,7 @@ from dataclasses import replace
 from encore.rules.disputes import is_lost, is_open
 from encore.rules.money import Money
 from encore.rules.quotes import Quote, QuotedMethod
-from encore.services import bookkeeping, catalogue, trials
+from encore.services import bookkeeping, catalogue, trial_pages
 from encore.services.pages import OrderSummary, PaymentLine, ProductCard
 from encore.services.shop import Shop
 from encore.store import acceptances, attempts, customers, offer_instances, orders, payments
@@ -26,7 +26,7 @@ def summarise(shop: Shop, order: Order, *, is_earlier: bool = False) -> OrderSum
         total=Money(order.amount, order.currency),
         masked_email=mask(customer.email) if customer and customer.email else None,
         created_at=order.created_at,
-        trial=trials.of_order(shop, order),
+        trial=trial_pages.of_order(shop, order),
         is_earlier=is_earlier,
     )
 

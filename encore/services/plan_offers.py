@@ -14,7 +14,7 @@ from encore.dodo import Budget
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.errors import ProviderError
 from encore.ids import new_id
-from encore.rules.eligibility import PlanFacts
+from encore.rules.facts import PlanFacts
 from encore.rules.kinds import Offer
 from encore.rules.methods import MethodReason, SavedMethod, Unusable, Usable, pre_check
 from encore.rules.plan_changes import (

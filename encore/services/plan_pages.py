@@ -14,7 +14,7 @@ from encore.rules.money import Money
 from encore.rules.plan_changes import QUOTE_LIFE_MS, Addon, PlanQuote, thaw_change
 from encore.rules.plan_groups import Difference, Direction, PlanGroup, Point, gains, losses
 from encore.rules.quotes import QuotedMethod
-from encore.services import card_charges, catalogue, plan_addons, plan_groups, quoting, trials
+from encore.services import card_charges, catalogue, plan_addons, plan_groups, quoting, trial_pages
 from encore.services.kinds.plan_change import read_addons
 from encore.services.pages import ProductCard
 from encore.services.plan_addons import AddonChange, AddonChoice
@@ -208,7 +208,7 @@ def plan_page(shop: Shop, row: Subscription, *, language: str, is_stale: bool = 
         price=_price(row),
         next_billing_at=row.next_billing_at,
         trial_ends_at=row.next_billing_at if state == "trial" else None,
-        is_in_trial=trials.is_running(shop, row),
+        is_in_trial=trial_pages.is_running(shop, row),
         scheduled=_scheduled(shop, row),
         plans=_plan_cards(shop, group, row, language=language) if group else (),
         can_change=state in ("active", "trial", "past_due", "cancelling") and pending is None and not row.is_on_demand,
@@ -243,7 +243,7 @@ def plan_state(shop: Shop, row: Subscription) -> PlanState:
         case "active" if row.scheduled_json is not None:
             return "scheduled"
         case "active":
-            return "trial" if trials.is_running(shop, row) else "active"
+            return "trial" if trial_pages.is_running(shop, row) else "active"
         case _:
             return "cancelled"
 

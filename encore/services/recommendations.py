@@ -10,7 +10,8 @@ from typing import Literal
 from encore.dodo import Budget
 from encore.errors import ProviderError
 from encore.ids import new_id
-from encore.rules.eligibility import Decision, Facts, decide_cards
+from encore.rules.eligibility import Decision, decide_cards
+from encore.rules.facts import Facts
 from encore.rules.funnels import ACCOUNT
 from encore.rules.kinds import Offer
 from encore.rules.methods import MethodCheck, SavedMethod, Unusable

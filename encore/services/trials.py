@@ -11,15 +11,10 @@ from encore import tokens
 from encore.dodo import Budget
 from encore.dodo.models import Subscription as ProviderSubscription
 from encore.dodo.pages import Look
-from encore.rules.money import Money
-from encore.rules.trials import is_in_trial, trial_end
 from encore.services import bookkeeping, fulfilment
-from encore.services.pages import OrderedTrial
 from encore.services.shop import Shop
-from encore.store import catalogue, checkouts, subscriptions
+from encore.store import checkouts
 from encore.store.checkouts import Checkout
-from encore.store.orders import Order
-from encore.store.subscriptions import Subscription
 
 # Whoever holds the account may give a subscription another method later. Only what is read this soon after it began is
 # surely the method of the browser that began it, which may then pay an offer with it in one click (security.md, 2).
@@ -112,47 +107,3 @@ def _tell_of_second(shop: Shop, checkout: Checkout, found: ProviderSubscription)
 def _method_it_began_with(found: ProviderSubscription, *, asked_at: int) -> str | None:
     is_fresh = found.created_at is not None and asked_at - found.created_at <= _METHOD_KNOWN_MS
     return found.payment_method_id if is_fresh else None
-
-
-def is_running(shop: Shop, row: Subscription) -> bool:
-    """Tell whether a subscription is in its trial."""
-    return is_in_trial(
-        begun_at=row.created_at, days=row.trial_days, next_billing_at=row.next_billing_at, now=shop.now()
-    )
-
-
-def of_order(shop: Shop, order: Order) -> OrderedTrial | None:
-    """Return the trial that a first order began; None for every other order."""
-    checkout = checkouts.get_checkout(shop.store, order.checkout_id) if order.checkout_id else None
-    if checkout is None or checkout.subscription_id is None or order.state != "granted":
-        return None
-    row = subscriptions.get_by_provider_id(shop.store, checkout.subscription_id)
-    return _of_row(shop, row) if row is not None else _of_product(shop, order)
-
-
-def _of_row(shop: Shop, row: Subscription) -> OrderedTrial | None:
-    if not row.trial_days or row.created_at is None:
-        return None
-    is_going_on = row.status in ("active", "past_due") and is_running(shop, row)
-    price = Money(row.amount, row.currency) if row.amount is not None else None
-    return OrderedTrial(
-        state="over" if not is_going_on else "ending" if row.cancels_at_period_end else "running",
-        ends_at=trial_end(row.created_at, row.trial_days),
-        price=price,
-        interval_count=row.interval_count,
-        interval_unit=row.interval_unit,
-    )
-
-
-def _of_product(shop: Shop, order: Order) -> OrderedTrial | None:
-    """Tell of a trial whose subscription was not read yet what its product says."""
-    product = catalogue.get_product(shop.store, order.product_id)
-    if product is None or not product.trial_days:
-        return None
-    return OrderedTrial(
-        state="running",
-        ends_at=trial_end(order.created_at, product.trial_days),
-        price=Money(product.price_minor, product.currency) if order.quantity == 1 else None,
-        interval_count=product.interval_count,
-        interval_unit=product.interval_unit,
-    )

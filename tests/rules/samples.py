@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from encore.rules.eligibility import Facts, ProductFacts
+from encore.rules.facts import Facts, ProductFacts
 from encore.rules.funnels import Funnel, Step, read_funnel
 from encore.rules.kinds import Offer, read_offer
 from encore.rules.methods import SavedMethod, Usable

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encore.rules.eligibility import METHOD_GUARD, Decision, ProductFacts, decide, decide_step
+from encore.rules.eligibility import METHOD_GUARD, Decision, decide, decide_step
+from encore.rules.facts import ProductFacts
 from encore.rules.funnels import Funnel, Step
 from encore.rules.methods import MethodReason, Unusable
 from encore.rules.money import Money
