@@ -129,6 +129,8 @@ def _take_yes(instance_id: str) -> Response:
     outcome = _accept(found, key)
     if outcome in ("limited", "unavailable"):
         return _render(replace(found, state="limited"), status=429 if outcome == "limited" else 503)
+    # Whatever was said to the click, its page is what the rows are by now.
+    current_shop().store.forget()
     # Without htmx the next request draws the page; drawn here too, it might ask the provider twice.
     return _result(_page(instance_id)) if wants_partial() else go(f"/o/{instance_id}")
 

@@ -139,11 +139,9 @@ class Writer:
 
     def _undo(self, commit: _Commit) -> None:
         """Undo the transaction that holds the turn, and only that."""
-        if not self.connection.in_transaction:
-            # SQLite has undone everything by itself, as it may when the disk is full: the others' work is lost with
-            # ours, and they are told so.
-            return
         if commit.members:
+            # Fails if SQLite has undone everything by itself, as it may when the disk is full: the others' work is lost
+            # with ours, and they are told so.
             self.connection.execute("ROLLBACK TO member")
             commit.is_torn = False
         else:

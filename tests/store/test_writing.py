@@ -250,6 +250,21 @@ def test_what_cannot_be_undone_alone_is_undone_with_all_that_share_its_commit(
     assert spied.asked.count("BEGIN IMMEDIATE") == 2
 
 
+def test_what_cannot_be_undone_alone_is_not_committed_by_itself_either(
+    store: Store, other: Store, pool: ThreadPoolExecutor
+) -> None:
+    Spied(store, {"ROLLBACK TO member": sqlite3.OperationalError("out of memory")})
+    first = Held(store, pool, "first").wait_until_written()
+    (second,) = queue(store, [Held(store, pool, "second", then=fail)])
+    first.let_go()
+    second.let_go()
+
+    for one in (first, second):
+        with pytest.raises(StoreFull):
+            one.future.result(10)
+    assert committed(other) == set()
+
+
 def test_a_rollback_that_fails_too_keeps_nobody_waiting(store: Store, other: Store, pool: ThreadPoolExecutor) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     spied = Spied(store, {"COMMIT": error, "ROLLBACK": error})
@@ -351,6 +366,24 @@ def test_one_who_was_to_commit_and_is_gone_keeps_nobody_waiting(
         meta.mark_value(store, "left", value=1)
 
     assert committed(other) == {"left"}
+
+
+def test_one_interrupted_while_it_waits_for_its_turn_is_not_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(store._writer, "_turn", Interrupted())
+    with pytest.raises(KeyboardInterrupt), store.write():
+        pass
+    monkeypatch.undo()
+
+    assert store._writer._waiting == set()
 
 
 class _Refused(Exception):

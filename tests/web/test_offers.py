@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from encore.services import charging
+from blueprints.security import Limits
+from encore.services import charging, offers
 from encore.services.consent import Consent
-from encore.services.pages import OfferState
+from encore.services.pages import OfferPage, OfferState
+from encore.services.shop import Shop
+from encore.store import meta, open_store
 from tests.html import form_fields, read
 from tests.web import factories
 from tests.web.conftest import Visit, World
@@ -147,6 +150,35 @@ def test_htmx_accept_gets_the_result_with_a_true_status(
     fragment = read(answer.get_data(as_text=True))
     assert fragment.children[0].attributes["id"] == f"offers-{state}"
     assert fragment.one("hx-partial").attributes["hx-target"] == "#live"
+
+
+@pytest.mark.parametrize("turns_at", ["limit", "claim"])
+def test_page_after_a_click_is_what_the_rows_are_by_then(
+    visit: Visit, world: World, app: Flask, monkeypatch: pytest.MonkeyPatch, turns_at: str
+) -> None:
+    """What another click has changed while this one was answered is not shown as it was."""
+    name, seen = f"turned at {turns_at}", []
+    other = open_store(app.extensions["encore"].store.path)
+
+    def page(shop: Shop, *_: object, **__: object) -> OfferPage:
+        seen.append(meta.get_number(shop.store, name))
+        return factories.offer_page()
+
+    def turn(*_: object, **__: object) -> str:
+        with other.write():
+            meta.mark_value(other, name, value=1)
+        return "moved"
+
+    fields = fields_of(visit, world, "accept")
+    monkeypatch.setattr(offers, "page", page)
+    if turns_at == "claim":
+        monkeypatch.setattr(charging, "accept", turn)
+    else:
+        monkeypatch.setattr(Limits, "count", lambda *_, **__: len(turn()))
+    visit.post(f"{PAGE}/accept", fields, htmx="offers-offer")
+
+    other.close()
+    assert seen == [None, 1]
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("limited", 429), ("unavailable", 503)])
