@@ -1,6 +1,6 @@
 """Refunds: money back, so one POST and an answer that may be unknown, as for a charge."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from encore.dodo.answers import RefundAnswer, classify_refund
@@ -16,9 +16,14 @@ class Refunds:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def create(self, body: Mapping[str, Any]) -> RefundAnswer:
-        """Send a refund once. Codes such as PAYMENT_ALREADY_REFUNDED come back as Refused, for the caller."""
-        exchange = self._client.send_once("/refunds", body)
+    def create(
+        self, body: Mapping[str, Any], *, before_first_byte: Callable[[], bool] | None = None
+    ) -> RefundAnswer:
+        """Send a refund once; `before_first_byte` is asked when the connection stands, and False sends nothing.
+
+        Codes such as PAYMENT_ALREADY_REFUNDED come back as Refused, for the caller.
+        """
+        exchange = self._client.send_once("/refunds", body, before_first_byte=before_first_byte)
         return classify_refund(exchange, payment_id=str(body["payment_id"]), now=self._client.clock.now())
 
     def get(self, refund_id: str, *, budget: Budget) -> Refund:

@@ -81,8 +81,9 @@ def send_due(shop: Shop) -> int:
 
 def _advance(shop: Shop, refund: Refund) -> None:
     now = shop.now()
+    lease_until = now + _LEASE_MS
     with shop.store.write():
-        if not refunds.claim_refund(shop.store, refund.id, now=now, lease_until=now + _LEASE_MS):
+        if not refunds.claim_refund(shop.store, refund.id, now=now, lease_until=lease_until):
             return
     crash_point("refund.claimed")
     # Read first, always: the refund may have been made by an answer we lost, or begun elsewhere.
@@ -94,8 +95,11 @@ def _advance(shop: Shop, refund: Refund) -> None:
     with shop.store.write():
         observe_refunds(shop, payment)
     current = refunds.get_refund(shop.store, refund.id)
-    if current is None or current.state not in ("due", "sending", "unknown"):
-        _retry(shop, refund, state="pending")
+    if current is None or current.lease_until != lease_until:
+        # What was just read has moved it on, or we took so long that another worker has it.
+        return
+    if current.state == "pending":
+        _retry(shop, current, state="pending")
         return
     if not current.is_full and current.post_count:
         _wait_for_trace(shop, current)
@@ -157,10 +161,18 @@ def _leave_to_person(shop: Shop, refund: Refund, *, detail: str) -> None:
 
 
 def _send(shop: Shop, refund: Refund, body: Mapping[str, object]) -> None:
+    begun_s = shop.clock.boottime()
     with shop.store.write():
-        refunds.mark_sending(shop.store, refund.id, now=shop.now())
+        # Not by the lease alone: paused since, this process may hold one that another worker has taken over.
+        if not refunds.mark_sending(shop.store, refund.id, lease_until=refund.lease_until, now=shop.now()):
+            return
     crash_point("refund.due_committed")
-    answer = shop.dodo.refunds.create(body)
+
+    def is_in_time() -> bool:
+        # Woken after an hour, it would give back what a person has given back meanwhile.
+        return shop.clock.boottime() - begun_s <= shop.settings.send_window_s
+
+    answer = shop.dodo.refunds.create(body, before_first_byte=is_in_time)
     crash_point("refund.posted")
     _settle(shop, refund, answer)
     crash_point("refund.settled")

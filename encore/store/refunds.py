@@ -96,12 +96,16 @@ def claim_refund(store: Store, refund_id: str, *, now: int, lease_until: int) ->
     )
 
 
-def mark_sending(store: Store, refund_id: str, *, now: int) -> None:
-    """Count a refund request before it is made."""
-    store.run(
-        "UPDATE refunds SET state = 'sending', post_count = post_count + 1, changed_at = :now WHERE id = :id",
-        id=refund_id,
-        now=now,
+def mark_sending(store: Store, refund_id: str, *, lease_until: int | None, now: int) -> bool:
+    """Count a refund request before it is made; False if whoever claimed it until `lease_until` has it no more."""
+    return bool(
+        store.rows(
+            "UPDATE refunds SET state = 'sending', post_count = post_count + 1, changed_at = :now WHERE id = :id"
+            " AND lease_until = :lease_until AND state IN ('due','sending','unknown') RETURNING id",
+            id=refund_id,
+            lease_until=lease_until,
+            now=now,
+        )
     )
 
 

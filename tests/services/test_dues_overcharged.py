@@ -11,6 +11,7 @@ from encore.services.dues_pages import DuesPage
 from encore.services.kinds import dues as kinds
 from encore.store.subscriptions import Subscription
 from tests.services.plans import usd
+from tests.services.points import PassPoint
 from tests.services.test_dues import glance, on_hold, pay, settle_quietly
 from tests.services.test_dues_owners import alarms
 from tests.services.world import World
@@ -88,11 +89,50 @@ def test_a_refund_without_an_answer_or_a_trace_is_a_persons_and_never_sent_again
     assert "I12" in world.breaches()
 
 
+def test_of_two_workers_that_have_both_read_the_payment_one_sends(world: World) -> None:
+    """The first is paused for longer than its lease between its last look and its request."""
+    overcharged(world)
+    read_lines = world.shop.dodo.payments.get_lines
+
+    def pause(*args: Any, **more: Any) -> Any:
+        found = read_lines(*args, **more)
+        with patch.object(world.shop.dodo.payments, "get_lines", read_lines):
+            world.clock.wall_s += 31
+            world.tidy()
+        return found
+
+    with patch.object(world.shop.dodo.payments, "get_lines", pause):
+        world.tidy()
+    work(world)
+
+    assert (len(requests(world)), given(world), refund(world)["state"]) == (1, [1000], "done")
+    assert alarms(world) == {"dues_overcharged"}
+
+
+def test_a_worker_that_wakes_an_hour_later_sends_nothing_beside_what_a_person_has_given_back(
+    world: World, pass_point: PassPoint
+) -> None:
+    _, paid = overcharged(world)
+
+    def sleep() -> None:
+        world.clock.steady_s += 3600
+        world.clock.wall_s += 3600
+        world.tidy()
+        world.sandbox.control("refunds", {"payment_id": refund(world)["payment_id"], "amount": 1000})
+
+    pass_point("refund.due_committed", sleep)
+    work(world)
+    world.poll()
+
+    assert (requests(world), given(world), refund(world)["state"]) == ([], [1000], "manual")
+    assert glance(world, paid.dues_id).given_back == usd(1000)
+
+
 @pytest.mark.parametrize("fault", ["status:429:RATE_LIMITED", "no_server"])
 def test_a_refund_that_was_not_executed_is_sent_again(world: World, fault: str) -> None:
     overcharged(world)
     if fault == "no_server":
-        with patch.object(world.shop.dodo.refunds, "create", lambda body: NotSent("connect")):
+        with patch.object(world.shop.dodo.refunds, "create", lambda body, **more: NotSent("connect")):
             world.tidy()
     else:
         world.sandbox.fault(SEND, fault)
