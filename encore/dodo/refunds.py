@@ -16,9 +16,7 @@ class Refunds:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def create(
-        self, body: Mapping[str, Any], *, before_first_byte: Callable[[], bool] | None = None
-    ) -> RefundAnswer:
+    def create(self, body: Mapping[str, Any], *, before_first_byte: Callable[[], bool] | None = None) -> RefundAnswer:
         """Send a refund once; `before_first_byte` is asked when the connection stands, and False sends nothing.
 
         Codes such as PAYMENT_ALREADY_REFUNDED come back as Refused, for the caller.

@@ -26,6 +26,11 @@ OWING = ("on_hold", "past_due")
 ENDED = ("cancelled", "failed", "expired")
 # How long a payment waits for its buyer's bank before another may be made: charging.md, section 3, `action_required`.
 _BANK_MS = 24 * 3_600_000
+# No payment is on its way for longer, not even by a bank's debit. Our choice: one that is stuck must not keep a buyer
+# from paying for good, and a late success beside theirs is noticed.
+_PROCESSING_MS = 14 * 24 * 3_600_000
+# What a subscription is charged for beside its periods, also while it owes one.
+OTHER_SALES = ("plan_change", "on_demand")
 # The provider's clock and ours may differ by this much; used only where it has shown us no payment to count from.
 _SKEW_MS = 15 * 60_000
 
@@ -38,6 +43,7 @@ class SeenPayment:
     status: str | None
     amount: Money
     at: int
+    charge_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Owed:
 
     `failed_at` is when it failed; `amount` what it asked for, None where the provider does not tell. `number` counts
     the tries to pay this one here. A payment made at `since` or later, and not in `known`, was made after this was
-    read. `known` also names the older ones that could still be paid.
+    read. `known` also names the older ones that could still be paid, as one that failed can be.
     """
 
     subscription_id: str
@@ -80,7 +86,7 @@ def read_owed(
 ) -> Owed:
     """Read what is owed from the subscription's payments; `billing_at` is the day it was last to be renewed."""
     newest_first = sorted(seen, key=lambda payment: (payment.at, payment.payment_id), reverse=True)
-    failed = next((p for p in newest_first if _asked_for(p, "failed")), None)
+    failed = _failed(newest_first)
     since = newest_first[0].at if newest_first else now - _SKEW_MS
     return Owed(
         subscription_id=subscription_id,
@@ -89,7 +95,7 @@ def read_owed(
         amount=failed.amount if failed else None,
         number=number,
         since=since,
-        known=tuple(p.payment_id for p in newest_first if p.at >= since or _is_open(p)),
+        known=tuple(p.payment_id for p in newest_first if p.at >= since or _is_open(p) or _asked_for(p, "failed")),
     )
 
 
@@ -98,11 +104,12 @@ def is_under_way(seen: Iterable[SeenPayment], *, now: int) -> bool:
 
     Paid, a subscription may be seen on hold a moment longer. `now` is in epoch milliseconds.
     """
-    listed = list(seen)
-    failed_at = max((p.at for p in listed if _asked_for(p, "failed")), default=None)
-    paid_at = max((p.at for p in listed if _asked_for(p, "succeeded")), default=None)
-    is_just_paid = failed_at is not None and paid_at is not None and failed_at < paid_at and now < paid_at + LATE_MS
-    return is_just_paid or any(sight(payment.status) == "processing" for payment in listed)
+    newest_first = sorted(seen, key=lambda payment: (payment.at, payment.payment_id), reverse=True)
+    failed = _failed(newest_first)
+    paid = next((p for p in newest_first if failed and _asked_for(p, "succeeded") and _may_pay(p, failed)), None)
+    is_just_paid = failed is not None and paid is not None and failed.at < paid.at and now < paid.at + LATE_MS
+    processing = [p for p in newest_first if sight(p.status) == "processing" and p.amount.minor > 0]
+    return is_just_paid or any(now < p.at + _PROCESSING_MS for p in processing)
 
 
 def waiting_for_bank(seen: Iterable[SeenPayment], *, now: int) -> list[str]:
@@ -146,14 +153,32 @@ def charged_by_card_change(seen: Iterable[SeenPayment], *, asked_at: int) -> lis
     It charges only what is owed: the payment right before must have failed by then, and this one came soon after. Both
     are the provider's times, so that they are compared with ours as widely as the clocks may differ.
     """
-    of_money = sorted((p for p in seen if p.amount.minor > 0), key=lambda p: (p.at, p.payment_id))
+    # A change of plan that was declined before, or is paid with the new card, is none of it.
+    of_periods = (p for p in seen if p.amount.minor > 0 and p.charge_type not in OTHER_SALES)
+    in_order = sorted(of_periods, key=lambda p: (p.at, p.payment_id))
     return [
         paid.payment_id
-        for failed, paid in pairwise(of_money)
+        for failed, paid in pairwise(in_order)
         if failed.status == "failed"
         and failed.at <= asked_at + _SKEW_MS
         and asked_at - _SKEW_MS <= paid.at <= asked_at + _SKEW_MS
     ]
+
+
+def _failed(newest_first: list[SeenPayment]) -> SeenPayment | None:
+    """Return the payment whose failure is owed: that of a period goes before a change of plan that was declined since.
+
+    Without one it is the newest of any kind: a change that holds although its payment failed, or a charge on demand.
+    """
+    of_periods = (p for p in newest_first if p.charge_type not in OTHER_SALES)
+    last = next((p for p in of_periods if _asked_for(p, "failed") or _asked_for(p, "succeeded")), None)
+    if last is not None and last.status == "failed":
+        return last
+    return next((p for p in newest_first if _asked_for(p, "failed")), None)
+
+
+def _may_pay(payment: SeenPayment, failed: SeenPayment) -> bool:
+    return payment.charge_type not in OTHER_SALES or payment.charge_type == failed.charge_type
 
 
 def _is_open(payment: SeenPayment) -> bool:

@@ -8,9 +8,10 @@ import json
 
 from encore.crash_point import crash_point
 from encore.ids import new_id
-from encore.rules.dues import SeenPayment, charged_by_card_change
+from encore.rules.dues import charged_by_card_change
 from encore.rules.money import Money
 from encore.services import bookkeeping, messages
+from encore.services.kinds import dues as kind
 from encore.services.shop import Shop
 from encore.store import attempts, card_changes, catalogue, customers, payments
 from encore.store import subscriptions as rows
@@ -78,10 +79,7 @@ def charged(shop: Shop, row: Subscription) -> Money | None:
 
 def _charged_by(shop: Shop, change: CardChange) -> payments.Payment | None:
     listed = payments.list_of_subscription(shop.store, change.subscription_id, since=0)
-    by_time = charged_by_card_change(
-        [SeenPayment(p.id, p.status, Money(p.amount, p.currency), p.created_at) for p in listed],
-        asked_at=change.asked_at,
-    )
+    by_time = charged_by_card_change(map(kind.as_seen, listed), asked_at=change.asked_at)
     for payment in listed:
         is_named = payment.id == change.provider_payment_id
         # What a try of the buyer was booked to was asked for and has its order.

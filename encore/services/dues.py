@@ -120,7 +120,7 @@ def bank_url(shop: Shop, row: Subscription) -> str | None:
     if row.status not in OWING or attempts.get_live_of_subscription(shop.store, row.provider_subscription_id):
         return None
     told = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=row.previous_billing_at or 0)
-    return _bank_url(shop, map(_as_seen, told))
+    return _bank_url(shop, map(kind.as_seen, told))
 
 
 def _in_the_way(shop: Shop, seen: Iterable[SeenPayment]) -> Refusal | None:
@@ -155,7 +155,7 @@ def _news(shop: Shop, row: Subscription, seen: list[SeenPayment], *, asked_at: i
     # What was stored since we asked is at least as new as the list, and what was stored before may be older than it.
     since = min((payment.at for payment in seen), default=0)
     told = payments.list_of_subscription(shop.store, row.provider_subscription_id, since=since)
-    later = [_as_seen(payment) for payment in told if payment.observed_at >= asked_at]
+    later = [kind.as_seen(payment) for payment in told if payment.observed_at >= asked_at]
     return list({payment.payment_id: payment for payment in (*seen, *later)}.values())
 
 
@@ -183,10 +183,6 @@ def _ask(shop: Shop, row: Subscription, *, budget: Budget) -> tuple[list[SavedMe
         raise _Refused("no_answer")
     own = [item for item in found.items if item.subscription_id == row.provider_subscription_id]
     return listed, [kind.seen(item) for item in own]
-
-
-def _as_seen(payment: payments.Payment) -> SeenPayment:
-    return SeenPayment(payment.id, payment.status, Money(payment.amount, payment.currency), payment.created_at)
 
 
 def _owed(shop: Shop, row: Subscription, seen: list[SeenPayment]) -> Owed:

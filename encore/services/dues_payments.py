@@ -6,7 +6,7 @@ claim, on the provider's own clock (charging.md, section 1, "Whose payment is it
 
 from encore.dodo.models import Payment, PaymentListItem
 from encore.rules.attempts import LIVE_DIRECT, sight
-from encore.rules.dues import ENDED, LATE_MS, DuesQuote, Owed, has_paid_again, thaw_dues
+from encore.rules.dues import ENDED, LATE_MS, OTHER_SALES, DuesQuote, Owed, has_paid_again, thaw_dues
 from encore.rules.money import Money
 from encore.services import bookkeeping, fulfilment, messages
 from encore.services.shop import Shop
@@ -21,8 +21,6 @@ from encore.store.subscriptions import Subscription
 
 # A payment that is a month late is nobody's try; so many tries of one subscription are looked through for its own.
 _MOST_TRIES = 10
-# What a running subscription is charged for beside its periods; on hold it is charged for nothing else than its dues.
-_OTHER_SALES = ("plan_change", "on_demand")
 
 
 def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
@@ -40,7 +38,7 @@ def owner_of(shop: Shop, payment: Payment | PaymentListItem) -> Attempt | None:
         its = next((found for found in tries if found.attempt_id == known.attempt_id), None)
     else:
         # A newer try that came to nothing does not hide the late success of the one before.
-        its = next((found for found in tries if _may_be_of(payment, found, thaw_dues(found.quote_json))), None)
+        its = next((found for found in tries if _may_be_of(shop, payment, found, thaw_dues(found.quote_json))), None)
     return attempts.get_attempt(shop.store, its.attempt_id) if its else None
 
 
@@ -54,8 +52,10 @@ def _named_by_answer(shop: Shop, payment: Payment | PaymentListItem) -> Attempt 
     return attempt if is_theirs and payment.subscription_id in (None, attempt.subscription_id) else None
 
 
-def _may_be_of(payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:
+def _may_be_of(shop: Shop, payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:
     """Tell whether a payment that is booked to nobody is that of a try, by what it is and when it was made."""
+    if _is_other_sale(shop, payment, quote.owed):
+        return False
     is_success = sight(payment.status) == "succeeded"
     # The provider may also take the failed payment itself up again, under its old id.
     is_again = is_success and payment.payment_id == quote.owed.billing
@@ -69,6 +69,17 @@ def _may_be_of(payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQu
     is_late = found.state in ("absent", "failed", "dropped") or (found.state == "paid" and _is_same_sum(payment, quote))
     in_time = payment.created_at <= (found.claimed_at or 0) + LATE_MS
     return is_late and is_success and in_time and _is_with(payment, quote)
+
+
+def _is_other_sale(shop: Shop, payment: Payment | PaymentListItem | PaymentRow, owed: Owed) -> bool:
+    """Tell whether a payment is for a change of plan or on demand, made elsewhere, while something else was owed.
+
+    In its days of grace a plan may be changed in the provider's portal; its sum is not to be measured by the dues'.
+    """
+    if payment.charge_type not in OTHER_SALES:
+        return False
+    failed = payments.get_payment(shop.store, owed.billing)
+    return failed is None or failed.charge_type != payment.charge_type
 
 
 def _is_same_sum(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:
@@ -132,7 +143,7 @@ def list_paid_again(
         if payment.disposition == disposition
         and payment.status == "succeeded"
         and payment.refunded < payment.amount
-        and (payment.charge_type not in _OTHER_SALES or payment.created_at <= kept.created_at)
+        and not _is_other_sale(shop, payment, owed)
         and has_paid_again(
             owed,
             paid_at=kept.created_at,

@@ -1,5 +1,7 @@
 """What is owed, read from a subscription's payments, and which payments can be of paying it."""
 
+from dataclasses import replace
+
 import pytest
 
 from encore.rules.dues import (
@@ -8,6 +10,7 @@ from encore.rules.dues import (
     charged_by_card_change,
     dues_hash,
     freeze_dues,
+    has_paid_again,
     is_under_way,
     owed_hash,
     read_owed,
@@ -18,6 +21,7 @@ from encore.rules.money import Money
 from encore.rules.quotes import QuotedMethod, QuoteUnreadable
 
 NOW = 1_800_000_000_000
+MINUTE = 60_000
 CARD = QuotedMethod("pm_1", "card", "visa", "4242", 6, 2032)
 
 
@@ -83,6 +87,43 @@ def test_what_was_just_paid_is_not_asked_for_again(minor: int, now: int, expecte
     assert is_under_way([*HISTORY, seen("pay_4", "succeeded", minor, 400)], now=now) is expected
 
 
+def change(name: str, status: str, minor: int, at: int) -> SeenPayment:
+    return replace(seen(name, status, minor, at), charge_type="plan_change")
+
+
+def test_a_change_of_plan_that_was_declined_since_is_not_what_is_owed() -> None:
+    owed = read_owed([*HISTORY, change("pay_4", "failed", 500, 400)], subscription_id="s", billing_at=150, now=NOW)
+
+    assert (owed.billing, owed.amount) == ("pay_2", Money(3000, "USD"))
+
+
+def test_a_change_that_holds_though_its_payment_failed_is_what_is_owed() -> None:
+    owed = read_owed([HISTORY[1], change("pay_4", "failed", 500, 400)], subscription_id="s", billing_at=150, now=NOW)
+
+    assert (owed.billing, owed.amount) == ("pay_4", Money(500, "USD"))
+
+
+def test_a_change_of_plan_that_was_paid_has_not_paid_what_is_owed() -> None:
+    assert not is_under_way([*HISTORY, change("pay_4", "succeeded", 500, 400)], now=500)
+    assert is_under_way([*HISTORY, seen("pay_4", "succeeded", 3000, 400)], now=500)
+
+
+@pytest.mark.parametrize(
+    ("minor", "now", "expected"),
+    [(3000, 1 + 14 * 24 * 60 * MINUTE, True), (3000, 300 + 14 * 24 * 60 * MINUTE, False), (0, 400, False)],
+)
+def test_a_payment_that_is_stuck_keeps_nobody_from_paying_for_good(minor: int, now: int, expected: bool) -> None:
+    assert is_under_way([seen("pay_1", "requires_confirmation", minor, 300)], now=now) is expected
+
+
+def test_each_failed_payment_of_what_is_owed_may_be_taken_up_again_and_then_has_paid_twice() -> None:
+    earlier = seen("pay_0", "failed", 3000, 150)
+    owed = read_owed([*HISTORY, earlier], subscription_id="s", billing_at=150, now=NOW)
+
+    assert has_paid_again(owed, paid_at=500, payment_id="pay_0", made_at=150, period=(None, None))
+    assert not has_paid_again(owed, paid_at=500, payment_id="pay_1", made_at=100, period=(None, None))
+
+
 def test_a_quote_is_read_back_as_it_was_and_its_hash_tells_sum_try_and_method() -> None:
     owed = read_owed(HISTORY, subscription_id="sub_1", billing_at=150, now=NOW)
     again = read_owed(HISTORY, subscription_id="sub_1", billing_at=150, number=1, now=NOW)
@@ -109,9 +150,6 @@ def test_anything_else_is_no_quote(text: str) -> None:
         thaw_dues(text)
 
 
-MINUTE = 60_000
-
-
 @pytest.mark.parametrize(
     ("before", "paid_after", "expected"),
     [
@@ -134,6 +172,14 @@ def test_a_change_of_card_charges_only_what_had_failed_and_at_once(
     ]
 
     assert charged_by_card_change(seen_ones, asked_at=asked_at) == expected
+
+
+def test_a_change_of_plan_paid_with_the_new_card_was_not_charged_by_the_change_of_card() -> None:
+    declined, paid = change("pay_1", "failed", 500, NOW - MINUTE), change("pay_2", "succeeded", 500, NOW + MINUTE)
+
+    assert charged_by_card_change([declined, paid], asked_at=NOW) == []
+    # Nor was the renewal that came right after.
+    assert charged_by_card_change([declined, seen("pay_3", "succeeded", 3000, NOW + MINUTE)], asked_at=NOW) == []
 
 
 def test_a_renewal_that_failed_after_the_change_of_card_was_not_charged_by_it() -> None:

@@ -5,9 +5,11 @@ import pytest
 from encore.services import card_charges, plan_cards, subscriptions
 from encore.services.dues import NotTaken
 from encore.store.subscriptions import Subscription
+from tests.sandbox_process import PRO
 from tests.services.plans import UNTAXED, owned, usd, whole
-from tests.services.test_dues import MASTERCARD, card, glance, page, pay, posts, renewals, shown, try_pay
-from tests.services.test_dues_owners import alarms
+from tests.services.test_dues import MASTERCARD, UPDATE, card, glance, page, pay, posts, renewals, shown, try_pay
+from tests.services.test_dues_owners import alarms, newest_payment
+from tests.services.test_dues_paid_twice import disposition
 from tests.services.world import DAY_S, World
 
 
@@ -96,3 +98,42 @@ def test_a_try_of_the_providers_own_beside_ours_is_noticed_here_too(world: World
 
     assert page(world, paid.dues_id).paid_again == usd(3000)
     assert alarms(world) == {"dues_paid_twice"}
+
+
+def change_in_portal(world: World, row: Subscription, *, outcome: str = "succeeded") -> str:
+    """Let the customer change the plan in the provider's portal, which bears no mark of ours; returns the payment."""
+    world.sandbox.next_payment(outcome)
+    body = {"product_id": PRO, "quantity": 1, "proration_billing_mode": "full_immediately", "metadata": {}}
+    answer = world.sandbox.call(
+        "POST",
+        f"/subscriptions/{row.provider_subscription_id}/change-plan",
+        {**body, "on_payment_failure": "prevent_change"},
+    )
+    assert answer.status_code == 200, answer.text
+    world.poll()
+    return newest_payment(world, row)
+
+
+def test_a_declined_change_of_plan_is_not_what_is_owed(world: World) -> None:
+    row = in_grace(world)
+    change_in_portal(world, row, outcome="failed")
+
+    form = shown(world, row)
+    after = pay(world, row)
+
+    assert (form.amount, form.reason) == (usd(3000), None)
+    assert (after.state, after.paid, after.given_back) == ("recovered", usd(3000), None)
+    assert (world.rows("refunds"), alarms(world)) == ([], set())
+
+
+def test_a_change_of_plan_in_the_portal_is_not_taken_for_dues_without_an_answer(world: World) -> None:
+    """Measured by what is owed it would be an overcharge, and go back in part."""
+    row = in_grace(world)
+    world.sandbox.fault(UPDATE, "reset", effect="none")
+    waiting = pay(world, row)
+    assert waiting.state == "checking"
+
+    change = change_in_portal(world, row)
+
+    assert glance(world, waiting.dues_id).state == "checking"
+    assert (disposition(world, change), world.rows("refunds"), alarms(world)) == ("renewal", [], set())

@@ -3,6 +3,7 @@
 from encore.dodo.models import PaymentListItem
 from encore.rules.dues import DuesQuote, SeenPayment
 from encore.rules.money import Money
+from encore.store.payments import Payment
 
 
 def charge_request(quote: DuesQuote, *, return_url: str) -> dict[str, object]:
@@ -22,4 +23,16 @@ def seen(item: PaymentListItem) -> SeenPayment:
         status=item.status,
         amount=Money(item.total_amount, item.currency),
         at=item.created_at,
+        charge_type=item.charge_type,
+    )
+
+
+def as_seen(payment: Payment) -> SeenPayment:
+    """Read a stored payment as the rules look at it."""
+    return SeenPayment(
+        payment_id=payment.id,
+        status=payment.status,
+        amount=Money(payment.amount, payment.currency),
+        at=payment.created_at,
+        charge_type=payment.charge_type,
     )
