@@ -31,9 +31,11 @@ bp.before_request(answer_unseen)
 def show() -> Response:
     leads_to = sign_ins.read_place(request.args.get("to"))
     account = current_account()
-    if account is not None and account.is_recent:
-        return go(leads_to)
-    return _form("again" if account else "ready", leads_to=leads_to)
+    if account is None:
+        return _form("ready", leads_to=leads_to)
+    if sign_ins.is_of_other_account(current_shop(), leads_to, buyer_key=buyer_key()):
+        return _form("other_account", leads_to=leads_to)
+    return go(leads_to) if account.is_recent else _form("again", leads_to=leads_to)
 
 
 @bp.post("/account/sign-in")

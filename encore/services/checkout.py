@@ -59,7 +59,7 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
     product = catalogue.get_by_slug(shop.store, slug)
     if product is None or product.archived_at is not None:
         return NotSold()
-    payable = checkouts.get_payable(
+    payables = checkouts.list_payable(
         shop.store,
         buyer_key=buyer_key,
         product_id=product.id,
@@ -68,6 +68,8 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
         since=shop.now() - _REUSE_MS,
         even_tried=bool(product.is_recurring),
     )
+    # Of one browser, but not all of one account: whose turn it is goes on in their own.
+    payable = next((checkout for checkout in payables if _may_open(shop, checkout)), next(iter(payables), None))
     if payable is not None and product.is_recurring:
         # Another session would sell a second subscription beside the one that this one begins, or has just begun.
         return _go_on(shop, payable)
@@ -179,10 +181,12 @@ def _go_on(shop: Shop, checkout: Checkout) -> StartResult:
         return Started(_return_url(shop, current))
     # The provider cannot cancel a session, so a living one is always the one to pay (charging.md, section 3).
     if current.state == "open" and current.checkout_url and shop.now() - current.created_at < _REUSE_MS:
-        if not _may_open(shop, current):
+        if _may_open(shop, current):
+            return Started(current.checkout_url)
+        if not sign_ins.is_signed_in(shop, current.buyer_key):
             # Nor is another one opened beside it: whoever signs in again goes on in this one.
             return Started(customer_sessions.sign_in_url(shop, _return_url(shop, current)))
-        return Started(current.checkout_url)
+        # Another account uses this browser now: what it buys is its own, and what was begun before it is not.
     return _open(
         shop,
         product_id=current.product_id,

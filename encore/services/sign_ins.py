@@ -13,7 +13,7 @@ from encore import tokens
 from encore.ids import new_id
 from encore.services import order_pages
 from encore.services.shop import Shop
-from encore.store import StoreFull, checkouts, customers, outbox, sign_ins
+from encore.store import StoreFull, checkouts, customers, orders, outbox, sign_ins
 from encore.store.sign_ins import Link, SignIn
 
 # How long a link works, and an account without and with its buyer there. Source: security.md, section 4.
@@ -211,6 +211,23 @@ def has_account(shop: Shop, buyer_key: str, *, customer_id: str, lately: bool = 
         return False
     customer = customers.get_customer(shop.store, customer_id) if row else None
     return row is not None and customer is not None and fold(customer.email or "") == row.address
+
+
+def is_signed_in(shop: Shop, buyer_key: str) -> bool:
+    """Tell whether a browser is signed in to any account; nothing is written."""
+    return _standing(shop, buyer_key) is not None
+
+
+def is_of_other_account(shop: Shop, place: str, *, buyer_key: str | None) -> bool:
+    """Tell whether a place is about an order of this browser that belongs to another account than it is signed in to.
+
+    What led to the sign-in from there would lead to it again, without a word.
+    """
+    if buyer_key is None or not place.startswith(("/r/", "/orders/")):
+        return False
+    checkout = checkouts.get_by_ref(shop.store, place.split("/")[2])
+    order = orders.get_of_checkout(shop.store, checkout.id) if checkout and checkout.buyer_key == buyer_key else None
+    return order is not None and not has_account(shop, buyer_key, customer_id=order.customer_id)
 
 
 def only_customer(shop: Shop, buyer_key: str) -> str | None:

@@ -66,20 +66,20 @@ def get_by_subscription(store: Store, provider_subscription_id: str) -> Checkout
     )
 
 
-def get_payable(
+def list_payable(
     store: Store, *, buyer_key: str, product_id: str, quantity: int, language: str, since: int, even_tried: bool
-) -> Checkout | None:
-    """Return this browser's open checkout of the same purchase made after `since`: it is reused, not doubled.
+) -> list[Checkout]:
+    """Return this browser's open checkouts of the same purchase made after `since`, the newest first, to be reused.
 
     `even_tried`: also one whose payment was declined, or is under way.
     """
-    return one(
+    return many(
         Checkout,
-        store.row(
+        store.rows(
             f"SELECT {_COLUMNS} FROM checkouts WHERE buyer_key = :buyer_key AND product_id = :product_id"
             " AND quantity = :quantity AND language = :language AND state = 'open'"
             " AND (:even_tried = 1 OR payment_id IS NULL)"
-            " AND created_at > :since ORDER BY created_at DESC LIMIT 1",
+            " AND created_at > :since ORDER BY created_at DESC",
             buyer_key=buyer_key,
             product_id=product_id,
             quantity=quantity,

@@ -1,0 +1,186 @@
+"""Hosted sessions that know a signed-in buyer: whoever opens one is taken for them, so nobody else is led to one."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.attacks.stage import DECLINES_LATER, HTMX, MASTERCARD, Browser, Stage, state_of
+from tests.html import read
+
+PLAN, TEMPLATES = "basic-plan", "design-templates"
+
+
+def signed_in(stage: Stage, card: str = MASTERCARD, **form: str) -> Browser:
+    return stage.buyer(card, **form).sign_in()
+
+
+def change_account(browser: Browser, address: str) -> None:
+    """Sign in without a sign-out before: the link is asked for elsewhere, and opens in any browser."""
+    browser.sign_in(link=browser.stage.browser().ask_for_link(address))
+
+
+def start(browser: Browser, slug: str) -> TestResponse:
+    return browser.send(browser.page(f"/p/{slug}"), "buy")
+
+
+def last_session(stage: Stage) -> dict[str, object]:
+    """The body of the session that was opened last."""
+    return dict(stage.sandbox.requests("POST", "/checkouts")[-1]["body"])
+
+
+def ref_of_last(stage: Stage) -> str:
+    return str(last_session(stage)["return_url"]).rpartition("/")[2]
+
+
+def customer_of(browser: Browser) -> dict[str, object]:
+    return {"customer_id": browser.row()["customer_id"]}
+
+
+def go_idle(stage: Stage, browser: Browser) -> None:
+    with stage.shop.store.write():
+        stage.shop.store.run(
+            "UPDATE sign_ins SET seen_at = seen_at - 1800000 WHERE address = :address", address=browser.email
+        )
+
+
+def path_of(answer: TestResponse) -> str:
+    return urlsplit(str(answer.location)).path
+
+
+def test_another_account_in_the_same_browser_buys_the_plan_as_itself(stage: Stage) -> None:
+    """One computer, two accounts, no sign-out between them: the second is not sent round in a circle."""
+    first, second = signed_in(stage), stage.buyer()
+    known = start(first, PLAN).location
+    ref = ref_of_last(stage)
+    change_account(first, second.email)
+
+    own = start(first, PLAN)
+
+    assert path_of(own).startswith("/session/")
+    assert own.location != known
+    assert last_session(stage)["customer"] == customer_of(second)
+    assert start(first, PLAN).location == own.location, "the same one is used again"
+    assert first.send(first.page(f"/r/{ref}"), "go-to-checkout").location != known
+    # The first one is back: it is their own session again, and no third beside it.
+    change_account(first, first.email)
+    sessions = len(stage.sandbox.requests("POST", "/checkouts"))
+    assert start(first, PLAN).location == known
+    assert len(stage.sandbox.requests("POST", "/checkouts")) == sessions
+
+
+def test_another_account_is_told_whose_checkout_a_yes_has_and_is_not_led_there(stage: Stage) -> None:
+    """A yes has one way to pay: a silent way back to the page it was pressed on would be none."""
+    first, second = signed_in(stage, DECLINES_LATER, expiry="12/34"), stage.buyer()
+    first.act("accept")
+    known = first.act("checkout").location
+    assert path_of(first.act("checkout")).startswith("/session/")
+    change_account(first, second.email)
+
+    refused = first.act("checkout")
+
+    assert refused.location != known
+    asked = first.page(str(refused.location).removeprefix(stage.settings.public_url))
+    assert "This belongs to another account." in asked.text
+    assert asked.has_test_id("sign-in")
+    assert first.email not in asked.text
+    # So does every other way to the sign-in from there; a stranger's browser is told nothing.
+    assert asked.text == first.page(f"/account/sign-in?to=/orders/{first.ref}").text
+    assert second.sign_in().get(f"/account/sign-in?to=/r/{first.ref}").status_code == 303
+    # With the account it was begun with it goes on, and without any it says nothing of another.
+    change_account(first, first.email)
+    assert first.act("checkout").location == known
+
+
+@pytest.mark.parametrize("slug", [PLAN, TEMPLATES])
+def test_old_cookie_put_back_after_the_sign_out_opens_no_known_checkout(stage: Stage, slug: str) -> None:
+    """The back button, a copied profile: the account has ended in our rows, not only in the browser."""
+    buyer = signed_in(stage)
+    known = start(buyer, slug).location
+    ref = ref_of_last(stage)
+    cookies = buyer.cookies()
+    form = buyer.page(f"/r/{ref}")
+    buyer.send(buyer.page("/"), "sign-out")
+    for name, value in cookies.items():
+        buyer.client.set_cookie(name, value, domain="127.0.0.1")
+
+    for language in ("en", "vi"):
+        buyer.get(f"/p/{slug}?lang={language}")
+        answers = [start(buyer, slug), buyer.send(form, "go-to-checkout")]
+        assert known not in [answer.location for answer in answers]
+        assert path_of(answers[1]) == "/account/sign-in"
+        assert known not in buyer.page(f"/r/{ref}").text
+    known_to = {"customer": customer_of(buyer)}
+    bodies = [r["body"] for r in stage.sandbox.requests("POST", "/checkouts")]
+    own = [body for body in bodies if known_to.items() <= body.items()]
+    assert [str(body["return_url"]).rpartition("/")[2] for body in own] == [ref]
+
+
+def test_stolen_reference_leads_nobody_to_the_checkout_behind_it(stage: Stage) -> None:
+    """Neither a stranger, nor one signed in as somebody else, nor by way of the sign-in."""
+    buyer = signed_in(stage)
+    start(buyer, PLAN)
+    ref = ref_of_last(stage)
+    for thief in (stage.browser(), signed_in(stage)):
+        answers = [
+            thief.get(f"/r/{ref}"),
+            thief.post(f"/r/{ref}/checkout"),
+            thief.get(f"/r/{ref}/wait/1"),
+            thief.post(f"/r/{ref}/checkout", headers=HTMX),
+        ]
+        assert [answer.status_code for answer in answers] == [404] * 4
+        assert all(not answer.location and "HX-Redirect" not in answer.headers for answer in answers)
+        through = thief.get(f"/account/sign-in?to=/r/{ref}")
+        assert through.location in (None, f"/r/{ref}")
+    late = stage.browser()
+    late.email = buyer.email
+    link = late.ask_for_link(to=f"/r/{ref}")
+    landed = late.send(late.page(str(late.get(link).location)), "sign-in-confirm")
+    assert path_of(landed) == "/account", "even the buyer's own other device"
+
+
+def test_address_of_a_known_checkout_stands_in_one_header_and_nowhere_else(stage: Stage) -> None:
+    buyer = signed_in(stage)
+    started = start(buyer, PLAN)
+    ref = ref_of_last(stage)
+    session = str(started.location)
+
+    assert started.headers["Cache-Control"] == "no-store"
+    assert started.headers["Referrer-Policy"] == "same-origin"
+    for path in (f"/r/{ref}", "/account", "/account/orders", f"/p/{PLAN}", "/account/methods"):
+        answer = buyer.get(path)
+        assert session.rpartition("/")[2] not in answer.get_data(as_text=True) + str(answer.headers)
+    named = buyer.send(buyer.page(f"/r/{ref}"), "go-to-checkout", customer_id="cus_other", session_id="cks_1")
+    assert (named.status_code, named.location) in ((303, session), (400, None))
+
+
+@pytest.mark.parametrize("slug", [PLAN, TEMPLATES])
+def test_what_is_bought_while_signed_in_belongs_to_the_account_and_to_this_browser(stage: Stage, slug: str) -> None:
+    buyer, stranger = signed_in(stage), stage.browser()
+    session = path_of(start(buyer, slug)).rpartition("/")[2]
+    ref = ref_of_last(stage)
+
+    stage.sandbox.pay(session, card=MASTERCARD, email="somebody.else@example.com")
+
+    mine = buyer.page(f"/r/{ref}")
+    assert mine.has_test_id("order-summary")
+    order = stage.one("SELECT o.* FROM orders o JOIN checkouts c ON c.id = o.checkout_id WHERE c.ref = :ref", ref=ref)
+    assert order["customer_id"] == buyer.row()["customer_id"]
+    for instance in stage.shop.store.rows("SELECT * FROM offer_instances WHERE source_ref = :id", id=order["id"]):
+        assert (instance["customer_id"], instance["buyer_key"]) == (order["customer_id"], order["buyer_key"])
+    theirs = stranger.get(f"/r/{ref}")
+    assert (theirs.status_code, state_of(read(theirs.get_data(as_text=True)))) == (404, "other_browser")
+
+
+def test_account_that_is_over_by_itself_is_asked_for_again_in_every_language(stage: Stage) -> None:
+    buyer = signed_in(stage)
+    known = start(buyer, PLAN).location
+    ref = ref_of_last(stage)
+    go_idle(stage, buyer)
+
+    for language in ("en", "vi"):
+        buyer.get(f"/?lang={language}")
+        back = buyer.send(buyer.page(f"/r/{ref}"), "go-to-checkout")
+        assert back.location == f"{stage.settings.public_url}/account/sign-in?to=/r/{ref}"
+        assert "another account" not in buyer.page(f"/account/sign-in?to=/r/{ref}").text
+    assert known != start(buyer, PLAN).location
