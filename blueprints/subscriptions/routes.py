@@ -27,7 +27,7 @@ from .quotes import quoted
 bp = Blueprint("subscriptions", __name__, url_prefix="/account/subscriptions/<subscription_id>")
 bp.before_request(answer_unseen)
 
-_NOT_ENDED: dict[hold_ends.EndResult, int] = {"under_way": 409, "no_answer": 503}
+_NOT_ENDED: dict[hold_ends.EndResult, int] = {"under_way": 409, "refused": 503, "no_answer": 503}
 
 
 @bp.get("")

@@ -13,20 +13,21 @@ from encore.services import bookkeeping, budgets, card_charges, dues, subscripti
 from encore.services.shop import Shop
 from encore.store import attempts, hold_ends
 from encore.store import subscriptions as rows
+from encore.store.hold_ends import EndMark
 from encore.store.subscriptions import Subscription
 
 log = structlog.get_logger("encore.hold_ends")
 
 _CALL_S = 8.0
 
-EndResult = Literal["ended", "under_way", "not_on_hold", "no_answer"]
+EndResult = Literal["ended", "under_way", "not_on_hold", "refused", "no_answer"]
 
 
 def end(shop: Shop, row: Subscription) -> EndResult:
     """End a subscription on hold because its buyer says so, and only while it is on hold and nobody pays for it.
 
-    `under_way`: a payment of it may still succeed, and what that pays for would be lost. `no_answer`: it may have ended
-    all the same; its page asks, and the buyer may say so again.
+    `under_way`: a payment of it may still succeed, and what that pays for would be lost. `refused`: it has not ended.
+    `no_answer`: it may have ended all the same; its page asks, and the buyer may say so again.
     """
     name = row.provider_subscription_id
     # Read in this request: one that was paid a moment ago runs, and is not to be ended at once.
@@ -48,25 +49,41 @@ def end(shop: Shop, row: Subscription) -> EndResult:
         is_charged = attempts.get_live_of_subscription(shop.store, name) is not None
         if is_charged or card_charges.is_under_way(shop, row):
             return "under_way"
-        hold_ends.upsert_end(shop.store, name, now=shop.now())
+        mark = hold_ends.insert_end(shop.store, name, now=shop.now())
     crash_point("hold_end.noted")
-    return _ask(shop, row)
+    return _ask(shop, row, mark)
 
 
-def _ask(shop: Shop, row: Subscription) -> EndResult:
+def _ask(shop: Shop, row: Subscription, mark: EndMark) -> EndResult:
     name, asked_at = row.provider_subscription_id, shop.now()
     try:
         found = shop.dodo.subscriptions.end_now(name, budget=shop.dodo.budget(_CALL_S))
+    except NotExecuted as refusal:
+        budgets.heed(shop, refusal)
+        log.warning("hold_end.refused", reason=refusal.code)
+        with shop.store.write():
+            # Another tab's request, or an earlier one, may still arrive: only this one is known to have done nothing.
+            hold_ends.delete_end(shop.store, name, only=mark)
+        return _after_refusal(shop, name, mark)
     except ProviderError as error:
-        budgets.heed(shop, error)
         log.warning("hold_end.no_answer", error=str(error))
-        if isinstance(error, NotExecuted):
-            with shop.store.write():
-                hold_ends.delete_end(shop.store, name)
         return "no_answer"
     crash_point("hold_end.done")
     subscriptions.settle_subscription(shop, found, asked_at=asked_at)
+    if found.status != "cancelled":
+        # Taken, but not done: until it shows what comes of it nobody pays beside it.
+        return "no_answer"
     with shop.store.write():
         hold_ends.delete_end(shop.store, name)
         bookkeeping.record(shop, "subscription.ended", id=row.id)
-    return "ended" if found.status == "cancelled" else "no_answer"
+    return "ended"
+
+
+def _after_refusal(shop: Shop, name: str, mark: EndMark) -> EndResult:
+    """Tell apart what cannot be ended now and what has ended already, by another tab's click or at the provider."""
+    if budgets.take(shop, "status"):
+        subscriptions.try_subscription(shop, name, budget=shop.dodo.budget(_CALL_S))
+    row = rows.get_by_provider_id(shop.store, name)
+    if row is not None and row.status != "on_hold":
+        return "not_on_hold"
+    return "refused" if mark.is_alone else "no_answer"

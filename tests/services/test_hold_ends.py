@@ -176,13 +176,78 @@ def test_an_end_that_never_arrived_leaves_the_dues_to_be_paid(world: World) -> N
     assert world.subscription(row.id).status == "active"
 
 
-def test_an_end_that_is_refused_is_over_at_once(world: World) -> None:
+@pytest.mark.parametrize("status", [422, 429])
+def test_an_end_that_is_refused_is_over_at_once(world: World, status: int) -> None:
+    """It is known that nothing was done, so nobody is told that there was no answer."""
     row = on_hold(world)
-    world.sandbox.fault(PATCH, "status:422")
+    world.sandbox.fault(PATCH, f"status:{status}")
 
-    assert hold_ends.end(world.shop, row) == "no_answer"
+    assert hold_ends.end(world.shop, row) == "refused"
 
     assert world.rows("hold_ends") == []
+    assert there(world, row)["status"] == "on_hold"
+
+
+def test_an_end_that_is_refused_says_nothing_of_one_that_may_still_arrive(world: World) -> None:
+    """The first request is lost on its way: until it cannot arrive any more, nothing is paid beside it."""
+    row = on_hold(world)
+    form = shown(world, row)
+    world.sandbox.fault(PATCH, "reset", effect="none")
+    assert hold_ends.end(world.shop, row) == "no_answer"
+    world.sandbox.fault(PATCH, "status:429")
+    assert hold_ends.end(world.shop, row) == "no_answer"
+
+    try_pay(world, row, form, name=card(form))
+
+    assert posts(world, row) == 0
+
+
+def test_of_two_tabs_the_one_that_is_refused_leaves_the_others_end_standing(
+    world: World, pass_point: PassPoint
+) -> None:
+    """Both are sent in the same millisecond, and the refused one is answered first."""
+    row = on_hold(world)
+    form = shown(world, row)
+    refused: list[str] = []
+
+    def other_tab() -> None:
+        # The first tab has noted its end, and its request is slow.
+        world.sandbox.fault(PATCH, "status:422")
+        refused.append(hold_ends.end(world.shop, row))
+        try_pay(world, row, form, name=card(form))
+
+    pass_point("hold_end.noted", other_tab)
+
+    assert hold_ends.end(world.shop, row) == "ended"
+
+    assert (refused, posts(world, row)) == (["no_answer"], 0)
+    assert whole(world)
+
+
+def test_of_two_tabs_the_second_reads_that_the_plan_has_ended(world: World, pass_point: PassPoint) -> None:
+    """The provider refuses to end it twice; what the buyer wanted is so."""
+    row = on_hold(world)
+    first: list[str] = []
+    pass_point("hold_end.noted", lambda: first.append(hold_ends.end(world.shop, row)))
+
+    assert hold_ends.end(world.shop, row) == "not_on_hold"
+
+    assert (first, there(world, row)["status"]) == (["ended"], "cancelled")
+    assert str(world.rows("ledger")).count("subscription.ended") == 1
+    assert whole(world)
+
+
+def test_an_answer_that_shows_it_on_hold_still_is_no_end(world: World) -> None:
+    """Nothing is written down as ended, and for a moment nothing is paid beside what may come of it."""
+    row = on_hold(world)
+    form = shown(world, row)
+    answer = world.shop.dodo.subscriptions.get(row.provider_subscription_id, budget=world.shop.dodo.budget())
+    with patch.object(world.shop.dodo.subscriptions, "end_now", return_value=answer):
+        assert hold_ends.end(world.shop, row) == "no_answer"
+
+    assert "subscription.ended" not in str(world.rows("ledger"))
+    try_pay(world, row, form, name=card(form))
+    assert posts(world, row) == 0
 
 
 @pytest.mark.parametrize("silent", ["GET /subscriptions/{id}", "GET /payments"])

@@ -118,6 +118,14 @@ def test_a_plan_is_not_ended_beside_a_payment_or_without_an_answer_and_the_page_
     lost = buyer.browser.send(asked, "confirm-cancel")
     assert (lost.status_code, "gave no answer" in lost.get_data(as_text=True)) == (503, True)
 
+    with stage.later(31):
+        # By now it cannot arrive any more, and this one is surely not taken.
+        stage.sandbox.fault("PATCH /subscriptions/{id}", "status:422")
+        unwilling = buyer.browser.send(asked, "confirm-cancel")
+    said = read(unwilling.get_data(as_text=True)).one("main").text
+    assert (unwilling.status_code, "gave no answer" in said) == (503, False)
+    assert "Your subscription was not ended. Please try again in a minute." in said
+
     saved = stage.sandbox.methods(stage.sandbox.get(f"/subscriptions/{buyer.provider_id}")["customer"]["customer_id"])
     stage.sandbox.next_payment("processing")
     body = {"type": "existing", "payment_method_id": saved[0]["payment_method_id"]}
