@@ -13,6 +13,8 @@ from typing import Any
 # sqlite-utils picks the newer bundled SQLite where there is one, and that module's exceptions are not sqlite3's.
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
+from encore.clock import Clock
+
 BUSY_TIMEOUT_S = 5.0
 # Another process writes for about a millisecond. SQLite's own waiting sleeps up to a tenth of a second between two
 # looks and so loses its turn again and again: the slowest of a hundred accepts took 0.9 s (measured).
@@ -44,6 +46,7 @@ class Writer:
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
+        self._clock = Clock()
         self._connection: Any = None
         # 32 threads on one file without this lock wait up to 2 s for each other; with it 0.3 s (measured).
         self._turn = threading.Lock()
@@ -78,11 +81,14 @@ class Writer:
         Raises StoreFull if it cannot be begun or committed.
         """
         thread, commit = threading.get_ident(), None
+        # From here on: behind a process that is stuck as it writes, the last of many threads would wait for each of
+        # those before it to give up.
+        until = self._clock.monotonic() + BUSY_TIMEOUT_S
         self._waiting.add(thread)
         try:
             with self._turn:
                 self._waiting.discard(thread)
-                commit = self._join()
+                commit = self._join(until)
                 try:
                     yield
                 except BaseException:
@@ -103,14 +109,14 @@ class Writer:
                 # it have written must find them, whatever connection it reads from next.
                 self._await(commit)
 
-    def _join(self) -> _Commit:
+    def _join(self, until: float) -> _Commit:
         commit = self._commit
         if commit is not None and (commit.is_torn or not self.connection.in_transaction):
             # A savepoint without its transaction would begin another one.
             self._end(commit, StoreFull("interrupted, or undone by SQLite"))
             commit = None
         if commit is None:
-            self._begin()
+            self._begin(until)
             self._commit = commit = _Commit()
         else:
             try:
@@ -121,9 +127,8 @@ class Writer:
         commit.is_torn = True
         return commit
 
-    def _begin(self) -> None:
+    def _begin(self, until: float) -> None:
         # IMMEDIATE: a deferred transaction that reads before it writes fails at once when another has written.
-        looks_left = round(BUSY_TIMEOUT_S / _TURN_LOOK_S)
         while True:
             try:
                 if self.connection.in_transaction:
@@ -132,8 +137,7 @@ class Writer:
                 self.connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                looks_left -= 1
-                if "locked" not in str(error) or not looks_left:
+                if "locked" not in str(error) or self._clock.monotonic() >= until:
                     raise StoreFull(str(error)) from error
             sleep(_TURN_LOOK_S)
 

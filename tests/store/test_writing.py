@@ -368,6 +368,28 @@ def test_one_who_was_to_commit_and_is_gone_keeps_nobody_waiting(
     assert committed(other) == {"left"}
 
 
+def test_none_waits_longer_because_others_wait_before_it(
+    store: Store, other: Store, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a process that is stuck as it writes, all of a rush are told in the same five seconds."""
+    looks: list[float] = []
+
+    def look(seconds: float) -> None:
+        wait_for(lambda: len(store._writer._waiting) == 3 or looks, limit_s=10, what="the queue")
+        looks.append(seconds)
+
+    monkeypatch.setattr(writing, "sleep", look)
+    monkeypatch.setattr(store._writer._clock, "monotonic", lambda: sum(looks))
+    monkeypatch.setattr(writing, "BUSY_TIMEOUT_S", 0.003)
+    with other.write():
+        told = [Held(store, pool, str(number)).future for number in range(4)]
+        for one in told:
+            with pytest.raises(StoreFull, match="locked"):
+                one.result(10)
+
+    assert len(looks) == 3
+
+
 def test_one_interrupted_while_it_waits_for_its_turn_is_not_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
