@@ -11,12 +11,13 @@ from encore.rules.plan_changes import thaw_change
 from encore.rules.trials import trial_end
 from encore.services import bookkeeping, order_pages
 from encore.services.shop import Shop
-from encore.store import acceptances, catalogue, offer_instances, orders, subscriptions
+from encore.store import acceptances, catalogue, customers, offer_instances, orders, subscriptions
 from encore.store import payments as payment_rows
 from encore.store.acceptances import Acceptance
 from encore.store.attempts import Attempt
 from encore.store.offer_instances import OfferInstance
 from encore.store.orders import Order
+from encore.store.subscriptions import Subscription
 
 _DAY_MS = 86_400_000
 
@@ -107,7 +108,9 @@ def tell_of_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str) -> No
         return
     order = orders.get_of_payment(shop.store, payment_id)
     source = _first_order_of(shop, order, acceptance_id=row.acceptance_id)
-    product_name, language = _named(shop, order, acceptance_id=row.acceptance_id)
+    # A later payment of a subscription has no order: its plan names it.
+    plan = subscriptions.get_by_provider_id(shop.store, row.subscription_id or "")
+    product_name, language = _named(shop, order, acceptance_id=row.acceptance_id, plan=plan)
     bookkeeping.tell_buyer(
         shop,
         kind,
@@ -120,10 +123,16 @@ def tell_of_payment(shop: Shop, kind: str, payment_id: str, *, dedup: str) -> No
             currency=row.currency,
             card=json.loads(row.method_json) if row.method_json else None,
             order_number=source.number if source else None,
-            url=order_url(shop, bookkeeping.ref_of(shop, source)) if source else shop.settings.public_url,
+            url=_url_of(shop, source, plan),
             at=shop.now(),
         ),
     )
+
+
+def _url_of(shop: Shop, source: Order | None, plan: Subscription | None) -> str:
+    if source is not None:
+        return order_url(shop, bookkeeping.ref_of(shop, source))
+    return subscription_url(shop, plan.id) if plan else shop.settings.public_url
 
 
 def tell_of_yes(shop: Shop, kind: str, acceptance: Acceptance, *, dedup: str) -> None:
@@ -238,11 +247,14 @@ def _first_order_of(shop: Shop, order: Order | None, *, acceptance_id: str | Non
     return bookkeeping.find_first_order(shop, instance) if instance else None
 
 
-def _named(shop: Shop, order: Order | None, *, acceptance_id: str | None) -> tuple[str, str]:
+def _named(shop: Shop, order: Order | None, *, acceptance_id: str | None, plan: Subscription | None) -> tuple[str, str]:
     if order is not None:
         return order.product_name, order.language
     instance = instance_of(shop, acceptance_id)
-    if instance is None:
+    product_id = instance.product_id if instance else plan.product_id if plan else None
+    if product_id is None:
         return shop.settings.shop_name, shop.settings.language
-    product = catalogue.get_product(shop.store, instance.product_id)
-    return (product.name if product else instance.product_id), instance.language
+    product = catalogue.get_product(shop.store, product_id)
+    customer = customers.get_customer(shop.store, plan.customer_id) if plan else None
+    language = instance.language if instance else customer.language if customer else None
+    return (product.name if product else product_id), language or shop.settings.language

@@ -68,6 +68,7 @@ STATES = {
     "plan-card-charged": "active",
     "dues-failed": "failed",
     "dues-paid-again": "recovered",
+    "dues-given-back": "recovered",
 }
 
 

@@ -276,6 +276,14 @@ class Maker:
         sandbox.control("settle", {"payment_id": failed, "status": "succeeded"})
         self._shop.wait_row("SELECT * FROM alarms WHERE kind = 'dues_paid_twice'")
         self._add("dues-paid-again", answer.headers["location"], buyer)
+        # As if more had been charged than was shown: the same line tells what of it goes back.
+        buyer, path = self._on_hold()
+        answer = buyer.post_form(buyer.get(path), "pay-dues")
+        listed = sandbox.get("/payments", subscription_id=self._provider_id(path), status="succeeded")["items"]
+        paid = max(listed, key=lambda payment: str(payment["created_at"]))["payment_id"]
+        sandbox.control("refunds", {"payment_id": paid, "amount": 1000})
+        self._shop.wait_row("SELECT * FROM payments WHERE id = :id AND refunded = 1000", id=paid)
+        self._add("dues-given-back", answer.headers["location"], buyer)
         # As if the plan had gone on hold between the look and the request.
         buyer, path = self._on_hold()
         name = self._provider_id(path)

@@ -1,5 +1,7 @@
 """Two payments of the same dues, Dodo's own beside ours: barred where it can be known, and never left unnoticed."""
 
+import json
+
 import pytest
 
 from encore.services import dues
@@ -153,3 +155,21 @@ def test_the_renewal_of_the_next_period_is_no_second_payment(world: World) -> No
     assert len(renewals(world, row)) == 3
     assert page(world, paid.dues_id).paid_again is None
     assert alarms(world) == set()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_renewal_that_the_merchant_refunds_is_told_by_the_name_of_its_plan(world: World, marked: bool) -> None:
+    row = on_hold(world) if marked else on_hold_without_marks(world)
+    pay(world, row)
+    world.advance(31 * DAY_S)
+    world.poll()
+
+    world.sandbox.control("refunds", {"payment_id": newest_payment(world, row)})
+    world.poll()
+    world.tidy()
+
+    messages = [message for message in world.rows("outbox") if message["kind"] == "refund_done"]
+    (told,) = [json.loads(message["payload_json"]) for message in messages]
+    assert (told["product_name"], told["amount"]) == ("Basic plan", 3000)
+    assert told["order_url"].endswith(f"/account/subscriptions/{row.id}")
+    assert {"I11", "I13", "I14"}.isdisjoint(world.breaches())
