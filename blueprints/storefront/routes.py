@@ -40,7 +40,7 @@ def product(slug: str) -> Response:
     if found is None:
         abort(404)
     state, held = _state_of(found)
-    return page("storefront/product.html", state=state, product=found, held=held)
+    return _product_page(found, state=state, held=held)
 
 
 @bp.post("/checkout")
@@ -61,9 +61,9 @@ def start() -> Response:
         case checkout.Started():
             return set_buyer_cookie(go(result.url), cookie)
         case checkout.CheckoutDown():
-            return page("storefront/product.html", state="checkout_down", status=503, product=found)
+            return _product_page(found, state="checkout_down", status=503)
         case checkout.NotSold():
-            return page("storefront/product.html", state="archived", status=410, product=found)
+            return _product_page(found, state="archived", status=410)
         case _:
             assert_never(result)
 
@@ -74,6 +74,13 @@ def start() -> Response:
 @bp.get("/privacy")
 def about() -> Response:
     return page(f"storefront{request.path}.html", state="ready")
+
+
+def _product_page(found: ProductCard, *, state: str, status: int = 200, held: Subscription | None = None) -> Response:
+    # Whoever buys is taken for the account of this browser, also if somebody else has left it open.
+    return page(
+        "storefront/product.html", state=state, status=status, product=found, held=held, account=current_account()
+    )
 
 
 def _state_of(found: ProductCard) -> tuple[str, Subscription | None]:

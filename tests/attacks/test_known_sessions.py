@@ -184,3 +184,16 @@ def test_account_that_is_over_by_itself_is_asked_for_again_in_every_language(sta
         assert back.location == f"{stage.settings.public_url}/account/sign-in?to=/r/{ref}"
         assert "another account" not in buyer.page(f"/account/sign-in?to=/r/{ref}").text
     assert known != start(buyer, PLAN).location
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "You are signed in as"), ("vi", "Bạn đang đăng nhập với")])
+def test_who_buys_reads_first_whose_account_this_browser_has(stage: Stage, language: str, words: str) -> None:
+    """Somebody else left it open, or sent them the link: they would buy for that account, with its cards."""
+    buyer = signed_in(stage)
+    said = f"{words} {buyer.email[0]}•••@example.com."
+    buyer.get(f"/?lang={language}")
+
+    assert said in buyer.page(f"/p/{PLAN}").test_id("signed-in-as").text
+    assert said in buyer.page("/p/starter-course").test_id("signed-in-as").text, "bought again"
+    go_idle(stage, buyer)
+    assert not buyer.page(f"/p/{PLAN}").has_test_id("signed-in-as")

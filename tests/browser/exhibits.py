@@ -63,6 +63,7 @@ STATES = {
     "choose-quantity": "choose_quantity",
     "plan-cards": "choose_card",
     "plan-on-hold": "on_hold",
+    "plan-end": "cancel",
     "plan-past-due": "past_due",
     "plan-waits-for-bank": "on_hold",
     "plan-card-charged": "active",

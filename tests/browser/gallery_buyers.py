@@ -250,6 +250,7 @@ class Maker:
     def _make_dues(self) -> None:
         buyer, path = self._on_hold()
         self._add("plan-on-hold", path, buyer)
+        self._add("plan-end", f"{path}/cancel", buyer)
         buyer, path = self._on_hold()
         self._shop.sandbox.next_payment("failed", "INSUFFICIENT_FUNDS")
         answer = buyer.post_form(buyer.get(path), "pay-dues")
