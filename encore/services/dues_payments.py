@@ -92,6 +92,16 @@ def _is_with(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:
     return method_id is None or quote.method is None or method_id == quote.method.payment_method_id
 
 
+def is_surely_of(attempt: Attempt, payment: Payment, quote: DuesQuote) -> bool:
+    """Tell whether a try itself made a payment: it is known by its id, or was paid with the method agreed to.
+
+    While a try is under way, the provider's own try with the card of before pays the dues just as well. What that took
+    nobody here has asked for.
+    """
+    is_known = attempt.provider_payment_id == payment.payment_id
+    return is_known or (quote.method is not None and payment.payment_method_id == quote.method.payment_method_id)
+
+
 def take(shop: Shop, attempt: Attempt, payment: Payment) -> None:
     """Book a payment to the dues it proves to pay, though it was a renewal by what was seen of it before."""
     payments.mark_owner(

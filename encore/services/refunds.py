@@ -182,6 +182,8 @@ def _settle(shop: Shop, refund: Refund, answer: RefundAnswer) -> None:
     match answer:
         case RefundAccepted(refund_id=refund_id, state=state):
             with shop.store.write():
+                # An event may have shown it before, with a sum told in another currency: it is ours all the same.
+                refunds.delete_external(shop.store, refund_id)
                 _note_ours(shop, refund.id, state=state, provider_refund_id=refund_id)
                 _apply_refunded(shop, refund.payment_id)
         case Refused(status=429, reset_at_ms=reset_at):

@@ -14,6 +14,7 @@ from encore.rules.attempts import (
     Sighting,
     judge_success,
 )
+from encore.rules.dues import DuesQuote, thaw_dues
 from encore.rules.money import Money
 from encore.rules.plan_changes import thaw_change
 from encore.services import bookkeeping, dues_payments, fulfilment, messages, refunds
@@ -270,8 +271,12 @@ def _keep(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment
     else:
         fulfilment.grant_acceptance(shop, acceptance, attempt, instance, payment)
     offer_instances.insert_event(shop.store, instance.id, kind="paid", now=shop.now())
-    if meaning.is_more:
-        _tell_overcharge(shop, attempt, acceptance, payment)
+    if meaning.is_more and attempt.kind == "dues":
+        _give_back_excess(shop, attempt, acceptance, payment, quote=thaw_dues(instance.quote_json))
+    elif meaning.is_more:
+        # Told a person only: of a change of plan the API refunds no proration.
+        detail = _overcharge(acceptance, payment)
+        bookkeeping.raise_alarm(shop, "plan_change_overcharged", object_id=payment.payment_id, detail=detail)
     if attempt.state == "unknown" and attempt.kind not in OF_SUBSCRIPTION:
         messages.tell_of_payment(shop, "outcome_paid", payment.payment_id, dedup=attempt.id)
     if meaning.is_less:
@@ -287,17 +292,21 @@ def _tell_if_paid_twice(shop: Shop, attempt: Attempt, payment: Payment) -> None:
         bookkeeping.raise_alarm(shop, "dues_paid_twice", object_id=payment.payment_id, detail=f"attempt {attempt.id}")
 
 
-def _tell_overcharge(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment) -> None:
-    """Tell a person. What dues took too much goes back by itself; of a change of plan the API refunds no proration."""
+def _give_back_excess(
+    shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, quote: DuesQuote
+) -> None:
+    """Tell a person of what dues took too much, and give it back: only of a payment that the yes itself has made."""
+    is_ours = dues_payments.is_surely_of(attempt, payment, quote)
+    detail = _overcharge(acceptance, payment) + ("" if is_ours else "; not refunded: a try of the provider's own")
+    bookkeeping.raise_alarm(shop, "dues_overcharged", object_id=payment.payment_id, detail=detail)
+    if is_ours and acceptance.amount is not None and acceptance.currency == payment.currency:
+        excess = payment.total_amount - acceptance.amount
+        refunds.owe_partial_refund(shop, payment, amount=excess, reason="dues_overcharged")
+
+
+def _overcharge(acceptance: Acceptance, payment: Payment) -> str:
     agreed = f"agreed {acceptance.amount} {acceptance.currency}"
-    detail = f"{agreed}, paid {payment.total_amount} {payment.currency}"
-    if attempt.kind == "dues":
-        bookkeeping.raise_alarm(shop, "dues_overcharged", object_id=payment.payment_id, detail=detail)
-        if acceptance.amount is not None and acceptance.currency == payment.currency:
-            excess = payment.total_amount - acceptance.amount
-            refunds.owe_partial_refund(shop, payment, amount=excess, reason="dues_overcharged")
-    else:
-        bookkeeping.raise_alarm(shop, "plan_change_overcharged", object_id=payment.payment_id, detail=detail)
+    return f"{agreed}, paid {payment.total_amount} {payment.currency}"
 
 
 def _keep_and_refund(shop: Shop, attempt: Attempt, acceptance: Acceptance, payment: Payment, *, reason: str) -> None:

@@ -170,3 +170,8 @@ def mark_external_state(store: Store, provider_refund_id: str, *, state: str, no
         state=state,
         now=now,
     )
+
+
+def delete_external(store: Store, provider_refund_id: str) -> None:
+    """Take out a refund that was booked as begun elsewhere, and is one of ours by its answer."""
+    store.run("DELETE FROM refunds WHERE provider_refund_id = :id AND reason = 'external'", id=provider_refund_id)

@@ -7,13 +7,14 @@ from unittest.mock import patch
 import pytest
 
 from encore.dodo.answers import NotSent
+from encore.services import refunds
 from encore.services.dues_pages import DuesPage
 from encore.services.kinds import dues as kinds
 from encore.store.subscriptions import Subscription
 from tests.services.plans import usd
 from tests.services.points import PassPoint
-from tests.services.test_dues import glance, on_hold, pay, settle_quietly
-from tests.services.test_dues_owners import alarms
+from tests.services.test_dues import UPDATE, glance, on_hold, page, pay, settle_quietly
+from tests.services.test_dues_owners import alarms, charge
 from tests.services.world import World
 
 SEND = "POST /refunds"
@@ -126,6 +127,41 @@ def test_a_worker_that_wakes_an_hour_later_sends_nothing_beside_what_a_person_ha
 
     assert (requests(world), given(world), refund(world)["state"]) == ([], [1000], "manual")
     assert glance(world, paid.dues_id).given_back == usd(1000)
+
+
+def test_a_refund_that_an_event_showed_as_anothers_is_ours_by_its_answer(world: World, pass_point: PassPoint) -> None:
+    """The event came before the answer, and told the sum in the merchant's currency."""
+    overcharged(world)
+
+    def hear_of_it() -> None:
+        with patch.object(refunds, "_is_trace", lambda *_: False):
+            world.poll()
+        assert [row["reason"] for row in world.rows("refunds")] == ["dues_overcharged", "external"]
+
+    pass_point("refund.posted", hear_of_it)
+    work(world)
+
+    (row,) = world.rows("refunds")
+    assert (row["reason"], row["state"], given(world)) == ("dues_overcharged", "done", [1000])
+    assert (alarms(world), set(world.breaches()) <= {"I4"}) == ({"dues_overcharged"}, True)
+
+
+def test_of_what_the_providers_own_try_takes_nothing_goes_back_by_itself(world: World) -> None:
+    """It counts as the dues, but nobody here has asked for it, and the card is the one of before."""
+    row = on_hold(world)
+    world.sandbox.fault(UPDATE, "reset", effect="none")
+    seen = kinds.seen
+    with patch.object(kinds, "seen", lambda item: replace(seen(item), amount=usd(2000))):
+        waiting = pay(world, row)
+    charge(world, row, row.payment_method_id)
+    world.poll()
+
+    paid = page(world, waiting.dues_id)
+
+    assert (paid.state, paid.paid, paid.given_back) == ("recovered", usd(3000), None)
+    assert world.rows("refunds") == []
+    (told,) = world.rows("alarms")
+    assert (told["kind"], "not refunded" in told["detail"]) == ("dues_overcharged", True)
 
 
 @pytest.mark.parametrize("fault", ["status:429:RATE_LIMITED", "no_server"])
