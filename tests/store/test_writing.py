@@ -310,6 +310,27 @@ def test_one_interrupted_as_it_begins_leaves_no_transaction_in_the_way(store: St
     assert committed(other) == {"next"}
 
 
+@pytest.mark.parametrize("fails_at", ["body", "COMMIT"])
+def test_one_that_failed_is_in_no_other_process_s_way(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch, fails_at: str
+) -> None:
+    monkeypatch.setattr(writing, "BUSY_TIMEOUT_S", 0.0)
+    Spied(store, {fails_at: sqlite3.OperationalError("disk I/O error")})
+
+    def write() -> None:
+        with store.write():
+            meta.mark_value(store, "failed", value=1)
+            if fails_at == "body":
+                fail()
+
+    with pytest.raises((StoreFull, KeyboardInterrupt)):
+        write()
+    with other.write():
+        meta.mark_value(other, "other", value=1)
+
+    assert committed(other) == {"other"}
+
+
 def test_a_store_is_closed_when_what_was_written_is_on_disk(
     store: Store, other: Store, pool: ThreadPoolExecutor
 ) -> None:
