@@ -13,6 +13,17 @@ from .web import wants_partial
 
 # The errors that have words of their own; every other client error is told as 400, server error as 500.
 WORDED = frozenset({400, 403, 404, 405, 409, 413, 429, 500, 503})
+# Posts that never move money and follow no yes: broken, they are not told as a payment that is being checked. A route
+# that is not named here may have charged.
+CHARGES_NOTHING = frozenset(
+    {
+        *("storefront.start", "checkout.pay_again", "sign_in.ask", "sign_in.sign_in", "sign_in.sign_out"),
+        *("offers.decline", "offers.choose_card", "offers.choose_quantity"),
+        *("account.remove_method", "recommendations.open_card"),
+        *("subscriptions.preview", "subscriptions.cancel", "subscriptions.end", "subscriptions.resume"),
+        *("subscriptions.cancel_scheduled", "merchant.open_link"),
+    }
+)
 _PROGRAM_PATHS = ("/webhooks/", "/healthz", "/readyz", "/metrics")
 
 log = structlog.get_logger("encore.web")
@@ -26,13 +37,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unexpected)
 
 
-def answer(
-    status: int, *, code: str | None = None, retry_at: int | None = None, may_have_charged: bool = True
-) -> Response:
-    """Answer with an error in the shape its asker reads; `retry_at` is epoch milliseconds.
-
-    `may_have_charged`: whether the step is of a kind that moves money, so that a broken answer may hide a charge.
-    """
+def answer(status: int, *, code: str | None = None, retry_at: int | None = None) -> Response:
+    """Answer with an error in the shape its asker reads; `retry_at` is epoch milliseconds."""
     if request.path.startswith(_PROGRAM_PATHS) or _wants_json():
         return _problem(status)
     values = {
@@ -40,7 +46,7 @@ def answer(
         "code": code,
         "retry_at": retry_at,
         # A broken answer to a post may hide a charge that went through; a GET never charges.
-        "is_money_unknown": may_have_charged and status >= 500 and request.method == "POST",
+        "is_money_unknown": status >= 500 and request.method == "POST" and request.endpoint not in CHARGES_NOTHING,
         "request_id": g.get("request_id", ""),
         "state": "error",
         "is_partial": wants_partial(),

@@ -72,7 +72,7 @@ def preview(row: Subscription) -> Response:
 @changes_subscription()
 def cancel_scheduled(row: Subscription) -> Response:
     is_done = plan_changes.cancel_scheduled(current_shop(), row)
-    return go(f"/account/subscriptions/{row.id}") if is_done else answer(503, may_have_charged=False)
+    return go(f"/account/subscriptions/{row.id}") if is_done else answer(503)
 
 
 @bp.post("/card")
@@ -121,7 +121,7 @@ def resume(row: Subscription) -> Response:
 
 def _set_end(row: Subscription, *, ends: bool) -> Response:
     is_done = plan_ends.set_end(current_shop(), row, ends=ends)
-    return go(f"/account/subscriptions/{row.id}") if is_done else answer(503, may_have_charged=False)
+    return go(f"/account/subscriptions/{row.id}") if is_done else answer(503)
 
 
 def _addons() -> dict[str, int]:

@@ -1,6 +1,9 @@
 """Errors: the shape fits who asks, the words fit the language, and nobody is told more than helps."""
 
+import re
+
 import pytest
+from flask import Flask
 
 from encore.errors import NotExecuted, Unavailable
 from encore.store import StoreFull
@@ -62,6 +65,37 @@ def test_broken_page_says_that_nothing_was_charged(visit: Visit, monkeypatch: py
 
     assert answer.status_code == 500
     assert "This step charged nothing." in answer.get_data(as_text=True)
+
+
+# Posts that charge, or follow a yes whose charge may be under way.
+MAY_HAVE_CHARGED = {
+    *("offers.accept", "offers.continue_without", "offers.cancel", "offers.open_checkout"),
+    *("quotes.confirm", "quotes.refresh", "quotes.open_bank", "quotes.leave"),
+    *("dues.pay", "dues.pay_with_new_card", "dues.open_bank_elsewhere", "dues.open_bank", "dues.leave"),
+    *("plan_cards.use", "subscriptions.change_card"),
+}
+
+
+def test_a_broken_post_is_a_payment_being_checked_only_where_one_may_have_been_made(
+    visit: Visit, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every route, broken: nobody who signs out on a full disk is told not to pay again."""
+    token = form_fields(read(visit.get("/help").get_data(as_text=True)).test_id("sign-out"))
+    posts = [rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())]
+    said = {}
+
+    def broken(**_: object) -> None:
+        raise StoreFull(SECRET)
+
+    for rule in posts:
+        monkeypatch.setitem(app.view_functions, rule.endpoint, broken)
+        answer = visit.post(re.sub("<[^>]+>", "x", rule.rule), token)
+        text = answer.get_data(as_text=True)
+        said[rule.endpoint] = ("please do not pay again" in text, "This step charged nothing." in text)
+
+    del said["webhooks.receive"]
+    assert {name for name, words in said.items() if words == (True, False)} == MAY_HAVE_CHARGED
+    assert {name for name, words in said.items() if words == (False, True)} == set(said) - MAY_HAVE_CHARGED
 
 
 @pytest.mark.parametrize(
