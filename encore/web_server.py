@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -38,6 +39,8 @@ def main() -> None:
         del os.environ[name]
     from granian.cli import entrypoint
 
+    # Until a process of the server hears signals itself it has its parent's handler, and would lose what it is told.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     end = end_with_parent()
     if end is not None:
         # Orphans would go on answering on the port beside the server that takes their place.

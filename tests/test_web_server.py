@@ -1,17 +1,20 @@
 """The web server as an operator starts it: it serves, replaces what dies, and ends when asked."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 import requests
 
-from encore.web_server import PROCESSES
-from tests.installation import Installation, running_installation
+from encore.web_server import PROCESSES, web_command
+from tests.installation import Installation, free_port, running_installation
 from tests.sandbox_process import ROOT, wait_for
 
 
@@ -66,6 +69,29 @@ def test_server_killed_leaves_nothing_that_answers(shop: Installation) -> None:
     os.kill(shop.web.pid, signal.SIGKILL)
 
     wait_for(lambda: not is_up(shop), what="the end of its processes")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
+def test_server_killed_while_it_starts_leaves_nothing_behind() -> None:
+    """A process of it that does not hear signals yet would begin to answer on the port a moment later."""
+    command = web_command("tests.faults.starting_app:create_app", free_port(), processes=1)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as server:
+        assert server.stdout is not None
+        try:
+            assert server.stdout.readline() == "starting\n"
+
+            server.kill()
+
+            # Each of its processes holds the pipe open until it ends.
+            assert wait_for_end(server.stdout)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+
+
+def wait_for_end(stream: IO[str], limit_s: float = 10.0) -> bool:
+    """Tell whether everybody who could write to a pipe is gone in time."""
+    return bool(select.select([stream], [], [], limit_s)[0]) and stream.read() == ""
 
 
 def test_process_that_dies_is_replaced_while_the_other_serves(shop: Installation) -> None:

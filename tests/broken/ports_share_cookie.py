@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the sandbox with its two guards taken away."""
-    from sandbox.http import gateway, server
+    from sandbox.http import request_log, server
     from sandbox.run import run_server
 
     parse = server._parse_head
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         return request
 
     server._parse_head = parse_all
-    vars(gateway)["LOGGED_HEADERS_WITHOUT"] = ()
+    vars(request_log)["SECRET_HEADERS"] = ()
     return run_server(arguments)
 
 

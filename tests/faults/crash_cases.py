@@ -186,3 +186,7 @@ PLAN_POINTS = (
     # Of a subscription that is set to end.
     *("end.noted", "end.withdrawn", "end.put_back"),
 )
+
+# A plan that is given another card, and one on hold that is ended. Played by `test_dues_crashes`.
+CARD_POINTS = ("card.noted", "card.sent")
+END_POINTS = ("hold_end.noted", "hold_end.done")

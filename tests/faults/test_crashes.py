@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.faults.crash_cases import ACCEPT_PATH, CASES, PLAN_POINTS, Case, Scene
+from tests.faults.crash_cases import ACCEPT_PATH, CARD_POINTS, CASES, END_POINTS, PLAN_POINTS, Case, Scene
 from tests.installation import Buyer, Installation, outcome_of, running_installation
 from tests.sandbox_process import ROOT, wait_for
 
@@ -166,7 +166,8 @@ def test_every_crash_point_has_a_case() -> None:
         for point in re.findall(r'crash_point\("([a-z_.]+)"\)', path.read_text("utf-8"))
     }
 
-    assert named - _START == set(CASES) | {point.partition("#")[0] for point in PLAN_POINTS}
+    of_plans = {point.partition("#")[0] for point in (*PLAN_POINTS, *CARD_POINTS, *END_POINTS)}
+    assert named - _START == set(CASES) | of_plans
 
 
 @pytest.mark.parametrize("point", sorted(_START))
