@@ -11,6 +11,7 @@ from encore.services import refunds
 from encore.services.dues_pages import DuesPage
 from encore.services.kinds import dues as kinds
 from encore.store.subscriptions import Subscription
+from tests.services.conftest import Open
 from tests.services.plans import usd
 from tests.services.points import PassPoint
 from tests.services.test_dues import UPDATE, glance, on_hold, page, pay, settle_quietly
@@ -88,6 +89,22 @@ def test_a_refund_without_an_answer_or_a_trace_is_a_persons_and_never_sent_again
     assert alarms(world) == {"dues_overcharged", "refund_needs_person"}
     assert glance(world, paid.dues_id).given_back is None
     assert "I12" in world.breaches()
+
+
+def test_the_audit_is_silent_while_a_refund_waits_for_its_trace_as_long_as_it_does_live(open_shop_with: Open) -> None:
+    world = open_shop_with(ENCORE_QUARANTINE_S="900")
+    overcharged(world)
+    world.sandbox.fault(SEND, "reset", effect="none")
+    waited_s = 0
+
+    world.tidy()
+    while refund(world)["state"] == "unknown":
+        assert set(world.breaches()) <= {"I4"}
+        world.clock.wall_s += 60
+        waited_s += 60
+        world.tidy()
+
+    assert (refund(world)["state"], len(requests(world)), 900 <= waited_s <= 1260) == ("manual", 1, True)
 
 
 def test_of_two_workers_that_have_both_read_the_payment_one_sends(world: World) -> None:
