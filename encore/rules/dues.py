@@ -31,7 +31,10 @@ _BANK_MS = 24 * 3_600_000
 _PROCESSING_MS = 14 * 24 * 3_600_000
 # What a subscription is charged for beside its periods, also while it owes one.
 OTHER_SALES = ("plan_change", "on_demand")
-# The provider's clock and ours may differ by this much; used only where it has shown us no payment to count from.
+# A charge is settled within two minutes as a rule. Source: dodo-api.md, section 10.5.
+_BEGUN_BY_DUES_MS = 120_000
+# The provider's clock and ours may differ by this much; used where it has shown us no payment to count from,
+# and for how long after its day a renewal may be made.
 _SKEW_MS = 15 * 60_000
 
 
@@ -141,10 +144,23 @@ def has_paid_again(
     if made_at < (owed.failed_at if owed.amount is not None and owed.failed_at is not None else owed.since):
         return False
     begins_at, ends_at = period
+    if begins_period(paid_at=paid_at, made_at=made_at, period=period):
+        return False
     # Made before the kept one, it was under way beside it. After it, it is a renewal only if a period has ended since.
     return made_at <= paid_at or (
         begins_at is not None and ends_at is not None and begins_at <= paid_at + LATE_MS and made_at < ends_at
     )
+
+
+def begins_period(*, paid_at: int, made_at: int, period: tuple[int | None, int | None]) -> bool:
+    """Tell whether a payment made after the dues were paid is a renewal: made as the running period began, or ended.
+
+    Which of the two depends on whether the subscription was read again since. Dues themselves may begin a period, as
+    soon as they are paid.
+    """
+    begins_at, ends_at = period
+    has_begun = begins_at is not None and paid_at + _BEGUN_BY_DUES_MS < begins_at <= made_at <= begins_at + _SKEW_MS
+    return has_begun or (ends_at is not None and paid_at < ends_at <= made_at <= ends_at + _SKEW_MS)
 
 
 def charged_by_card_change(seen: Iterable[SeenPayment], *, asked_at: int) -> list[str]:

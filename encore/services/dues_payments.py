@@ -6,7 +6,7 @@ claim, on the provider's own clock (charging.md, section 1, "Whose payment is it
 
 from encore.dodo.models import Payment, PaymentListItem
 from encore.rules.attempts import LIVE_DIRECT, sight
-from encore.rules.dues import ENDED, LATE_MS, OTHER_SALES, DuesQuote, Owed, has_paid_again, thaw_dues
+from encore.rules.dues import ENDED, LATE_MS, OTHER_SALES, DuesQuote, Owed, begins_period, has_paid_again, thaw_dues
 from encore.rules.money import Money
 from encore.services import bookkeeping, fulfilment, messages
 from encore.services.shop import Shop
@@ -66,7 +66,7 @@ def _may_be_of(shop: Shop, payment: Payment | PaymentListItem, found: DuesTry, q
         # than the agreed one was the provider's own try.
         return is_success or (found.provider_payment_id is None and _is_with(payment, quote))
     # A request that was refused or never sent made no payment.
-    is_late = found.state in ("absent", "failed", "dropped") or (found.state == "paid" and _is_same_sum(payment, quote))
+    is_late = found.state in ("absent", "failed", "dropped") or _is_again(shop, payment, found, quote)
     in_time = payment.created_at <= (found.claimed_at or 0) + LATE_MS
     return is_late and is_success and in_time and _is_with(payment, quote)
 
@@ -82,9 +82,16 @@ def _is_other_sale(shop: Shop, payment: Payment | PaymentListItem | PaymentRow, 
     return failed is None or failed.charge_type != payment.charge_type
 
 
-def _is_same_sum(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:
-    """Tell whether a further success may be the dues once more, which a person must see, and not another sale."""
-    return quote.owed.amount in (None, Money(payment.total_amount, payment.currency))
+def _is_again(shop: Shop, payment: Payment | PaymentListItem, found: DuesTry, quote: DuesQuote) -> bool:
+    """Tell whether a further success may be paid dues once more, which a person must see: no other sale or renewal."""
+    if found.state != "paid" or quote.owed.amount not in (None, Money(payment.total_amount, payment.currency)):
+        return False
+    row = subscriptions.get_by_provider_id(shop.store, quote.owed.subscription_id)
+    kept = payments.get_payment(shop.store, found.provider_payment_id or "")
+    if row is None or kept is None:
+        return True
+    period = (row.previous_billing_at, row.next_billing_at)
+    return not begins_period(paid_at=kept.created_at, made_at=payment.created_at, period=period)
 
 
 def _is_with(payment: Payment | PaymentListItem, quote: DuesQuote) -> bool:

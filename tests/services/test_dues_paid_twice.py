@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from encore.services import dues
+from encore.dodo.payments import rfc3339
+from encore.services import dues, subscriptions
 from encore.services.dues import NotTaken
 from encore.store.subscriptions import Subscription
 from tests.services.plans import UNTAXED, usd
@@ -155,6 +156,29 @@ def test_the_renewal_of_the_next_period_is_no_second_payment(world: World) -> No
     assert len(renewals(world, row)) == 3
     assert page(world, paid.dues_id).paid_again is None
     assert alarms(world) == set()
+
+
+@pytest.mark.parametrize("before_s", [300, 3000])
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_a_renewal_within_the_hour_after_the_dues_is_no_second_payment(
+    world: World, before_s: int, is_read_first: bool
+) -> None:
+    """The dues were paid at the very end of their period: nobody is told of a charge that is due."""
+    row = on_hold(world)
+    paid = pay(world, row)
+    ends_at = rfc3339(world.shop.now() + before_s * 1000)
+    world.sandbox.call("PATCH", f"/subscriptions/{row.provider_subscription_id}", {"next_billing_date": ends_at})
+    subscriptions.try_subscription(world.shop, row.provider_subscription_id, budget=world.shop.dodo.budget(5))
+    assert (paid.state, renewals(world, row)) == ("recovered", [3000])
+
+    world.advance(before_s + 60)
+    if is_read_first:
+        subscriptions.try_subscription(world.shop, row.provider_subscription_id, budget=world.shop.dodo.budget(5))
+    world.poll()
+    world.read_subscriptions()
+
+    assert renewals(world, row) == [3000, 3000]
+    assert (page(world, paid.dues_id).paid_again, alarms(world)) == (None, set())
 
 
 @pytest.mark.parametrize("marked", [True, False])
