@@ -142,7 +142,8 @@ def _request(shop: Shop, checkout: Checkout, customer_id: str | None) -> dict[st
         "product_cart": [{"product_id": checkout.product_id, "quantity": checkout.quantity}],
         **(one_time.known_customer(customer_id) if customer_id else {}),
         "minimal_address": True,
-        "feature_flags": one_time.REDIRECT_AT_ONCE,
+        # The address of a customer decides whose account it is, so it is not to be edited where anybody may sit.
+        "feature_flags": one_time.REDIRECT_AT_ONCE | (one_time.ADDRESS_STAYS if customer_id else {}),
         "customization": {"force_language": checkout.language},
         "return_url": address,
         "cancel_url": address,

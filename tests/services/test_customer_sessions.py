@@ -53,6 +53,8 @@ def test_a_signed_in_buyer_types_nothing_again(world: World) -> None:
     url = start(world)
 
     assert sent(world)["customer"] == {"customer_id": customer(world)}
+    # Whose address the customer has decides whose account it is: a page left open must not be where it is changed.
+    assert sent(world)["feature_flags"]["allow_customer_editing_email"] is False
     page = world.sandbox.call("GET", url.removeprefix(world.sandbox.url)).text
     assert "lan@example.com" in page
     assert "4242" in page, "and their saved card is there to choose"
@@ -71,6 +73,7 @@ def test_who_has_only_paid_is_nobody_known(world: World) -> None:
 
     assert "customer" not in sent(world)
     assert "show_saved_payment_methods" not in sent(world)
+    assert sent(world)["feature_flags"] == {"redirect_immediately": True}, "and types their own address"
     assert world.rows("customer_sessions") == []
 
 

@@ -9,6 +9,7 @@ from encore.rules.quotes import Quote, QuotedMethod, QuoteLine
 
 # One-click, fallback and shop sessions alike: no thank-you page of the provider's between ours.
 REDIRECT_AT_ONCE = {"redirect_immediately": True}
+ADDRESS_STAYS = {"allow_customer_editing_email": False}
 
 
 def preview_request(
@@ -140,9 +141,9 @@ def checkout_request(
         "minimal_address": True,
         "feature_flags": {
             **REDIRECT_AT_ONCE,
+            **ADDRESS_STAYS,
             "allow_discount_code": False,
             "allow_currency_selection": is_currency_the_reason,
-            "allow_customer_editing_email": False,
         },
         "return_url": return_url,
         "cancel_url": return_url,
