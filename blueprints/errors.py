@@ -3,7 +3,7 @@
 import structlog
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, SecurityError
 
 from encore.errors import EncoreError
 from encore.store import StoreFull
@@ -76,6 +76,9 @@ def _answer_http(error: HTTPException) -> Response:
         code = "card_number"
     elif isinstance(error, CSRFError):
         code = "stale_form"
+    elif isinstance(error, SecurityError):
+        # Such as localhost for 127.0.0.1: cookies are of one of them, so nothing works there but the way to the other.
+        code = "other_host"
     response = answer(status, code=code)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))

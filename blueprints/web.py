@@ -227,6 +227,7 @@ def _page_values() -> dict[str, Any]:
     settings = current_shop().settings
     return {
         "shop_name": settings.shop_name,
+        "shop_url": settings.public_url,
         "is_sandbox": not settings.is_live,
         "language": g.get("language", settings.language),
         "languages": LANGUAGES,

@@ -141,11 +141,14 @@ def test_post_from_our_own_page_is_taken(visit: Visit, world: World) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1.evil.example", "127.0.0.1@evil.example"])
-def test_other_hosts_are_refused_with_a_page(app: Flask, world: World, host: str) -> None:
+def test_other_hosts_are_refused_with_a_page_that_leads_to_ours(app: Flask, world: World, host: str) -> None:
     answer = app.test_client().get("/", headers={"Host": host, "Accept": "text/html"})
 
+    html = answer.get_data(as_text=True)
     assert answer.status_code == 400
-    assert "We could not read that" in answer.get_data(as_text=True)
+    assert "The shop has another address" in html
+    assert f'href="{URL}/"' in html
+    assert host not in html.replace(URL, "")
 
 
 # ---- CSRF ----------------------------------------------------------------------------------------------------------
