@@ -66,7 +66,7 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
         quantity=quantity,
         language=language,
         since=shop.now() - _REUSE_MS,
-        even_tried=bool(product.is_recurring),
+        is_plan=bool(product.is_recurring),
     )
     # Of one browser, but not all of one account: whose turn it is goes on in their own.
     payable = next((checkout for checkout in payables if _may_open(shop, checkout)), next(iter(payables), None))

@@ -67,25 +67,25 @@ def get_by_subscription(store: Store, provider_subscription_id: str) -> Checkout
 
 
 def list_payable(
-    store: Store, *, buyer_key: str, product_id: str, quantity: int, language: str, since: int, even_tried: bool
+    store: Store, *, buyer_key: str, product_id: str, quantity: int, language: str, since: int, is_plan: bool
 ) -> list[Checkout]:
     """Return this browser's open checkouts of the same purchase made after `since`, the newest first, to be reused.
 
-    `even_tried`: also one whose payment was declined, or is under way.
+    `is_plan`: also one whose payment was declined or is under way, and one that speaks another language.
     """
     return many(
         Checkout,
         store.rows(
             f"SELECT {_COLUMNS} FROM checkouts WHERE buyer_key = :buyer_key AND product_id = :product_id"
-            " AND quantity = :quantity AND language = :language AND state = 'open'"
-            " AND (:even_tried = 1 OR payment_id IS NULL)"
+            " AND quantity = :quantity AND state = 'open'"
+            " AND (:is_plan = 1 OR (language = :language AND payment_id IS NULL))"
             " AND created_at > :since ORDER BY created_at DESC",
             buyer_key=buyer_key,
             product_id=product_id,
             quantity=quantity,
             language=language,
             since=since,
-            even_tried=int(even_tried),
+            is_plan=int(is_plan),
         ),
     )
 

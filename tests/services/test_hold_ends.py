@@ -157,9 +157,11 @@ def test_an_end_whose_answer_is_lost_shows_on_the_page_and_keeps_the_dues_from_b
     assert posts(world, row) == 0, "it may still arrive"
     world.sandbox.fault(PATCH, "reset", effect="before")
     assert hold_ends.end(world.shop, row) == "no_answer"
+    assert held_plans.find(world.shop, BASIC, buyer_key=LAN) is not None, "not sold anew while it is not known"
 
     assert subscriptions.read_for_page(world.shop, row)
     assert world.subscription(row.id).status == "cancelled"
+    assert held_plans.find(world.shop, BASIC, buyer_key=LAN) is None
     assert hold_ends.end(world.shop, row) == "not_on_hold"
 
 

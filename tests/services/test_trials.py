@@ -226,15 +226,18 @@ def test_second_press_after_a_plan_was_bought_leads_to_its_order(world: World, s
     assert len(world.rows("orders")) == 1
 
 
+@pytest.mark.parametrize("language", ["en", "vi"])
 @pytest.mark.parametrize("card", [DECLINING, ASKS])
-def test_second_press_of_a_plan_goes_on_in_the_session_that_is_still_open(world: World, card: str) -> None:
-    """Two open sessions would be two subscriptions, once both are paid."""
+def test_second_press_of_a_plan_goes_on_in_the_session_that_is_still_open(
+    world: World, card: str, language: str
+) -> None:
+    """Two open sessions would be two subscriptions, once both are paid, and whatever language they are in."""
     first = checkout.start(world.shop, slug="basic-plan", quantity=1, buyer_key=LAN, language="en")
     assert isinstance(first, checkout.Started)
     world.sandbox.pay(first.url.rsplit("/", 1)[1], card=card)
     world.poll()
 
-    assert checkout.start(world.shop, slug="basic-plan", quantity=1, buyer_key=LAN, language="en") == first
+    assert checkout.start(world.shop, slug="basic-plan", quantity=1, buyer_key=LAN, language=language) == first
 
 
 def test_session_that_began_two_trials_is_told_to_a_person(world: World) -> None:
