@@ -9,7 +9,7 @@ from encore.errors import EncoreError
 from encore.store import StoreFull
 
 from .security import CardNumberRefused
-from .web import wants_partial
+from .web import clean_address, current_shop, go, wants_partial
 
 # The errors that have words of their own; every other client error is told as 400, server error as 500.
 WORDED = frozenset({400, 403, 404, 405, 409, 413, 429, 500, 503})
@@ -24,6 +24,7 @@ CHARGES_NOTHING = frozenset(
         *("subscriptions.cancel_scheduled", "merchant.open_link"),
     }
 )
+_THIS_MACHINE = {"localhost", "127.0.0.1"}
 _PROGRAM_PATHS = ("/webhooks/", "/healthz", "/readyz", "/metrics")
 
 log = structlog.get_logger("encore.web")
@@ -77,12 +78,22 @@ def _answer_http(error: HTTPException) -> Response:
     elif isinstance(error, CSRFError):
         code = "stale_form"
     elif isinstance(error, SecurityError):
-        # Such as localhost for 127.0.0.1: cookies are of one of them, so nothing works there but the way to the other.
+        if request.method in ("GET", "HEAD") and _is_this_machine():
+            return go(current_shop().settings.public_url + clean_address())
         code = "other_host"
     response = answer(status, code=code)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
+
+
+def _is_this_machine() -> bool:
+    """Tell whether a shop on this machine was opened under its other name, localhost for 127.0.0.1 or the reverse.
+
+    Nothing else is redirected: behind a proxy that forwards a wrong name it would lead round in a circle.
+    """
+    asked = str(request.environ.get("HTTP_HOST", "")).partition(":")[0]
+    return {asked, current_shop().settings.public_host} == _THIS_MACHINE
 
 
 def _answer_encore(error: EncoreError) -> Response:

@@ -140,7 +140,17 @@ def test_post_from_our_own_page_is_taken(visit: Visit, world: World) -> None:
     assert [name for name, _ in world.calls] == ["accept"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1.evil.example", "127.0.0.1@evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.1@evil.example",
+        "localhost.evil.example",
+        "evil.example@[",
+        "[::1",
+    ],
+)
 def test_other_hosts_are_refused_with_a_page_that_leads_to_ours(app: Flask, world: World, host: str) -> None:
     answer = app.test_client().get("/", headers={"Host": host, "Accept": "text/html"})
 
@@ -149,6 +159,18 @@ def test_other_hosts_are_refused_with_a_page_that_leads_to_ours(app: Flask, worl
     assert "The shop has another address" in html
     assert f'href="{URL}/"' in html
     assert host not in html.replace(URL, "")
+
+
+def test_other_name_of_this_machine_leads_to_the_shops_own(app: Flask, world: World) -> None:
+    client = app.test_client()
+    headers = {"Host": "localhost:5000", "Accept": "text/html"}
+
+    asked = client.get("/p/starter-course?lang=vi", headers=headers)
+    posted = client.post("/p/starter-course", headers=headers)
+
+    assert (asked.status_code, asked.headers["Location"]) == (303, f"{URL}/p/starter-course")
+    assert posted.status_code == 400
+    assert world.calls == []
 
 
 # ---- CSRF ----------------------------------------------------------------------------------------------------------
