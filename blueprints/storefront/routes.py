@@ -78,8 +78,13 @@ def about() -> Response:
 
 def _product_page(found: ProductCard, *, state: str, status: int = 200, held: Subscription | None = None) -> Response:
     # Whoever buys is taken for the account of this browser, also if somebody else has left it open.
+    account = current_account()
+    plan = f"/account/subscriptions/{held.id}" if held else "/account"
+    if account and held and held.customer_id not in account.customer_ids:
+        # Bought in this browser with another account: the sign-in says so.
+        plan = f"/account/sign-in?to={plan}"
     return page(
-        "storefront/product.html", state=state, status=status, product=found, held=held, account=current_account()
+        "storefront/product.html", state=state, status=status, product=found, held=held, account=account, plan=plan
     )
 
 

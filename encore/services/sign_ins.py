@@ -13,7 +13,7 @@ from encore import tokens
 from encore.ids import new_id
 from encore.services import order_pages
 from encore.services.shop import Shop
-from encore.store import StoreFull, checkouts, customers, orders, outbox, sign_ins
+from encore.store import StoreFull, checkouts, customers, orders, outbox, sign_ins, subscriptions
 from encore.store.sign_ins import Link, SignIn
 
 # How long a link works, and an account without and with its buyer there. Source: security.md, section 4.
@@ -219,15 +219,25 @@ def is_signed_in(shop: Shop, buyer_key: str) -> bool:
 
 
 def is_of_other_account(shop: Shop, place: str, *, buyer_key: str | None) -> bool:
-    """Tell whether a place is about an order of this browser that belongs to another account than it is signed in to.
+    """Tell whether a place is of an order or a plan bought in this browser, but with another account than it has now.
 
     What led to the sign-in from there would lead to it again, without a word.
     """
-    if buyer_key is None or not place.startswith(("/r/", "/orders/")):
+    if buyer_key is None:
         return False
-    checkout = checkouts.get_by_ref(shop.store, place.split("/")[2])
+    owner = _owner_of(shop, place, buyer_key)
+    return owner is not None and not has_account(shop, buyer_key, customer_id=owner)
+
+
+def _owner_of(shop: Shop, place: str, buyer_key: str) -> str | None:
+    """Return the customer of what a place shows, if this browser bought it; nobody is told of another's."""
+    name = place.rpartition("/")[2]
+    if place.startswith("/account/subscriptions/"):
+        bought = subscriptions.list_of_browser(shop.store, buyer_key)
+        return next((row.customer_id for row in bought if row.id == name), None)
+    checkout = checkouts.get_by_ref(shop.store, name) if place.startswith(("/r/", "/orders/")) else None
     order = orders.get_of_checkout(shop.store, checkout.id) if checkout and checkout.buyer_key == buyer_key else None
-    return order is not None and not has_account(shop, buyer_key, customer_id=order.customer_id)
+    return order.customer_id if order else None
 
 
 def only_customer(shop: Shop, buyer_key: str) -> str | None:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
+from encore.services import subscriptions
 from tests.attacks.stage import DECLINES_LATER, HTMX, MASTERCARD, Browser, Stage, state_of
 from tests.html import read
 
@@ -90,6 +91,28 @@ def test_another_account_is_told_whose_checkout_a_yes_has_and_is_not_led_there(s
     # With the account it was begun with it goes on, and without any it says nothing of another.
     change_account(first, first.email)
     assert first.act("checkout").location == known
+
+
+def test_plan_that_another_account_has_bought_here_is_told_as_theirs(stage: Stage) -> None:
+    """P8 keeps this browser from buying it twice; the way on must not be a page that is not there."""
+    first, second = signed_in(stage), stage.buyer()
+    session = path_of(start(first, PLAN)).rpartition("/")[2]
+    stage.sandbox.pay(session, card=MASTERCARD, email=first.email)
+    first.page(f"/r/{ref_of_last(stage)}")
+    while subscriptions.read_due(stage.shop):
+        pass
+    own = str(first.page(f"/p/{PLAN}").test_id("change-plan").attributes["href"])
+    assert state_of(first.page(own)) == "active"
+    change_account(first, second.email)
+
+    page = first.page(f"/p/{PLAN}")
+    asked = first.page(str(page.test_id("change-plan").attributes["href"]))
+
+    assert "This belongs to another account." in asked.text
+    assert first.email not in asked.text
+    # Nobody else is told that there is such a plan.
+    assert second.sign_in().get(f"/account/sign-in?to={own}").status_code == 303
+    assert second.get(own).status_code == 404
 
 
 @pytest.mark.parametrize("slug", [PLAN, TEMPLATES])
