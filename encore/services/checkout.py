@@ -59,7 +59,7 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
     product = catalogue.get_by_slug(shop.store, slug)
     if product is None or product.archived_at is not None:
         return NotSold()
-    payables = checkouts.list_payable(
+    payable = checkouts.get_payable(
         shop.store,
         buyer_key=buyer_key,
         product_id=product.id,
@@ -68,8 +68,6 @@ def start(shop: Shop, *, slug: str, quantity: int, buyer_key: str, language: str
         since=shop.now() - _REUSE_MS,
         is_plan=bool(product.is_recurring),
     )
-    # Of one browser, but not all of one account: whose turn it is goes on in their own.
-    payable = next((checkout for checkout in payables if _may_open(shop, checkout)), next(iter(payables), None))
     if payable is not None and product.is_recurring:
         # Another session would sell a second subscription beside the one that this one begins, or has just begun.
         return _go_on(shop, payable)
@@ -187,7 +185,7 @@ def _go_on(shop: Shop, checkout: Checkout) -> StartResult:
         if not sign_ins.is_signed_in(shop, current.buyer_key):
             # Nor is another one opened beside it: whoever signs in again goes on in this one.
             return Started(customer_sessions.sign_in_url(shop, _return_url(shop, current)))
-        # Another account uses this browser now: what it buys is its own, and what was begun before it is not.
+        # The customer is not of this account any more: what it buys is its own, and what was begun before is not.
     return _open(
         shop,
         product_id=current.product_id,

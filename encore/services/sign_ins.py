@@ -157,7 +157,8 @@ def sign_in(shop: Shop, link_id: str, *, old_key: str | None, new_key: str) -> s
     """Use a link up and give its account to the browser's new cookie; returns where to go, None if it is too late.
 
     The cookie is always a new one: a value somebody planted before opens nothing afterwards. What the browser has begun
-    under the old one goes on under the new one.
+    under the old one goes on under the new one, unless that had another account: whoever signs in after somebody is
+    taken for another person, who sees nothing of theirs and charges none of their cards, as after a sign-out.
     """
     now = shop.now()
     with shop.store.write():
@@ -165,8 +166,10 @@ def sign_in(shop: Shop, link_id: str, *, old_key: str | None, new_key: str) -> s
         if link is None:
             return None
         if old_key is not None:
+            before = sign_ins.get_sign_in(shop.store, old_key)
             sign_ins.delete_sign_in(shop.store, old_key)
-            sign_ins.rename_browser(shop.store, old=old_key, new=new_key)
+            if before is None or before.address == link.address:
+                sign_ins.rename_browser(shop.store, old=old_key, new=new_key)
         sign_ins.insert_sign_in(
             shop.store,
             SignIn(buyer_key=new_key, address=link.address, link_id=link.id, signed_in_at=now, seen_at=now),

@@ -66,20 +66,20 @@ def get_by_subscription(store: Store, provider_subscription_id: str) -> Checkout
     )
 
 
-def list_payable(
+def get_payable(
     store: Store, *, buyer_key: str, product_id: str, quantity: int, language: str, since: int, is_plan: bool
-) -> list[Checkout]:
-    """Return this browser's open checkouts of the same purchase made after `since`, the newest first, to be reused.
+) -> Checkout | None:
+    """Return this browser's open checkout of the same purchase made after `since`: it is reused, not doubled.
 
     `is_plan`: also one whose payment was declined or is under way, and one that speaks another language.
     """
-    return many(
+    return one(
         Checkout,
-        store.rows(
+        store.row(
             f"SELECT {_COLUMNS} FROM checkouts WHERE buyer_key = :buyer_key AND product_id = :product_id"
             " AND quantity = :quantity AND state = 'open'"
             " AND (:is_plan = 1 OR (language = :language AND payment_id IS NULL))"
-            " AND created_at > :since ORDER BY created_at DESC",
+            " AND created_at > :since ORDER BY created_at DESC LIMIT 1",
             buyer_key=buyer_key,
             product_id=product_id,
             quantity=quantity,
