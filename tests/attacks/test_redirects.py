@@ -127,7 +127,7 @@ def test_no_path_can_write_a_header(stage: Stage, route: str, path: str, is_htmx
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost", "[::1]", "127.0.0.2", "0", "a b", "é"]
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "[::1]", "127.0.0.2", "0", "a b", "é"]
 )
 def test_request_for_another_host_is_refused(stage: Stage, buyer: Browser, host: str) -> None:
     with stage.unchanged():
@@ -136,7 +136,21 @@ def test_request_for_another_host_is_refused(stage: Stage, buyer: Browser, host:
 
     assert {page.status_code, post.status_code} == {400}
     for answer in (page, post):
-        assert host not in answer.get_data(as_text=True) or host in ("0", "localhost")
+        assert host not in answer.get_data(as_text=True) or host == "0"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:9999", "localhost:x@evil.example"])
+def test_other_name_of_this_machine_leads_to_our_own_address_and_takes_nothing(
+    stage: Stage, buyer: Browser, host: str
+) -> None:
+    with stage.unchanged():
+        pages = [buyer.get(path, headers={"Host": host}) for path in ("/", "//evil.example/", f"/r/{buyer.ref}?to=//x")]
+        post = buyer.post("/checkout", {"product": "starter-course"}, headers={"Host": host})
+
+    assert post.status_code == 400
+    for page in pages:
+        assert page.status_code in (303, 400)
+        assert page.location is None or page.location.startswith(f"{stage.settings.public_url}/")
 
 
 @pytest.mark.parametrize("header", HOST_HEADERS)
