@@ -165,6 +165,8 @@ def test_no_answer_shows_what_broke(wreck: Wreck) -> None:
 
     assert len(broken) >= 4
     for answer in wreck.answers:
+        # What a form carries is random text, in which ".py" stands now and then.
+        text = re.sub(r'value="[^"]*"', "", answer.text)
         for word in (
             "Traceback",
             'File "',
@@ -175,7 +177,7 @@ def test_no_answer_shows_what_broke(wreck: Wreck) -> None:
             "werkzeug",
             "granian",
         ):
-            assert word not in answer.text, f"I16: {word}"
+            assert word not in text, f"I16: {word}"
         for name, value in SECRETS.items():
             assert value not in answer.text, f"I16: {name}"
     for answer in broken:
