@@ -20,6 +20,7 @@ from urllib3.util import wait_for_read
 
 from encore.crash_point import crash_point
 from encore.dodo.bodies import BadBody
+from encore.dodo.heads import Answer
 
 # The largest honest answer is a page of 100 payments, some 150 KiB.
 LARGEST_BODY = 1 << 20
@@ -140,6 +141,7 @@ def _shut(sock: socket.socket) -> bool:
 class _Connection(HTTPConnection):
     """A connection that tells the wire of the call under way what it does."""
 
+    response_class = Answer
     # A connection lost in mid-request must fail: http.client would open another and send the request there.
     auto_open = 0
 
