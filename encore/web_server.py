@@ -5,8 +5,13 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from threading import Thread
+from time import sleep
+from types import FrameType
+from typing import Any
 
 from encore.children import end_with_parent
 from encore.i18n import preload
@@ -15,6 +20,7 @@ from encore.i18n import preload
 PROCESSES, _THREADS = 2, 16
 # Longer than all provider calls of a request (19 s), so that a charge under way is settled and not cut.
 _GRACE_S = 20
+_LOOK_S = 1.0
 # Source: glibc, malloc.h.
 _M_ARENA_MAX = -8
 
@@ -39,18 +45,56 @@ def main() -> None:
         del os.environ[name]
     from granian.cli import entrypoint
 
+    hear_one_signal()
     # Until a process of the server hears signals itself it has its parent's handler, and would lose what it is told.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     end = end_with_parent()
     if end is not None:
         # Orphans would go on answering on the port beside the server that takes their place.
         os.register_at_fork(after_in_child=end)
+    parent = os.getpid()
+    os.register_at_fork(after_in_child=lambda: Thread(target=_end_after, args=(parent,), daemon=True).start())
     import_module(sys.argv[1].partition(":")[0])
     preload()
     _share_arenas()
     # What the garbage collector does not walk through, it does not copy.
     gc.freeze()
     entrypoint()  # type: ignore[no-untyped-call]
+
+
+def _end_after(parent: int) -> None:
+    """Tell this process to end once its parent is gone, until it hears it.
+
+    The kernel tells it at once, but a signal that comes right before the main thread begins to wait does not wake it.
+    """
+    while True:
+        sleep(_LOOK_S)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def hear_one_signal() -> None:
+    """Let each process of the server heed the first signal to end, and no other.
+
+    Granian's own handler stands still for ever when it is called again. Two come as a rule: the kernel tells of a
+    parent's end once for each of the parent's threads, and whoever ends a process group, as Ctrl-C does, tells the
+    parent as well, which then tells its processes.
+    """
+    from granian import _signals
+
+    listen: Callable[..., None] = _signals.set_main_signals
+
+    def listen_once(handler: Callable[[int, FrameType | None], None], *more: Any) -> None:
+        heard: list[int] = []
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            heard.append(number)
+            if len(heard) == 1:
+                handler(number, frame)
+
+        listen(hear, *more)
+
+    _signals.set_main_signals = listen_once
 
 
 def _share_arenas() -> None:

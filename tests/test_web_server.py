@@ -71,6 +71,36 @@ def test_server_killed_leaves_nothing_that_answers(shop: Installation) -> None:
     wait_for(lambda: not is_up(shop), what="the end of its processes")
 
 
+_TOLD_TWICE = """
+import signal
+from encore.web_server import hear_one_signal
+hear_one_signal()
+from granian._signals import set_sync_signals
+told = set_sync_signals()
+signal.raise_signal(signal.SIGTERM)
+signal.raise_signal(signal.SIGINT)
+signal.raise_signal(signal.SIGTERM)
+print("goes on")
+"""
+
+
+def test_process_that_is_told_to_end_twice_does_not_stand_still() -> None:
+    """Granian's own handler does, the second time."""
+    command = [sys.executable, "-c", _TOLD_TWICE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+
+    assert done.stdout == "goes on\n", done.stderr
+
+
+def test_process_that_did_not_hear_of_its_parents_end_is_told_again(shop: Installation) -> None:
+    shop.start_web(app="tests.faults.deaf_app", processes=1)
+    assert shop.web is not None
+
+    os.kill(shop.web.pid, signal.SIGKILL)
+
+    wait_for(lambda: not is_up(shop), what="the end of its process")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
 def test_server_killed_while_it_starts_leaves_nothing_behind() -> None:
     """A process of it that does not hear signals yet would begin to answer on the port a moment later."""
