@@ -65,6 +65,13 @@ def queue(store: Store, held: list[Held]) -> list[Held]:
     return held
 
 
+def expect_full(*held: Held, match: str | None = None) -> None:
+    """Each of these transactions is told that nothing of it was written."""
+    for one in held:
+        with pytest.raises(StoreFull, match=match):
+            one.future.result(10)
+
+
 def fail() -> None:
     raise KeyboardInterrupt
 
@@ -165,9 +172,7 @@ def test_a_failed_commit_is_told_to_all_that_share_it(store: Store, other: Store
     first.let_go()
     second.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull, match="disk I/O error"):
-            one.future.result(10)
+    expect_full(first, second, match="disk I/O error")
     assert committed(other) == set()
 
 
@@ -185,9 +190,7 @@ def test_what_sqlite_undoes_by_itself_is_lost_for_all_and_all_are_told(
     first.let_go()
     second.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull):
-            one.future.result(10)
+    expect_full(first, second)
     assert committed(other) == set()
     with store.write():
         meta.mark_value(store, "again", value=1)
@@ -225,9 +228,7 @@ def test_who_was_refused_by_rows_that_are_lost_is_told_so(store: Store, pool: Th
     first.let_go()
     second.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull, match="disk I/O error"):
-            one.future.result(10)
+    expect_full(first, second, match="disk I/O error")
 
 
 def test_what_cannot_be_undone_alone_is_undone_with_all_that_share_its_commit(
@@ -242,9 +243,7 @@ def test_what_cannot_be_undone_alone_is_undone_with_all_that_share_its_commit(
     second.let_go()
     third.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull):
-            one.future.result(10)
+    expect_full(first, second)
     third.future.result(10)
     assert committed(other) == {"third"}
     assert spied.asked.count("BEGIN IMMEDIATE") == 2
@@ -259,9 +258,7 @@ def test_what_cannot_be_undone_alone_is_not_committed_by_itself_either(
     first.let_go()
     second.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull):
-            one.future.result(10)
+    expect_full(first, second)
     assert committed(other) == set()
 
 
@@ -273,9 +270,7 @@ def test_a_rollback_that_fails_too_keeps_nobody_waiting(store: Store, other: Sto
     first.let_go()
     second.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull, match="disk I/O error"):
-            one.future.result(10)
+    expect_full(first, second, match="disk I/O error")
     spied.faults.clear()
     with store.write():
         meta.mark_value(store, "again", value=1)
@@ -294,9 +289,7 @@ def test_what_sqlite_undoes_in_one_that_goes_on_regardless_is_told_to_all(
     second.let_go()
     third.let_go()
 
-    for one in (first, second):
-        with pytest.raises(StoreFull):
-            one.future.result(10)
+    expect_full(first, second)
     third.future.result(10)
     assert committed(other) == {"third"}
 
